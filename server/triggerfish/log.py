@@ -1,0 +1,50 @@
+"""Room 2. The log: an append-only, ordered, durable record of events.
+
+The api process appends, the worker reads after a position. `adapters/sqlite/log.py` is the embedded one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from triggerfish.clock import Instant
+from triggerfish.ingest import Event
+
+Position = int
+"""A place in the log: 1 for the first event, growing, never used twice. 0 is before the first."""
+
+
+class Entry(Struct, frozen=True, gc=False):
+    """An event as the log holds it. `received_at` is the instant at which the log took it; it never decreases."""
+
+    position: Position
+    received_at: Instant
+    event: Event
+
+
+class EventLog(Protocol):
+    """Append once, read after a position. `tests/contracts/event_log.py` says what every adapter must do."""
+
+    async def append(self, events: Sequence[Event], received_at: Instant) -> None:
+        """Return once all events are on disk, in order and together.
+
+        Raises Busy when too many appends wait already, and OSError when the disk refuses; then none is stored.
+        """
+        ...
+
+    def read(self, after: Position, limit: int) -> list[Entry]:
+        """At most `limit` entries with positions greater than `after`, in order."""
+        ...
+
+    def at(self, positions: Sequence[Position]) -> list[Entry]:
+        """The entries at these positions, in order of position; those that do not exist are left out."""
+        ...
+
+    def head(self) -> tuple[Position, Instant]:
+        """Position and `received_at` of the newest entry; (0, 0) in an empty log."""
+        ...
+
+    def close(self) -> None: ...
