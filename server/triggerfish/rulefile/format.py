@@ -15,7 +15,7 @@ Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.-]{0,63}$")]
 Priority = Annotated[int, Meta(ge=-1_000_000, le=1_000_000)]
 
 
-class Form(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Form(Struct, frozen=True, forbid_unknown_fields=True):
     """Strict: an unknown key is a problem, never ignored."""
 
 
@@ -63,6 +63,7 @@ class ActionForm(Form):
 class RuleForm(Form):
     name: Name
     on: str | list[str]
+    then: list[ActionForm]
     when: str | ConditionForm | None = None
     wait: str | None = None
     unless: str | list[str] = []
@@ -70,7 +71,6 @@ class RuleForm(Form):
     cooldown: str | None = None
     priority: Priority = 0
     description: str = ""
-    then: list[ActionForm]
 
 
 class QuietForm(Form):
