@@ -1,0 +1,225 @@
+"""Room 10. Measure: what came back (opens, clicks, unsubscribes, bounces) becomes events again, and events results.
+
+The addresses in a message carry a signed token. A token is base64url (RFC 4648, section 5, no padding) of
+
+    version (1 byte) | key id (1) | kind (1) | length, send id | length, profile id | length, purpose | url | mac (16)
+
+The mac is HMAC-SHA256 (RFC 2104) over everything before it, cut to 128 bits. For a click the target is inside, so a
+link of ours leads nowhere but where the template pointed.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import hmac
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any, Literal, TypeVar
+
+from msgspec import Struct
+
+from triggerfish.clock import HOUR, Instant
+from triggerfish.ingest import Event
+
+Heard = Literal["delivered", "opened", "clicked", "unsubscribed", "bounced", "complained"]
+
+NAMES: Mapping[Heard, str] = {
+    "delivered": "Email Delivered",
+    "opened": "Email Opened",
+    "clicked": "Email Link Clicked",
+    "unsubscribed": "Unsubscribed",
+    "bounced": "Email Bounced",
+    "complained": "Email Marked as Spam",
+}
+"""The events' names, as Segment's email spec has them."""
+
+LONGEST_TOKEN = 4_096
+LONGEST_URL = 2_048
+"""In bytes of UTF-8. A longer target is not tracked: the link stays as the template made it."""
+
+_VERSION = 1
+_MAC = 16
+_KINDS: tuple[Heard, ...] = ("opened", "clicked", "unsubscribed")
+_LONGEST_USER_AGENT = 512
+# A backslash is left out because browsers read it as a slash.
+_WEB_ADDRESS = re.compile(
+    r"(?i:https?)://[^\s\x00-\x20\x7f-\xa0\\\ud800-\udfff/?#][^\s\x00-\x20\x7f-\xa0\\\ud800-\udfff]*"
+)
+
+
+class Hit(Struct, frozen=True):
+    """Something that happened to one send. `url` is set for "clicked"; `detail` is a provider's own words."""
+
+    kind: Heard
+    send_id: str
+    profile_id: str
+    purpose: str = ""
+    url: str = ""
+    detail: str = ""
+
+
+class Signer:
+    """Makes and checks tokens. `secret` signs; tokens made with one of `retired` are still understood, so that links
+    in delivered mail go on working after a change of the secret.
+    """
+
+    def __init__(self, secret: str, retired: Sequence[str] = ()) -> None:
+        self._keys = [_derive(each) for each in (secret, *retired)]
+
+    def __repr__(self) -> str:
+        return f"Signer({len(self._keys)} keys)"
+
+    def links(self, send_id: str, profile_id: str, purpose: str, public_url: str) -> SignedLinks:
+        """The tracked addresses of one send, below `public_url` (`https://mail.example.com`)."""
+        return SignedLinks(self, Hit("opened", send_id, profile_id, purpose), public_url.rstrip("/"))
+
+    def token(self, hit: Hit) -> str:
+        """`hit` as a token. Raises ValueError for a kind that no link has and for ids over 255 bytes."""
+        if hit.kind not in _KINDS:
+            raise ValueError(f'no link says "{hit.kind}"')
+        key = self._keys[0]
+        parts = [bytes((_VERSION, key[0], _KINDS.index(hit.kind)))]
+        for text in (hit.send_id, hit.profile_id, hit.purpose):
+            raw = text.encode()
+            if len(raw) > 255:
+                raise ValueError("an id in a link has at most 255 bytes")
+            parts += (bytes((len(raw),)), raw)
+        parts.append(hit.url.encode())
+        body = b"".join(parts)
+        return urlsafe_b64encode(body + _mac(key, body)).rstrip(b"=").decode()
+
+    def read_token(self, token: str) -> Hit | None:
+        """What a token says, or None when it is not ours: altered, cut off, too long, of another secret or version."""
+        raw = _from_base64(token)
+        if raw is None or len(raw) < 3 + 3 + _MAC or raw[0] != _VERSION:
+            return None
+        body, mac = raw[:-_MAC], raw[-_MAC:]
+        # Key ids are one byte and may be equal by chance, so every key that fits is tried.
+        if not any(key[0] == raw[1] and hmac.compare_digest(_mac(key, body), mac) for key in self._keys):
+            return None
+        ids, at = [], 3
+        for _ in range(3):
+            length = body[at]
+            ids.append(body[at + 1 : at + 1 + length].decode())
+            at += 1 + length
+        send_id, profile_id, purpose = ids
+        return Hit(_KINDS[body[2]], send_id, profile_id, purpose, body[at:].decode())
+
+
+class SignedLinks(Struct, frozen=True):
+    """The tracked addresses of one send (`render.Links`)."""
+
+    signer: Signer
+    send: Hit
+    public_url: str
+
+    def click(self, url: str) -> str:
+        """The address that records a click and leads on to `url`; `url` itself when it cannot be tracked."""
+        if not is_web_address(url) or len(url.encode()) > LONGEST_URL:
+            return url
+        return f"{self.public_url}/t/c/{self._token('clicked', url)}"
+
+    def open_pixel(self) -> str:
+        return f"{self.public_url}/t/o/{self._token('opened')}.gif"
+
+    def unsubscribe(self) -> str:
+        return f"{self.public_url}/t/u/{self._token('unsubscribed')}"
+
+    def _token(self, kind: Heard, url: str = "") -> str:
+        return self.signer.token(Hit(kind, self.send.send_id, self.send.profile_id, self.send.purpose, url))
+
+
+def is_web_address(url: str) -> bool:
+    """Whether `url` is an absolute http(s) address in one piece: no blanks, control characters, lone surrogates."""
+    return _WEB_ADDRESS.fullmatch(url) is not None
+
+
+def to_event(
+    hit: Hit,
+    at: Instant,
+    *,
+    nonce: str,
+    template: str = "",
+    user_agent: str = "",
+    extra: Mapping[str, Any] | None = None,
+) -> Event:
+    """`hit`, heard at `at`, as an event for the log.
+
+    Every open and click is an event of its own (`nonce`, random, makes its id). The rest counts once a send however
+    often a mail client or a provider repeats it, so its id is made from the send. An unsubscribe counts once a send
+    *and hour*: who subscribed again and then uses the link of an old mail means it.
+    """
+    match hit.kind:
+        case "opened" | "clicked":
+            message_id = f"{hit.kind}:{hit.send_id}:{nonce}"
+        case "unsubscribed":
+            message_id = f"{hit.kind}:{hit.send_id}:{at // HOUR}"
+        case _:
+            message_id = f"{hit.kind}:{hit.send_id}"
+    said = {"send_id": hit.send_id, "template": template, "purpose": hit.purpose, "url": hit.url, "detail": hit.detail}
+    return Event(
+        kind="feedback",
+        name=NAMES[hit.kind],
+        message_id=message_id,
+        timestamp=at,
+        profile_id=hit.profile_id,
+        properties={key: value for key, value in said.items() if value} | dict(extra or {}),
+        context={"userAgent": user_agent[:_LONGEST_USER_AGENT]} if user_agent else {},
+    )
+
+
+class Results(Struct, frozen=True):
+    """How many sends came to what; each send counts once in each. Who clicked has opened, images shown or not."""
+
+    sent: int = 0
+    delivered: int = 0
+    opened: int = 0
+    clicked: int = 0
+    unsubscribed: int = 0
+    bounced: int = 0
+    complained: int = 0
+
+
+Group = TypeVar("Group", bound=Hashable)
+
+
+def tally(sends: Iterable[tuple[str, Group]], feedback: Iterable[tuple[str, str]]) -> dict[Group, Results]:
+    """Results per group. `sends`: (send id, group), a group being for example (rule set, rule); `feedback`: (send id,
+    event name). Feedback about other sends, and events of other names, are left out.
+    """
+    group_of = dict(sends)
+    heard: dict[Heard, set[str]] = {kind: set() for kind in NAMES}
+    kind_of = {name: kind for kind, name in NAMES.items()}
+    for send_id, name in feedback:
+        if send_id in group_of and (kind := kind_of.get(name)):
+            heard[kind].add(send_id)
+    heard["opened"] |= heard["clicked"]
+    counts: dict[Group, dict[str, int]] = {}
+    for send_id, group in group_of.items():
+        row = counts.setdefault(group, {"sent": 0, **dict.fromkeys(NAMES, 0)})
+        row["sent"] += 1
+        for kind, ids in heard.items():
+            row[kind] += send_id in ids
+    return {group: Results(**row) for group, row in counts.items()}
+
+
+def _derive(secret: str) -> bytes:
+    """The key for links, so that the secret of the settings is never used for two purposes."""
+    return hmac.digest(secret.encode(), b"triggerfish links 1", hashlib.sha256)
+
+
+def _mac(key: bytes, body: bytes) -> bytes:
+    return hmac.digest(key, body, hashlib.sha256)[:_MAC]
+
+
+def _from_base64(token: str) -> bytes | None:
+    if len(token) > LONGEST_TOKEN or not token.isascii():
+        return None
+    try:
+        raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    except (binascii.Error, ValueError):
+        return None
+    # The decoder skips foreign characters and loose bits; one token has one spelling.
+    return raw if urlsafe_b64encode(raw).rstrip(b"=").decode() == token else None
