@@ -1,0 +1,254 @@
+"""Conditions, as the rooms see them: what a condition looks at (View) and what a compiled one is (Condition).
+
+`rulefile/expressions.py` makes them from text. A condition is a tree of All, Some, Not over Tests; `holds` is the whole
+tree as one compiled Python function. The semantics (docs/rules.md): a comparison with a missing value or of unlike types
+is false; `not` is plain negation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from triggerfish.activity import Activity, Tally, Window
+from triggerfish.clock import DAY, HOUR, MINUTE, Instant, Millis
+from triggerfish.ingest import Event
+from triggerfish.profile import Profile
+from triggerfish.zones import Local, Zones
+
+NUMBERS = frozenset({int, float})
+"""The types that count as numbers; a boolean does not."""
+
+
+class View:
+    """What a condition may look at: a profile at an instant, and the triggering event, if there is one."""
+
+    __slots__ = ("_local", "_zones", "event", "now", "profile", "properties", "segment", "segments")
+
+    def __init__(
+        self,
+        profile: Profile,
+        now: Instant,
+        zones: Zones,
+        *,
+        event: Event | None = None,
+        segments: Mapping[str, Instant] | None = None,
+        segment: str | None = None,
+    ) -> None:
+        self.profile = profile
+        self.now = now
+        self.event = event
+        self.properties: dict[str, Any] = {} if event is None else event.properties
+        self.segments = profile.memberships if segments is None else segments
+        self.segment = segment
+        self._zones = zones
+        self._local: Local | None = None
+
+    @property
+    def local(self) -> Local:
+        if self._local is None:
+            self._local = Local(self.now, self._zones.of(self.profile.time_zone))
+        return self._local
+
+    @property
+    def context(self) -> dict[str, Any]:
+        return {} if self.event is None else self.event.context
+
+    def trait(self, name: str) -> Any:
+        found = self.profile.traits.get(name)
+        return None if found is None else found.value
+
+    def state(self, activity: Activity) -> Tally | Window | None:
+        return self.profile.activity.get(activity.key)
+
+
+class Test(Struct, frozen=True):
+    """A leaf of a condition: something that is true or false by itself.
+
+    `value` gives what it looks at (for explanations, and for the rule engine's network); when the test is a plain
+    comparison of that value with a constant, `operator` and `bound` say so, else they are None.
+    `changes` gives the next instant after now at which the test can change without an event.
+    """
+
+    text: str
+    holds: Callable[[View], bool]
+    value: Callable[[View], Any] | None = None
+    value_key: str = ""
+    operator: Literal["==", "!=", "<", "<=", ">", ">="] | None = None
+    bound: int | float | str | bool | None = None
+    changes: tuple[tuple[str, Callable[[View], Instant | None]], ...] = ()
+
+
+class All(Struct, frozen=True):
+    parts: tuple[Node, ...]
+
+
+class Some(Struct, frozen=True):
+    """At least one of the parts."""
+
+    parts: tuple[Node, ...]
+
+
+class Not(Struct, frozen=True):
+    part: Node
+
+
+Node = Test | All | Some | Not
+
+
+class Condition(Struct, frozen=True):
+    """A compiled condition. `text` is how it was written."""
+
+    text: str
+    root: Node
+    holds: Callable[[View], bool]
+    activities: tuple[Activity, ...] = ()
+    changes: tuple[tuple[str, Callable[[View], Instant | None]], ...] = ()
+    names: frozenset[str] = frozenset()
+
+
+class Finding(Struct, frozen=True):
+    """Why a condition held or did not: the tree with each leaf's actual value."""
+
+    text: str
+    holds: bool
+    value: Any = None
+    parts: tuple[Finding, ...] = ()
+
+
+def explain(node: Node, view: View) -> Finding:
+    """The condition's tree at this view. It agrees with `holds` (a property test checks it)."""
+    match node:
+        case Test():
+            return Finding(node.text, node.holds(view), None if node.value is None else node.value(view))
+        case All():
+            parts = tuple(explain(part, view) for part in node.parts)
+            return Finding("all of", all(part.holds for part in parts), None, parts)
+        case Some():
+            parts = tuple(explain(part, view) for part in node.parts)
+            return Finding("any of", any(part.holds for part in parts), None, parts)
+        case Not():
+            inner = explain(node.part, view)
+            return Finding("not", not inner.holds, None, (inner,))
+
+
+# What compiled conditions call. Each takes and gives plain values; None is "missing".
+
+
+def dig(value: Any, path: tuple[str, ...]) -> Any:
+    """The value at a path within nested objects, or None."""
+    for name in path:
+        if type(value) is not dict:
+            return None
+        value = value.get(name)
+    return value
+
+
+def alike(left: Any, right: Any) -> bool:
+    """Whether two values may be compared: both numbers, both text, or both booleans."""
+    if type(left) in NUMBERS:
+        return type(right) in NUMBERS
+    return type(left) is type(right) and type(left) in (str, bool)
+
+
+def ordered(left: Any, right: Any) -> bool:
+    """Whether two values have an order: both numbers or both text."""
+    return (type(left) in NUMBERS and type(right) in NUMBERS) or (type(left) is str and type(right) is str)
+
+
+def among(left: Any, right: Any) -> bool:
+    """`left in right`: right is a list or set of values, or the segments. Unlike types are never equal."""
+    if left is None or right is None:
+        return False
+    if type(right) is list or type(right) is tuple:
+        return any(alike(left, item) and left == item for item in right)
+    return type(left) is str and isinstance(right, Mapping) and left in right
+
+
+def count(view: View, activity: Activity) -> int:
+    state = view.state(activity)
+    if state is None:
+        return 0
+    if isinstance(state, Tally):
+        return state.count
+    return state.count_since(view.now - (activity.window or 0))
+
+
+def figures(view: View, activity: Activity, what: Literal["sum", "avg", "min", "max"]) -> float | None:
+    """Sum, mean, least or greatest of the numbers; sum of none is 0, the others are missing."""
+    state = view.state(activity)
+    numbers, total, low, high = 0, 0.0, None, None
+    if isinstance(state, Tally):
+        numbers, total, low, high = state.numbers, state.sum, state.low, state.high
+    elif state is not None:
+        for _, part, _ in state.since(view.now - (activity.window or 0)):
+            numbers += part.numbers
+            total += part.sum
+            if part.low is not None and (low is None or part.low < low):
+                low = part.low
+            if part.high is not None and (high is None or part.high > high):
+                high = part.high
+    match what:
+        case "sum":
+            return total
+        case "avg":
+            return total / numbers if numbers else None
+        case "min":
+            return low
+        case "max":
+            return high
+
+
+def last(view: View, activity: Activity) -> Any:
+    """The newest event's value, or None."""
+    state = view.state(activity)
+    if state is None:
+        return None
+    if isinstance(state, Tally):
+        return state.last
+    newest = state.newest()
+    return newest[1] if newest and newest[0] > view.now - (activity.window or 0) else None
+
+
+def first(view: View, activity: Activity) -> Any:
+    """The oldest event's value, or None."""
+    state = view.state(activity)
+    if state is None:
+        return None
+    if isinstance(state, Tally):
+        return state.first
+    return next((value for _, _, value in state.since(view.now - (activity.window or 0))), None)
+
+
+def last_at(view: View, activity: Activity) -> Instant | None:
+    state = view.state(activity)
+    return state.last_at if isinstance(state, Tally) else None
+
+
+def since(view: View, activity: Activity, unit: Millis) -> float | None:
+    """How long ago the newest event happened, in units; None when there was none."""
+    at = last_at(view, activity)
+    return None if at is None else (view.now - at) / unit
+
+
+def since_changes(view: View, activity: Activity, unit: Millis, bound: float) -> Instant | None:
+    """When `since` next meets or passes `bound`."""
+    at = last_at(view, activity)
+    if at is None:
+        return None
+    meets = at + int(bound * unit)
+    return next((instant for instant in (meets, meets + 1) if instant > view.now), None)
+
+
+def window_changes(view: View, activity: Activity) -> Instant | None:
+    """When the oldest event within the window leaves it."""
+    state = view.state(activity)
+    if not isinstance(state, Window) or activity.window is None:
+        return None
+    oldest = state.oldest_since(view.now - activity.window)
+    return None if oldest is None else oldest + activity.window
+
+
+UNITS: dict[str, Millis] = {"minutes_since": MINUTE, "hours_since": HOUR, "days_since": DAY}

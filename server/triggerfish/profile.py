@@ -1,0 +1,262 @@
+"""Room 3. Profile: who a person is and what they did. `fold` adds one event; `merge` makes two profiles one.
+
+Profiles are stored as msgpack arrays: append new fields at the end, with a default, and old blobs still read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from triggerfish.activity import Activity, Tally, Window
+from triggerfish.clock import DAY, Instant
+from triggerfish.ingest import Event
+
+SEEN_LIMIT = 1_024
+"""Message ids that a profile remembers for telling repeats (8 bytes each)."""
+SEEN_FOR = 2 * DAY
+"""A profile that had no event for this long forgets its message ids: nobody retries for days."""
+IDENTITY_LIMIT = 200
+SENT_LIMIT = 200
+MERGE_LIMIT = 50
+
+
+class Claim(NamedTuple):
+    """A name under which a person is known: kind is "user", "anonymous", "email" or "profile" (a former profile id)."""
+
+    kind: str
+    value: str
+
+
+class Identity(Struct, frozen=True, array_like=True, gc=False):
+    kind: str
+    value: str
+    since: Instant
+
+
+class Trait(Struct, frozen=True, array_like=True):
+    value: Any
+    set_at: Instant
+
+
+class Wait(Struct, frozen=True, array_like=True):
+    """A rule that fired and waits. `sends` are the ids of its send actions, in order. `only` is the one action that is
+    left to do (a message held over quiet hours), or None for all of them.
+    """
+
+    due_at: Instant
+    ruleset: str
+    rule: str
+    trigger: Event
+    sends: list[str]
+    only: int | None = None
+
+
+class Sent(Struct, frozen=True, array_like=True, gc=False):
+    """A message that was let go: what caps and cooldowns count."""
+
+    at: Instant
+    ruleset: str
+    rule: str
+    is_marketing: bool
+
+
+class Consent(Struct, frozen=True, array_like=True, gc=False):
+    is_given: bool
+    at: Instant
+    source: str
+
+
+class Merge(Struct, frozen=True, array_like=True):
+    """Another profile became part of this one: enough to explain it, and to take it apart by hand."""
+
+    at: Instant
+    profile: str
+    identities: list[Identity]
+    because: str
+    message_id: str
+
+
+class Profile(Struct, array_like=True):
+    """One person. Owned by whoever holds it: the engine works on copies (`copy`), never on the store's."""
+
+    id: str
+    created_at: Instant
+    updated_at: Instant
+    identities: list[Identity] = []
+    traits: dict[str, Trait] = {}
+    activity: dict[str, Tally | Window] = {}
+    memberships: dict[str, Instant] = {}
+    waits: list[Wait] = []
+    sent: list[Sent] = []
+    consent: dict[str, Consent] = {}
+    suppressed: str = ""
+    time_zone: str = ""
+    locale: str = ""
+    seen: bytes = b""
+    seen_at: Instant = 0
+    merges: list[Merge] = []
+    recheck_at: Instant | None = None
+
+    def copy(self) -> Profile:
+        """A profile that shares nothing mutable with this one."""
+        return replace(
+            self,
+            identities=self.identities.copy(),
+            traits=self.traits.copy(),
+            activity={key: state.copy() for key, state in self.activity.items()},
+            memberships=self.memberships.copy(),
+            waits=self.waits.copy(),
+            sent=self.sent.copy(),
+            consent=self.consent.copy(),
+            merges=self.merges.copy(),
+        )
+
+    @property
+    def wake_at(self) -> Instant | None:
+        """When this profile next needs attention: its place on the agenda."""
+        instants = [wait.due_at for wait in self.waits]
+        if self.recheck_at is not None:
+            instants.append(self.recheck_at)
+        return min(instants, default=None)
+
+    @property
+    def has_user(self) -> bool:
+        return any(identity.kind == "user" for identity in self.identities)
+
+    def has_seen(self, message_id: str) -> bool:
+        """Whether an event with this id was folded before."""
+        digest = _digest(message_id)
+        at = self.seen.find(digest)
+        while at != -1 and at % 8:
+            at = self.seen.find(digest, at + 1)
+        return at != -1
+
+    def trait(self, name: str) -> Any:
+        """A trait's value, or None."""
+        found = self.traits.get(name)
+        return None if found is None else found.value
+
+
+def _digest(message_id: str) -> bytes:
+    return blake2b(message_id.encode(), digest_size=8).digest()
+
+
+def new_profile(claim: Claim, now: Instant) -> Profile:
+    """A profile for a person not seen before. Its id follows from the claim, so deciding again gives the same id."""
+    digest = blake2b(f"{claim.kind}\0{claim.value}".encode(), digest_size=10, person=b"profile").hexdigest()
+    return Profile(id=f"p{digest}", created_at=now, updated_at=now)
+
+
+def claims_of(event: Event) -> list[Claim]:
+    """The names that an event gives its person, the strongest first."""
+    claims = []
+    if event.profile_id:
+        claims.append(Claim("profile", event.profile_id))
+    if event.user_id:
+        claims.append(Claim("user", event.user_id))
+    if event.anonymous_id:
+        claims.append(Claim("anonymous", event.anonymous_id))
+    if event.kind == "identify":
+        email = event.traits.get("email")
+        if isinstance(email, str) and "@" in email:
+            claims.append(Claim("email", email.strip().lower()))
+    return claims
+
+
+def previous_claims(event: Event) -> list[Claim]:
+    """The names under which an alias call's `previousId` may be known."""
+    if event.kind != "alias" or not event.previous_id:
+        return []
+    return [Claim("user", event.previous_id), Claim("anonymous", event.previous_id)]
+
+
+def remember(profile: Profile, message_id: str, now: Instant) -> None:
+    """Note a message id as seen."""
+    kept = profile.seen if now - profile.seen_at <= SEEN_FOR else b""
+    profile.seen = kept[-8 * (SEEN_LIMIT - 1) :] + _digest(message_id)
+    profile.seen_at = now
+
+
+def fold(profile: Profile, event: Event, activities: Sequence[Activity], now: Instant) -> None:
+    """Add one event to a working copy: traits (the newest wins), context, consent, activity, wherever its time falls.
+
+    `activities` are those that count this event's name.
+    """
+    if event.traits and event.kind == "identify":
+        set_traits(profile, event.traits, event.timestamp)
+    if event.context:
+        _note_context(profile, event.context)
+    if event.kind == "feedback":
+        _note_feedback(profile, event)
+    for activity in activities:
+        state = profile.activity.get(activity.key)
+        if state is None:
+            state = profile.activity[activity.key] = activity.start()
+        activity.count(state, event, now)
+    profile.updated_at = now
+
+
+def set_traits(profile: Profile, traits: dict[str, Any], at: Instant) -> None:
+    """Set traits as of `at`: an older value never replaces a newer one. None removes a value, but keeps its time."""
+    for name, value in traits.items():
+        known = profile.traits.get(name)
+        if known is None or known.set_at <= at:
+            profile.traits[name] = Trait(value, at)
+
+
+def _note_context(profile: Profile, context: dict[str, Any]) -> None:
+    zone, locale = context.get("timezone"), context.get("locale")
+    if isinstance(zone, str) and zone and len(zone) <= 64:
+        profile.time_zone = zone
+    if isinstance(locale, str) and locale and len(locale) <= 64:
+        profile.locale = locale
+
+
+def _note_feedback(profile: Profile, event: Event) -> None:
+    purpose = str(event.properties.get("purpose", ""))
+    match event.name:
+        case "Unsubscribed":
+            known = profile.consent.get(purpose)
+            if known is None or known.at <= event.timestamp:
+                profile.consent[purpose] = Consent(False, event.timestamp, "unsubscribe link")
+        case "Email Bounced" if event.properties.get("is_permanent"):
+            profile.suppressed = "hard bounce"
+        case "Email Marked as Spam":
+            profile.suppressed = "complaint"
+
+
+def merge(into: Profile, other: Profile, *, because: str, message_id: str, now: Instant) -> None:
+    """Make `other` part of `into` (a working copy): activity united, newest trait and consent win, waits go along."""
+    into.merges.append(Merge(now, other.id, other.identities.copy(), because, message_id))
+    into.merges = (other.merges + into.merges)[-MERGE_LIMIT:]
+    into.created_at = min(into.created_at, other.created_at)
+    known = {(identity.kind, identity.value) for identity in into.identities}
+    into.identities += [identity for identity in other.identities if (identity.kind, identity.value) not in known]
+    for name, trait in other.traits.items():
+        ours = into.traits.get(name)
+        if ours is None or ours.set_at < trait.set_at:
+            into.traits[name] = trait
+    for purpose, consent in other.consent.items():
+        our_word = into.consent.get(purpose)
+        if our_word is None or our_word.at < consent.at:
+            into.consent[purpose] = consent
+    for key, state in other.activity.items():
+        our_state = into.activity.get(key)
+        if our_state is None:
+            into.activity[key] = state.copy()
+        else:
+            our_state.unite(state)  # type: ignore[arg-type]  # one key, one kind of state
+    for segment, since in other.memberships.items():
+        into.memberships[segment] = min(since, into.memberships.get(segment, since))
+    into.waits = sorted(into.waits + other.waits, key=lambda wait: wait.due_at)
+    into.sent = sorted(into.sent + other.sent, key=lambda sent: sent.at)[-SENT_LIMIT:]
+    into.seen = (other.seen + into.seen)[-8 * SEEN_LIMIT :]
+    into.seen_at = max(into.seen_at, other.seen_at)
+    into.suppressed = into.suppressed or other.suppressed
+    into.time_zone = into.time_zone or other.time_zone
+    into.locale = into.locale or other.locale
