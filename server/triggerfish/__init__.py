@@ -1,0 +1,35 @@
+"""Triggerfish as plugins see it: these names are the public surface, nothing else is. docs/plugins.md explains it."""
+
+from triggerfish.clock import Clock, Instant
+from triggerfish.deliver import Features, Receipt, Status, Verdict
+from triggerfish.errors import PluginFailed, SettingsWrong, TriggerfishError
+from triggerfish.measure import Hit
+from triggerfish.plugin.channel import BlockingChannel, Channel, Kept, NotHandedOver, PluginContext
+from triggerfish.plugin.hookspecs import hookimpl
+from triggerfish.plugin.settings import PluginConfig
+from triggerfish.plugin.source import Incoming, Source
+from triggerfish.render import Address, Message
+
+__all__ = [
+    "Address",
+    "BlockingChannel",
+    "Channel",
+    "Clock",
+    "Features",
+    "Hit",
+    "Incoming",
+    "Instant",
+    "Kept",
+    "Message",
+    "NotHandedOver",
+    "PluginConfig",
+    "PluginContext",
+    "PluginFailed",
+    "Receipt",
+    "SettingsWrong",
+    "Source",
+    "Status",
+    "TriggerfishError",
+    "Verdict",
+    "hookimpl",
+]

@@ -1,0 +1,158 @@
+"""What the author of a channel builds on: subclass `Channel`, or `BlockingChannel` for an SDK that blocks.
+
+A channel declares its `name`, its `Config` and its `features`; the server decodes `[plugins.<name>]` into the Config,
+calls `open` once, `send` many times (at once, too) and `close` at the end. The guard stands around each call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from msgspec import Struct
+
+from triggerfish.clock import Clock, Instant
+from triggerfish.deliver import Features, Receipt
+from triggerfish.plugin.settings import PluginConfig
+from triggerfish.render import Message
+
+T = TypeVar("T")
+
+
+class NotHandedOver(Exception):  # noqa: N818 - it says what is so
+    """Raise it from `send` when the provider has got none of the batch: all of it is then tried again.
+
+    Any other exception leaves it open whether messages went out. The text is shown to people: no secrets.
+    """
+
+
+class PluginContext(Struct, frozen=True):
+    """Where a plugin runs. `data` is the folder for what it keeps (`<workspace>/data`), below a name of its own;
+    `public_url` is what addresses in messages start with; `clock` is the server's (in a demo not the machine's).
+    """
+
+    workspace: Path
+    data: Path
+    public_url: str
+    clock: Clock
+
+
+class Kept(Struct, frozen=True):
+    """A message that a channel keeps for people to look at."""
+
+    send_id: str
+    kept_at: Instant
+    size: int
+    to: str = ""
+    subject: str = ""
+
+
+class Channel(ABC):
+    """A way out for messages.
+
+    `deadline_seconds` is how long one `send` may take; after it the batch counts as "unknown".
+    """
+
+    name: str = ""
+    Config: ClassVar[type[PluginConfig]] = PluginConfig
+    features: Features = Features()
+    deadline_seconds: float = 60.0
+
+    def __init__(self, config: Any) -> None:
+        """`config` is a `Config`. No I/O here: that is for `open`."""
+        self.config = config
+
+    async def open(self, context: PluginContext) -> None:  # noqa: B027 - optional
+        """Get ready. An exception stops the start of the server, with its text."""
+
+    async def close(self) -> None:  # noqa: B027 - optional
+        """Let go of what is held. Also called when `open` failed half-way or never ran."""
+
+    @abstractmethod
+    async def send(self, batch: Sequence[Message]) -> list[Receipt]:
+        """One receipt per message, in any order. `batch` holds 1 to `features.batch_size` messages.
+
+        Raises NotHandedOver when the provider got nothing of the batch (it could not be reached, say).
+        """
+
+    def kept(self, limit: int) -> list[Kept]:
+        """The newest messages that the channel keeps, newest first; none for one that delivers. May block."""
+        return []
+
+    def read_kept(self, send_id: str) -> bytes | None:
+        """A kept message as RFC 5322 bytes, or None. May block."""
+        return None
+
+
+class BlockingChannel(Channel):
+    """A channel whose `send_blocking` runs in a thread of its own, at most `threads` at a time.
+
+    A thread cannot be interrupted: after a time-out it goes on and holds its place. When all places are held for
+    `patience_seconds`, a batch is given back as not handed over.
+    """
+
+    threads: int = 4
+    patience_seconds: float = 10.0
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self._places: asyncio.Semaphore | None = None
+
+    @abstractmethod
+    def send_blocking(self, batch: Sequence[Message]) -> list[Receipt]:
+        """As `send`, in a thread."""
+
+    async def send(self, batch: Sequence[Message]) -> list[Receipt]:
+        return await self.in_thread(self.send_blocking, batch)
+
+    async def in_thread(self, call: Callable[..., T], *args: Any) -> T:
+        """`call(*args)` in a thread of this channel. Raises NotHandedOver when no thread gets free in time."""
+        if self._places is None:
+            self._places = asyncio.Semaphore(self.threads)
+        places = self._places
+        try:
+            async with asyncio.timeout(self.patience_seconds):
+                await places.acquire()
+        except TimeoutError:
+            raise NotHandedOver(f"all {self.threads} threads of the channel are busy") from None
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+
+        def give_back(result: T | None, error: Exception | None) -> None:
+            places.release()
+            if answer.cancelled():
+                return
+            if error is not None:
+                answer.set_exception(error)
+            else:
+                answer.set_result(result)  # type: ignore[arg-type]
+
+        def run() -> None:
+            result: T | None = None
+            error: Exception | None = None
+            try:
+                result = call(*args)
+            except StopIteration:
+                error = RuntimeError("StopIteration")  # a Future refuses it
+            except Exception as raised:
+                error = raised
+            except BaseException as raised:
+                # SystemExit in a plugin's thread must not end the server.
+                error = RuntimeError(f"{type(raised).__name__}: {raised}")
+            # The loop is closed when the server stopped without waiting for this thread; then nobody listens.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(give_back, result, error)
+
+        # A daemon, unlike a ThreadPoolExecutor's: a thread that hangs must not keep the process from ending.
+        thread = threading.Thread(target=run, name=f"channel {self.name}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as refused:
+            places.release()
+            raise NotHandedOver(f"no thread could be started: {refused}") from refused
+        return await answer
