@@ -1,0 +1,173 @@
+"""Everything that a workspace sets, as frozen Structs. Each leaf says in its `description` what it takes."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from triggerfish.config.secret import PluginTable, Secret, WriteKey
+from triggerfish.errors import SettingsWrong
+
+SETTINGS_FILE = "triggerfish.toml"
+
+DEMO_WRITE_KEY = "demo-write-key"
+DEMO_ADMIN_KEY = "demo-admin-key-loopback"
+DEMO_SECRET = "demo-secret-for-links"  # noqa: S105 - known to everybody, and refused off loopback
+
+
+def _text(description: str, *, pattern: str = r"\A[^\x00-\x1f\x7f]*\Z", most: int = 200) -> Meta:
+    return Meta(description=description, pattern=pattern, max_length=most)
+
+
+def _count(least: int, most: int) -> Meta:
+    return Meta(ge=least, le=most, description=f"a whole number from {least} to {most}")
+
+
+_ADDRESS = r"[^\s<>@,;\x00-\x1f\x7f]+@[^\s<>@,;\x00-\x1f\x7f]+"
+_SENDER = re.compile(rf"(?P<name>[^<>@\x00-\x1f\x7f]*)<(?P<address>{_ADDRESS})>|(?P<bare>{_ADDRESS})")
+
+
+class Server(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where it listens. `public_url` is what the links in mails start with; empty: the address it listens on.
+    Port 0 takes a free one.
+    """
+
+    host: Annotated[str, _text("a host name or an IP address", pattern=r"\A[\w.:%-]+\Z", most=253)] = "127.0.0.1"
+    port: Annotated[int, _count(0, 65535)] = 8400
+    public_url: Annotated[
+        str,
+        _text(
+            "empty, or an address that starts with http:// or https:// and does not end in a slash",
+            pattern=r"\A(https?://[^\s?#\x00-\x1f]{0,500}[^\s?#/\x00-\x1f])?\Z",
+        ),
+    ] = ""
+
+
+class Keys(Struct, frozen=True, forbid_unknown_fields=True):
+    """`write` lets clients send events, `admin` lets people read, `secret` signs the links in mails."""
+
+    write: Annotated[
+        tuple[WriteKey, ...],
+        Meta(min_length=1, max_length=100, description="a list of one or more keys of 8 characters or more"),
+    ]
+    admin: Annotated[Secret, Meta(description="a text of 16 characters or more")]
+    secret: Annotated[Secret, Meta(description="a text of 16 characters or more")]
+
+
+class Store(Struct, frozen=True, forbid_unknown_fields=True):
+    """`path` is the folder of the log, the state and the outbox, relative to the workspace."""
+
+    path: Annotated[str, _text("the path of a folder", pattern=r"\A[^\x00-\x1f\x7f]+\Z", most=1000)] = "data"
+
+
+class Delivery(Struct, frozen=True, forbid_unknown_fields=True):
+    """The channel that takes the mails, whom they are from, and who answers for them in the footer."""
+
+    channel: Annotated[str, _text("the name of a channel", pattern=r"\A[a-z][a-z0-9_-]*\Z", most=50)] = "outbox"
+    sender: Annotated[
+        str, _text("a sender like 'Shop <hello@shop.example>'", pattern=rf"\A(?:{_SENDER.pattern})\Z", most=320)
+    ] = "Triggerfish <triggerfish@localhost>"
+    company: Annotated[str, _text("the name of the company, on one line of at most 200 characters")] = ""
+    address: Annotated[str, _text("a postal address, on one line of at most 200 characters")] = ""
+
+    @property
+    def sender_name(self) -> str:
+        """The name before the address; may be empty."""
+        found = _SENDER.fullmatch(self.sender)
+        return (found["name"] or "").strip().strip('"') if found else ""
+
+    @property
+    def sender_address(self) -> str:
+        found = _SENDER.fullmatch(self.sender)
+        return found["address"] or found["bare"] if found else ""
+
+
+class Limits(Struct, frozen=True, forbid_unknown_fields=True):
+    """What bounds the memory.
+
+    `queue_events`: events that may wait for the disk before clients are told to come back later (429).
+    `profile_cache`: profiles that the worker keeps at hand. `batch_events`: events decided and committed together.
+    """
+
+    queue_events: Annotated[int, _count(100, 1_000_000)] = 20_000
+    profile_cache: Annotated[int, _count(100, 1_000_000)] = 20_000
+    batch_events: Annotated[int, _count(1, 5_000)] = 500
+
+
+class Log(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the server says about itself, on stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything that a workspace sets. `workspace` is its folder; no key in the file says it.
+
+    Raises SettingsWrong (TF406) when it would use the demo's keys on an address that is not loopback.
+    """
+
+    workspace: Path
+    keys: Keys
+    engine: Literal["durable", "compiled"] = "durable"
+    server: Server = Server()
+    store: Store = Store()
+    delivery: Delivery = Delivery()
+    limits: Limits = Limits()
+    log: Log = Log()
+    plugins: Annotated[dict[str, PluginTable], Meta(description="made of one table for each plugin")] = {}
+
+    def __post_init__(self) -> None:
+        if self.uses_demo_keys and not is_loopback(self.server.host):
+            raise SettingsWrong(
+                f'the keys in {SETTINGS_FILE} are the demo\'s, known to everybody, and "{self.server.host}" is not a '
+                "loopback address",
+                code="TF406",
+                hint="put keys of your own under [keys], or listen on 127.0.0.1",
+            )
+
+    @property
+    def uses_demo_keys(self) -> bool:
+        keys = self.keys
+        return DEMO_WRITE_KEY in keys.write or keys.admin == DEMO_ADMIN_KEY or keys.secret == DEMO_SECRET
+
+    @property
+    def rules_path(self) -> Path:
+        return self.workspace / "rules"
+
+    @property
+    def templates_path(self) -> Path:
+        return self.workspace / "templates"
+
+    @property
+    def data_path(self) -> Path:
+        return self.workspace / self.store.path
+
+    @property
+    def log_path(self) -> Path:
+        return self.data_path / "log.sqlite3"
+
+    @property
+    def state_path(self) -> Path:
+        return self.data_path / "state.sqlite3"
+
+    def listening_on(self, host: str | None = None, port: int | None = None) -> Settings:
+        """These settings with another address (a command line's). Raises SettingsWrong for a bad one."""
+        given = {"host": host, "port": port}
+        server = msgspec.to_builtins(self.server) | {k: v for k, v in given.items() if v is not None}
+        try:
+            return msgspec.structs.replace(self, server=msgspec.convert(server, Server))
+        except msgspec.ValidationError as error:
+            raise SettingsWrong(f"cannot listen on {server['host']}:{server['port']}: {error}", code="TF403") from error
+
+
+def is_loopback(host: str) -> bool:
+    """True when only this machine can reach a server that listens on `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
