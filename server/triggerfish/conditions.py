@@ -1,7 +1,7 @@
 """Conditions, as the rooms see them: what a condition looks at (View) and what a compiled one is (Condition).
 
 `rulefile/expressions.py` makes them from text. A condition is a tree of All, Some, Not over Tests; `holds` is the whole
-tree as one compiled Python function. The semantics (docs/rules.md): a comparison with a missing value or of unlike types
+tree as one compiled Python function. Semantics (docs/rules.md): a comparison with a missing value or of unlike types
 is false; `not` is plain negation.
 """
 

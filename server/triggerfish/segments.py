@@ -45,7 +45,7 @@ class SegmentTree:
         self._changes = _distinct_changes(segments)
 
     def settle(self, profile: Profile, now: Instant, zones: Zones) -> list[Change]:
-        """Bring a working copy's memberships up to `now` and note when to look again. Gives what it left, then entered."""
+        """Bring a copy's memberships up to `now` and note when to look again. Gives what was left, then entered."""
         before = profile.memberships
         after: dict[str, Instant] = {}
         view = View(profile, now, zones, segments=after)

@@ -1,7 +1,7 @@
 """Local time: a person's wall clock at an instant, and the instant of a local time, through every change of the clocks.
 
-Stated rules: a local time that a change of the clocks skips means the instant of the change; one that happens twice means
-the first. So a daily time happens exactly once on every local day.
+Stated rules: a local time that a change of the clocks skips means the instant of the change; one that happens twice
+means the first. So a daily time happens exactly once on every local day.
 """
 
 from __future__ import annotations

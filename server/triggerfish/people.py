@@ -1,0 +1,136 @@
+"""Room 3, its other half. People: which profile an event belongs to, and when two profiles turn out to be one person.
+
+The rules (docs/profiles.md): a profile has at most one userId. Profiles that share a name are one person unless each has
+a userId of its own; then an anonymousId goes over to the person who used it last, and an email stays where it was.
+`alias` joins two profiles whatever they hold: the developer says that they are one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct
+
+from triggerfish.clock import Instant
+from triggerfish.ingest import Event
+from triggerfish.profile import IDENTITY_LIMIT, Claim, Identity, Profile, claims_of, merge, new_profile, previous_claims
+
+
+class Loaded(Struct, frozen=True):
+    """What the store gave for a batch: profiles by id, and who owns which name. Never changed."""
+
+    profiles: Mapping[str, Profile]
+    owners: Mapping[Claim, str]
+
+
+class People:
+    """The profiles of a batch as working copies, made when they are first needed.
+
+    `changed` holds the copies, `merged` says which profile became part of which, `owners` the names that changed hands
+    (None: given up).
+    """
+
+    def __init__(self, loaded: Loaded) -> None:
+        self.loaded = loaded
+        self.changed: dict[str, Profile] = {}
+        self.merged: dict[str, str] = {}
+        self.owners: dict[Claim, str | None] = {}
+
+    def take(self, profile_id: str) -> Profile:
+        """The working copy of a profile."""
+        copy = self.changed.get(profile_id)
+        if copy is None:
+            copy = self.changed[profile_id] = self.loaded.profiles[profile_id].copy()
+        return copy
+
+    def owner(self, claim: Claim) -> str | None:
+        """The id of the profile that goes by this name."""
+        if claim in self.owners:
+            return self.owners[claim]
+        if claim.kind == "profile" and (claim.value in self.changed or claim.value in self.loaded.profiles):
+            return self.merged.get(claim.value, claim.value)
+        return self.loaded.owners.get(claim)
+
+    def who(self, event: Event, now: Instant) -> Profile | None:
+        """The working copy of the person whose event this is; made, merged and named as the event says.
+
+        None when an event of our own (a click, say) is about a profile that is gone.
+        """
+        claims = claims_of(event)
+        if event.profile_id:
+            known = self.owner(claims[0])
+            return None if known is None else self.take(known)
+        person = self._nearest(claims, now)
+        for claim in claims:
+            person = self._settle(person, claim, event, now)
+        for claim in previous_claims(event):
+            before = self.owner(claim)
+            if before is not None and before != person.id:
+                person = self._join(person, self.take(before), "alias", event, now)
+                break
+        return person
+
+    def _nearest(self, claims: Iterable[Claim], now: Instant) -> Profile:
+        """The profile to start from: that of the userId, else of another name, if nobody else's; else a new one."""
+        strongest = None
+        has_user = False
+        for claim in claims:
+            strongest = strongest or claim
+            has_user = has_user or claim.kind == "user"
+            known = self.owner(claim)
+            if known is None:
+                continue
+            person = self.take(known)
+            if claim.kind == "user" or not (has_user and person.has_user):
+                return person
+        if strongest is None:
+            raise ValueError("an event without an identity passed the front door")
+        person = new_profile(strongest, now)
+        while person.id in self.loaded.profiles or person.id in self.changed:
+            person.id += "x"
+        self.changed[person.id] = person
+        return person
+
+    def _settle(self, person: Profile, claim: Claim, event: Event, now: Instant) -> Profile:
+        """Let the person go by this name too."""
+        known = self.owner(claim)
+        if known == person.id:
+            return person
+        if known is not None:
+            other = self.take(known)
+            if not (person.has_user and other.has_user):
+                return self._join(person, other, f"{event.kind} with {claim.kind} {claim.value}", event, now)
+            if claim.kind == "email":
+                return person
+            other.identities = [held for held in other.identities if (held.kind, held.value) != claim]
+        person.identities.append(Identity(claim.kind, claim.value, now))
+        self.owners[claim] = person.id
+        if len(person.identities) > IDENTITY_LIMIT:
+            self._give_up_oldest(person)
+        return person
+
+    def _give_up_oldest(self, person: Profile) -> None:
+        for place, held in enumerate(person.identities):
+            if held.kind == "anonymous":
+                del person.identities[place]
+                self.owners[Claim(held.kind, held.value)] = None
+                return
+
+    def _join(self, one: Profile, other: Profile, because: str, event: Event, now: Instant) -> Profile:
+        """The one with a userId stays, else the older."""
+        into, gone = one, other
+        if (other.has_user, -other.created_at) > (one.has_user, -one.created_at):
+            into, gone = other, one
+        if because == "alias":
+            into, gone = one, other
+        merge(into, gone, because=because, message_id=event.message_id, now=now)
+        for held in gone.identities:
+            self.owners[Claim(held.kind, held.value)] = into.id
+        self.owners[Claim("profile", gone.id)] = into.id
+        for former, owner in self.merged.items():
+            if owner == gone.id:
+                self.merged[former] = into.id
+                self.owners[Claim("profile", former)] = into.id
+        self.merged[gone.id] = into.id
+        del self.changed[gone.id]
+        return into

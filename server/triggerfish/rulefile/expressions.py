@@ -1,0 +1,539 @@
+"""The language of conditions: a whitelisted subset of Python's expression grammar, compiled to Python functions.
+
+`grammar.parse` turns text into an ast; the reader admits only what docs/rules.md lists and writes, for each part, the
+Python that works it out over a View. What is written is made of our own names and constants alone: no text from a rule
+file is ever evaluated as it stands.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+from triggerfish import conditions
+from triggerfish.activity import Activity
+from triggerfish.clock import Instant
+from triggerfish.conditions import All, Condition, Node, Not, Some, Test, View
+from triggerfish.rulefile.functions import FUNCTIONS, Function
+from triggerfish.rulefile.grammar import Fault, Faulty, offset_of, parse
+from triggerfish.rulefile.problems import nearest
+from triggerfish.rulefile.selectors import Selector, activity_of
+
+DEPTH_LIMIT = 24
+LIST_LIMIT = 1_000
+KINDS = ("page", "screen", "identify", "group", "alias")
+LOCAL = {"hour": "hour", "weekday": "day", "date": "day"}
+ROOTS = ("event", "traits", "context", "segments", "segment", "local")
+
+Changes = dict[str, Callable[[View], Instant | None]]
+
+
+class Scope(Struct, frozen=True):
+    """What a condition may name. `short_names` maps the plan's names to events' own; `segments` are those that may be
+    asked for; `has_event` says whether there is a triggering event; `functions` adds plugins' functions.
+    """
+
+    short_names: Mapping[str, str] = {}
+    segments: Collection[str] = ()
+    has_event: bool = True
+    functions: Mapping[str, Callable[..., Any]] = {}
+
+
+class Value(Struct):
+    """A part that gives a value: the Python that works it out, and what else is known of it."""
+
+    code: str
+    text: str
+    constant: Any = None
+    is_constant: bool = False
+    is_truth: bool = False
+    items: tuple[Any, ...] | None = None
+    since: tuple[Activity, int] | None = None
+    changes: Changes = field(default_factory=dict)
+
+
+class Truth(Struct):
+    """A part that is true or false."""
+
+    code: str
+    node: Node
+    changes: Changes = field(default_factory=dict)
+
+
+def compile_condition(texts: Tree, scope: Scope) -> Condition:
+    """A Condition from a tree of texts. Raises Faulty with the first text's faults: compile one by one to find all."""
+    reader = _Reader(scope)
+    truth = reader.tree(texts)
+    return Condition(
+        text=say(texts),
+        root=truth.node,
+        holds=reader.function(truth.code),
+        activities=tuple(reader.activities.values()),
+        changes=tuple(truth.changes.items()),
+        names=frozenset(reader.names),
+    )
+
+
+def compile_value(text: str, scope: Scope) -> tuple[Callable[[View], Any], tuple[Activity, ...]]:
+    """A function for a value such as `event.total`, and the activities that it needs. Raises Faulty."""
+    reader = _Reader(scope)
+    value = reader.whole(text, reader.value)
+    return reader.function(value.code), tuple(reader.activities.values())
+
+
+class Tree(Struct, frozen=True):
+    """Texts joined by all, any and none, as a rule file writes them. Exactly one of the fields is used."""
+
+    text: str = ""
+    all: tuple[Tree, ...] | None = None
+    any: tuple[Tree, ...] | None = None
+    none: tuple[Tree, ...] | None = None
+
+
+def say(tree: Tree) -> str:
+    """The tree on one line, for people."""
+    for word, parts in (("all", tree.all), ("any", tree.any), ("none", tree.none)):
+        if parts is not None:
+            return f"{word} of ({'; '.join(say(part) for part in parts)})"
+    return " ".join(tree.text.split())
+
+
+class _Reader:
+    """Reads one condition. `activities` collects what it needs remembered, `names` the events that it names."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+        self.activities: dict[str, Activity] = {}
+        self.names: set[str] = set()
+        self.space: dict[str, Any] = {"NUMBERS": conditions.NUMBERS, "__builtins__": {"type": type, "str": str}}
+        self._text = ""
+        self._temporaries = 0
+        self._depth = 0
+
+    # The edges: text in, functions out.
+
+    def function(self, code: str) -> Callable[[View], Any]:
+        made: Callable[[View], Any] = eval(compile(f"lambda v: {code}", "<condition>", "eval"), self.space)  # noqa: S307
+        return made
+
+    def bind(self, value: Any, name: str = "k") -> str:
+        """A name for a constant or function within the written Python."""
+        for known, held in self.space.items():
+            if held is value:
+                return known
+        made = f"{name}{len(self.space)}"
+        self.space[made] = value
+        return made
+
+    def temporary(self) -> str:
+        self._temporaries += 1
+        return f"x{self._temporaries}"
+
+    def whole(self, text: str, read: Callable[[ast.expr], Any]) -> Any:
+        """Read one text from beginning to end."""
+        self._text = text
+        tree = parse(text)
+        return read(tree)
+
+    def tree(self, tree: Tree) -> Truth:
+        for parts, join in ((tree.all, self.all_of), (tree.any, self.any_of), (tree.none, self.none_of)):
+            if parts is not None:
+                return join([self.tree(part) for part in parts])
+        truth: Truth = self.whole(tree.text, self.truth)
+        return truth
+
+    def all_of(self, parts: Sequence[Truth]) -> Truth:
+        if len(parts) == 1:
+            return parts[0]
+        code = "(" + " and ".join(part.code for part in parts) + ")" if parts else "True"
+        return Truth(code, All(tuple(part.node for part in parts)), _changes(parts))
+
+    def any_of(self, parts: Sequence[Truth]) -> Truth:
+        if len(parts) == 1:
+            return parts[0]
+        code = "(" + " or ".join(part.code for part in parts) + ")" if parts else "False"
+        return Truth(code, Some(tuple(part.node for part in parts)), _changes(parts))
+
+    def none_of(self, parts: Sequence[Truth]) -> Truth:
+        return self.negation(self.any_of(parts))
+
+    def negation(self, part: Truth) -> Truth:
+        return Truth(f"(not {part.code})", Not(part.node), part.changes)
+
+    # True or false.
+
+    def truth(self, node: ast.expr) -> Truth:
+        match node:
+            case ast.BoolOp(op=ast.And(), values=values):
+                return self.all_of([self.truth(value) for value in values])
+            case ast.BoolOp(values=values):
+                return self.any_of([self.truth(value) for value in values])
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                return self.negation(self.truth(operand))
+            case ast.Compare(left=left, ops=ops, comparators=comparators):
+                sides = [left, *comparators]
+                return self.all_of(
+                    [self.comparison(node, sides[i], op, sides[i + 1]) for i, op in enumerate(ops)],
+                )
+        value = self.value(node)
+        if value.is_constant and not isinstance(value.constant, bool):
+            raise self.fault("TF241", node, f"{value.text} is neither true nor false", "compare it with something")
+        code = value.code if value.is_truth else f"({value.code} is True)"
+        return self.test(node, code, value, value.changes, operator="==", bound=True)
+
+    def comparison(self, whole: ast.Compare, left: ast.expr, op: ast.cmpop, right: ast.expr) -> Truth:
+        a, b = self.value(left), self.value(right)
+        if isinstance(op, ast.In | ast.NotIn):
+            return self.membership(whole, a, op, b)
+        sign = _SIGNS.get(type(op))
+        if sign is None:
+            raise self.fault("TF242", whole, '"is" is not used in conditions', 'write "==" to compare')
+        if a.is_constant and not b.is_constant:
+            a, b, sign = b, a, _TURNED[sign]
+        changes = a.changes | b.changes
+        if a.since or b.since:
+            changes |= self.since(whole, a, b)
+        if a.items is not None or b.items is not None or "v.segments" in (a.code, b.code):
+            raise self.fault("TF243", whole, "a list cannot be compared this way", 'use "in", as in  event.x in [1, 2]')
+        x, y = self.temporary(), self.temporary()
+        if b.is_constant:
+            kind = type(b.constant)
+            if sign not in ("==", "!=") and kind is bool:
+                raise self.fault("TF244", whole, "true and false have no order", 'use "==" or "!="')
+            of_kind = f"type({x} := {a.code}) in NUMBERS" if kind in (int, float) else f"type({x} := {a.code}) is {{}}"
+            code = f"({of_kind.format(self.bind(kind, 't'))} and {x} {sign} {self.bind_constant(b.constant)})"
+            return self.test(whole, code, a, changes, operator=sign, bound=b.constant)
+        like = self.bind(conditions.alike if sign in ("==", "!=") else conditions.ordered)
+        code = f"({like}({x} := {a.code}, {y} := {b.code}) and {x} {sign} {y})"
+        return self.test(whole, code, a, changes)
+
+    def membership(self, whole: ast.Compare, a: Value, op: ast.cmpop, b: Value) -> Truth:
+        among = self.bind(conditions.among)
+        if b.code == "v.segments":
+            if not (a.is_constant and isinstance(a.constant, str)):
+                raise self.fault("TF245", whole, "segments are asked for by name", 'write  "vip" in segments')
+            self.check_segment(whole, a.constant)
+            code = f"({self.bind_constant(a.constant)} in v.segments)"
+            truth = self.test(whole, code, None, {})
+            return truth if isinstance(op, ast.In) else self.negation(truth)
+        if b.items is None and b.is_constant:
+            raise self.fault(
+                "TF246", whole, f'"in" needs a list, and {b.text} is none', "use contains(…) to look inside a text"
+            )
+        x = self.temporary()
+        code = f"{among}({x} := {a.code}, {b.code})"
+        if isinstance(op, ast.NotIn):
+            code = f"(not {among}({x} := {a.code}, {b.code}) and {x} is not None)"
+        return self.test(whole, code, a, a.changes | b.changes)
+
+    def check_segment(self, node: ast.AST, name: str) -> None:
+        if name not in self.scope.segments:
+            hint = nearest(name, self.scope.segments)
+            raise self.fault("TF247", node, f'no segment "{name}" can be asked for here', hint)
+
+    def since(self, node: ast.AST, a: Value, b: Value) -> Changes:
+        if a.since is None or type(b.constant) not in conditions.NUMBERS:
+            sentence = "days_since, hours_since and minutes_since are compared with a number"
+            raise self.fault("TF248", node, sentence, "as in  days_since(purchase) > 30")
+        activity, unit = a.since
+        bound: float = b.constant
+
+        def changes(view: View) -> Instant | None:
+            return conditions.since_changes(view, activity, unit, bound)
+
+        return {f"since:{activity.key}:{bound * unit}": changes}
+
+    def test(
+        self,
+        node: ast.expr,
+        code: str,
+        value: Value | None,
+        changes: Changes,
+        *,
+        operator: Literal["==", "!=", "<", "<=", ">", ">="] | None = None,
+        bound: Any = None,
+    ) -> Truth:
+        leaf = Test(
+            text=ast.unparse(node),
+            holds=self.function(code),
+            value=None if value is None else self.function(value.code),
+            value_key="" if value is None else value.text,
+            operator=operator,
+            bound=bound,
+            changes=tuple(changes.items()),
+        )
+        return Truth(code, leaf, changes)
+
+    # Values.
+
+    def value(self, node: ast.expr) -> Value:
+        self._depth += 1
+        if self._depth > DEPTH_LIMIT:
+            raise self.fault(
+                "TF231", node, f"the condition is nested more than {DEPTH_LIMIT} deep", "say it more simply"
+            )
+        try:
+            return self._value(node)
+        finally:
+            self._depth -= 1
+
+    def _value(self, node: ast.expr) -> Value:
+        text = ast.unparse(node)
+        match node:
+            case ast.Constant(value=bool() | int() | float() | str() as constant):
+                return Value(self.bind_constant(constant), text, constant, is_constant=True)
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as constant)):
+                return Value(self.bind_constant(-constant), text, -constant, is_constant=True)
+            case ast.List(elts=elements) | ast.Tuple(elts=elements) | ast.Set(elts=elements):
+                return self.list_of(node, elements)
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
+                a, b = self.value(left), self.value(right)
+                if a.since or b.since:
+                    raise self.fault(
+                        "TF248", node, "days_since and the like are not calculated with", "compare with a number"
+                    )
+                function = self.bind(_ARITHMETIC[type(op)])
+                return Value(f"{function}({a.code}, {b.code})", text, changes=a.changes | b.changes)
+            case ast.Name(id=name):
+                return self.name(node, name)
+            case ast.Attribute() | ast.Subscript():
+                return self.path(node)
+            case ast.Call(func=ast.Name(id=name), args=arguments, keywords=keywords):
+                return self.call(node, name, arguments, keywords)
+            case ast.BoolOp() | ast.Compare() | ast.UnaryOp(op=ast.Not()):
+                truth = self.truth(node)
+                return Value(truth.code, text, is_truth=True, changes=truth.changes)
+        raise self.fault("TF232", node, f'"{text}" cannot be used in a condition', "docs/rules.md lists what can")
+
+    def bind_constant(self, constant: Any) -> str:
+        """Numbers and booleans stand in the code as they are; text is bound, so that none of it is ever code."""
+        if isinstance(constant, str):
+            return self.bind(constant, "s")
+        return f"({constant!r})" if abs(constant) < 1e15 else self.bind(constant)
+
+    def list_of(self, node: ast.expr, elements: Sequence[ast.expr]) -> Value:
+        if len(elements) > LIST_LIMIT:
+            raise self.fault("TF233", node, f"a list of more than {LIST_LIMIT} items", "make it a trait or a segment")
+        items = []
+        for element in elements:
+            item = self.value(element)
+            if not item.is_constant:
+                raise self.fault("TF234", element, "a list holds texts and numbers as they are", 'as in  ["DE", "FR"]')
+            items.append(item.constant)
+        return Value(self.bind(tuple(items)), ast.unparse(node), items=tuple(items))
+
+    def name(self, node: ast.expr, name: str) -> Value:
+        if name == "segment":
+            return Value("v.segment", name)
+        if name == "segments":
+            return Value("v.segments", name)
+        hint = f"did you mean {name}.something?" if name in ROOTS else nearest(name, [*ROOTS, *FUNCTIONS])
+        if name.lower() in ("true", "false"):
+            hint = f"write {name.capitalize()}"
+        elif name in self.scope.short_names or name in KINDS:
+            hint = f'write count({name}), or did({name}, "30d")'
+        raise self.fault("TF235", node, f'"{name}" is not known here', hint)
+
+    def path(self, node: ast.expr) -> Value:
+        """`event.a.b`, `traits["First Name"]`, `local.hour`."""
+        root, names = self.steps(node)
+        match root:
+            case "event" | "context" if not self.scope.has_event:
+                sentence = f'"{root}" is not known here: a segment has no triggering event'
+                raise self.fault("TF236", node, sentence, "use traits, or what they did: count(…), last(…)")
+            case "event":
+                return self.dig(node, "v.properties", names)
+            case "context":
+                return self.dig(node, "v.context", names)
+            case "traits":
+                code = f"v.trait({self.bind_constant(names[0])})"
+                return self.dig(node, code, names[1:])
+            case "local" if len(names) == 1 and names[0] in LOCAL:
+                turns = LOCAL[names[0]]
+                change = _next_hour if turns == "hour" else _next_day
+                return Value(f"v.local.{names[0]}", ast.unparse(node), changes={f"local:{turns}": change})
+            case "local":
+                hint = nearest(names[0], LOCAL) or "local has hour, weekday and date"
+                raise self.fault("TF235", node, f'"local.{names[0]}" is not known', hint)
+        hint = nearest(root, ROOTS)
+        if root in self.scope.short_names:
+            hint = f"event.{names[0]} is the triggering event's; last({root}.{names[0]}) the newest {root}'s"
+        raise self.fault("TF235", node, f'"{root}" is not known here', hint)
+
+    def steps(self, node: ast.expr) -> tuple[str, tuple[str, ...]]:
+        names: list[str] = []
+        while True:
+            match node:
+                case ast.Attribute(value=inner, attr=name):
+                    names.append(name)
+                    node = inner
+                case ast.Subscript(value=inner, slice=ast.Constant(value=str() as name)):
+                    names.append(name)
+                    node = inner
+                case ast.Name(id=root):
+                    return root, tuple(reversed(names))
+                case _:
+                    raise self.fault("TF232", node, f'"{ast.unparse(node)}" cannot be used in a condition')
+
+    def dig(self, node: ast.expr, code: str, names: tuple[str, ...]) -> Value:
+        text = ast.unparse(node)
+        if not names:
+            return Value(code, text)
+        if len(names) == 1 and code in ("v.properties", "v.context"):
+            return Value(f"{code}.get({self.bind_constant(names[0])})", text)
+        return Value(f"{self.bind(conditions.dig)}({code}, {self.bind(names, 'path')})", text)
+
+    def call(self, node: ast.Call, name: str, arguments: Sequence[ast.expr], keywords: Sequence[ast.keyword]) -> Value:
+        if name in self.scope.functions:
+            values = [self.value(argument) for argument in arguments]
+            code = f"{self.bind(self.scope.functions[name])}({', '.join(value.code for value in values)})"
+            return Value(code, ast.unparse(node), changes=_changes(values))
+        function = FUNCTIONS.get(name)
+        if function is None:
+            hint = nearest(name, [*FUNCTIONS, *self.scope.functions])
+            raise self.fault("TF237", node, f'there is no function "{name}"', hint)
+        if keywords or not function.least <= len(arguments) <= function.most:
+            raise self.fault("TF238", node, f"{name} is written {function.usage}", function.example)
+        if function.takes_activity:
+            return self.activity_call(node, name, function, arguments)
+        values = [self.value(argument) for argument in arguments]
+        for value in values:
+            if value.since:
+                raise self.fault("TF248", node, "days_since and the like are compared with a number")
+        made = function.of
+        if function.prepare is not None:
+            constant = values[1].constant if values[1].is_constant else None
+            try:
+                made = function.prepare(constant)
+            except ValueError as error:
+                raise self.fault("TF239", arguments[1], str(error)) from error
+            values = values[:1]
+        code = f"{self.bind(made)}({', '.join(value.code for value in values)})"
+        return Value(code, ast.unparse(node), is_truth=function.is_truth, changes=_changes(values))
+
+    def activity_call(self, node: ast.Call, name: str, function: Function, arguments: Sequence[ast.expr]) -> Value:
+        selector = self.selector(arguments[0])
+        window = arguments[1] if len(arguments) > 1 else None
+        if function.needs_field and selector.field is None:
+            raise self.fault("TF240", arguments[0], f"{name} needs a property, as in {function.example}")
+        if not function.needs_field and selector.field is not None:
+            raise self.fault("TF240", arguments[0], f"{name} counts events, not a property", function.example)
+        try:
+            activity = activity_of(selector, None if window is None else ast.literal_eval(window))
+        except ValueError as error:
+            raise self.fault("TF249", window or node, str(error)) from error
+        self.activities.setdefault(activity.key, activity)
+        bound = self.bind(self.activities[activity.key])
+        changes: Changes = {}
+        if activity.window is not None:
+            changes = {f"window:{activity.key}": _window(activity)}
+        since = None
+        if function.unit:
+            since = (self.activities[activity.key], function.unit)
+        extra = f", {function.unit}" if function.unit else (f", {self.bind(name)}" if function.takes_name else "")
+        code = f"{self.bind(function.of)}(v, {bound}{extra})"
+        return Value(code, ast.unparse(node), is_truth=function.is_truth, since=since, changes=changes)
+
+    def selector(self, node: ast.expr) -> Selector:
+        """`purchase`, `"Order Completed"`, `purchase.total`, `purchase[total > 50].total`."""
+        path: list[str] = []
+        while isinstance(node, ast.Attribute):
+            path.append(node.attr)
+            node = node.value
+        keeps, keeps_text = None, ""
+        if isinstance(node, ast.Subscript):
+            keeps, keeps_text = self.filter(node.slice)
+            node = node.value
+        match node:
+            case ast.Name(id=name):
+                event = self.scope.short_names.get(name, name)
+            case ast.Constant(value=str() as event):
+                pass
+            case _:
+                sentence = f'"{ast.unparse(node)}" is not an event'
+                raise self.fault("TF250", node, sentence, 'as in  count(purchase)  or  count("Order Completed")')
+        self.names.add(event)
+        return Selector(event, tuple(reversed(path)) or None, keeps, keeps_text)
+
+    def filter(self, node: ast.expr) -> tuple[Callable[[dict[str, Any]], bool], str]:
+        """The condition in brackets: names in it are the counted event's own properties."""
+        inner = _FilterReader(self.scope)
+        inner._text = self._text
+        truth = inner.truth(node)
+        code = f"lambda p: {truth.code}"
+        keeps: Callable[[dict[str, Any]], bool] = eval(compile(code, "<filter>", "eval"), inner.space)  # noqa: S307
+        return keeps, ast.unparse(node)
+
+    def fault(self, code: str, node: ast.AST, sentence: str, hint: str = "") -> Faulty:
+        start = offset_of(self._text, getattr(node, "lineno", 1), getattr(node, "col_offset", 0))
+        end = offset_of(self._text, getattr(node, "end_lineno", 1) or 1, getattr(node, "end_col_offset", 1) or 1)
+        return Faulty([Fault(code, sentence, start, max(1, end - start), hint)])
+
+
+class _FilterReader(_Reader):
+    """Reads what stands in a selector's brackets."""
+
+    def function(self, code: str) -> Callable[[Any], Any]:
+        made: Callable[[Any], Any] = eval(compile(f"lambda p: {code}", "<filter>", "eval"), self.space)  # noqa: S307
+        return made
+
+    def name(self, node: ast.expr, name: str) -> Value:
+        return Value(f"p.get({self.bind_constant(name)})", name)
+
+    def path(self, node: ast.expr) -> Value:
+        root, names = self.steps(node)
+        path = self.bind((root, *names), "path")
+        return Value(f"{self.bind(conditions.dig)}(p, {path})", ast.unparse(node))
+
+    def activity_call(self, node: ast.Call, name: str, function: Function, arguments: Sequence[ast.expr]) -> Value:
+        raise self.fault(
+            "TF251", node, f"{name} cannot be used in brackets", "brackets look at the counted event alone"
+        )
+
+
+def _changes(parts: Sequence[Truth] | Sequence[Value]) -> Changes:
+    united: Changes = {}
+    for part in parts:
+        united |= part.changes
+    return united
+
+
+def _window(activity: Activity) -> Callable[[View], Instant | None]:
+    return lambda view: conditions.window_changes(view, activity)
+
+
+def _next_hour(view: View) -> Instant | None:
+    return view.local.next_hour()
+
+
+def _next_day(view: View) -> Instant | None:
+    return view.local.next_day()
+
+
+def _arithmetic(of: Callable[[float, float], float]) -> Callable[[Any, Any], float | None]:
+    def work(left: Any, right: Any) -> float | None:
+        if type(left) not in conditions.NUMBERS or type(right) not in conditions.NUMBERS:
+            return None
+        try:
+            return of(left, right)
+        except (ZeroDivisionError, OverflowError):
+            return None
+
+    return work
+
+
+_ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], float | None]] = {
+    ast.Add: _arithmetic(lambda a, b: a + b),
+    ast.Sub: _arithmetic(lambda a, b: a - b),
+    ast.Mult: _arithmetic(lambda a, b: a * b),
+    ast.Div: _arithmetic(lambda a, b: a / b),
+}
+_SIGNS: dict[type[ast.cmpop], Literal["==", "!=", "<", "<=", ">", ">="]] = {
+    ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=",
+}  # fmt: skip
+_TURNED: dict[str, Literal["==", "!=", "<", "<=", ">", ">="]] = {
+    "==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<=",
+}  # fmt: skip

@@ -1,0 +1,54 @@
+"""Room 7. Schedule: what is to leave, and when. The agenda holds, for each profile, the instant at which it next needs
+attention: the earliest of its waits, of its held messages, and of the instant at which a segment can change with time
+alone (`Profile.wake_at`). One row a profile is enough, because everything that waits is in the profile itself.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Literal
+
+from msgspec import Struct
+
+from triggerfish.clock import Instant
+from triggerfish.ingest import Event
+from triggerfish.profile import Profile, Wait
+from triggerfish.rules import Rule
+
+WAIT_LIMIT = 100
+"""Waits that one person may have; a further one is refused, with that reason."""
+
+Status = Literal["scheduled", "due", "sending", "sent", "retrying", "skipped", "failed", "uncertain"]
+
+
+class Due(Struct, kw_only=True, omit_defaults=True):
+    """A message to one person: what it is, how far it is, and why. The row behind `GET /v1/sends`.
+
+    scheduled -> due -> sending -> sent, or skipped, failed, uncertain (each with a reason); retrying goes back to sending.
+    """
+
+    id: str
+    profile: str
+    ruleset: str
+    rule: str
+    template: str
+    class_: Literal["marketing", "transactional"] = "marketing"
+    purpose: str = "marketing"
+    channel: str = ""
+    status: Status = "scheduled"
+    reason: str = ""
+    due_at: Instant = 0
+    sent_at: Instant | None = None
+    attempt: int = 0
+    trigger: Event | None = None
+
+
+def send_id(profile: Profile, rule: Rule, action: int, trigger: Event) -> str:
+    """The id and idempotency key of a send: the same decision, made again, has the same id."""
+    parts = (profile.id, rule.ruleset, rule.name, str(action), trigger.message_id)
+    return blake2b("\0".join(parts).encode(), digest_size=10, person=b"send").hexdigest()
+
+
+def waits_of(profile: Profile, rule: Rule, whole_set: bool) -> list[Wait]:
+    """The person's waits in this rule, or in its whole rule set."""
+    return [wait for wait in profile.waits if wait.ruleset == rule.ruleset and (whole_set or wait.rule == rule.name)]
