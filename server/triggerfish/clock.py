@@ -84,7 +84,17 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Clock(Protocol):
     """Where the edges get `now` from."""
 
-    def now(self) -> Instant: ...
+    def now(self) -> Instant:
+        """The instant by which waits, windows and quiet hours go."""
+        ...
+
+    def wall(self) -> Instant:
+        """The machine's time: when a request arrived, whatever `now` shows."""
+        ...
+
+    def receipt_of(self, event_time: Instant, arrived_at: Instant) -> Instant:
+        """The instant of receipt to note in the log for an event of `event_time` that arrived at `arrived_at`."""
+        ...
 
 
 class WallClock:
@@ -92,6 +102,12 @@ class WallClock:
 
     def now(self) -> Instant:
         return time.time_ns() // 1_000_000
+
+    def wall(self) -> Instant:
+        return time.time_ns() // 1_000_000
+
+    def receipt_of(self, event_time: Instant, arrived_at: Instant) -> Instant:
+        return arrived_at
 
 
 class EventClock:
@@ -107,6 +123,13 @@ class EventClock:
     def now(self) -> Instant:
         newest = self._newest()
         return self._wall.now() if newest >= self._since else newest
+
+    def wall(self) -> Instant:
+        return self._wall.wall()
+
+    def receipt_of(self, event_time: Instant, arrived_at: Instant) -> Instant:
+        """Until the events have caught up, an event is received when it happened."""
+        return arrived_at if self.has_caught_up() else event_time
 
     def has_caught_up(self) -> bool:
         return self._newest() >= self._since

@@ -3,6 +3,7 @@
     TriggerfishError            code, sentence, way out
     ├── Refused                 bad input at a door: names the field and what was expected (HTTP 4xx)
     ├── Busy                    cannot take more now; say when to come back (HTTP 429)
+    ├── Unavailable             cannot take anything now, for a fault of ours such as a full disk (HTTP 503)
     ├── NotFound                no such profile, send, template … (HTTP 404)
     ├── SettingsWrong           triggerfish.toml or the environment
     ├── WorkspaceTaken          another `serve` runs on this workspace
@@ -55,6 +56,12 @@ class Busy(TriggerfishError):
     def __init__(self, sentence: str, *, retry_after_seconds: int = 1) -> None:
         super().__init__(sentence)
         self.retry_after_seconds = retry_after_seconds
+
+
+class Unavailable(TriggerfishError):
+    """The server cannot store anything just now and it is not the sender's fault: the disk is full or refuses."""
+
+    code = "TF121"
 
 
 class NotFound(TriggerfishError):

@@ -17,6 +17,10 @@ Position = int
 """A place in the log: 1 for the first event, growing, never used twice. 0 is before the first."""
 
 
+Arrival = tuple[Event, Instant]
+"""An event on its way into the log, with its instant of receipt."""
+
+
 class Entry(Struct, frozen=True, gc=False):
     """An event as the log holds it. `received_at` is the instant at which the log took it; it never decreases."""
 
@@ -28,10 +32,12 @@ class Entry(Struct, frozen=True, gc=False):
 class EventLog(Protocol):
     """Append once, read after a position. `tests/contracts/event_log.py` says what every adapter must do."""
 
-    async def append(self, events: Sequence[Event], received_at: Instant) -> None:
+    async def append(self, arrivals: Sequence[Arrival]) -> None:
         """Return once all events are on disk, in order and together.
 
-        Raises Busy when too many appends wait already, and OSError when the disk refuses; then none is stored.
+        An instant earlier than the newest entry's is raised to it, so that `received_at` never decreases. Appending
+        nothing returns once the log has shown that it can write.
+        Raises Busy when too many appends wait already, and Unavailable when the disk refuses; then none is stored.
         """
         ...
 

@@ -1,0 +1,67 @@
+"""The web application: a composition of route lists. Each web module exposes its handlers as `routes`.
+
+A handler that asks for `front: FrontDoor` gets it; an ASGI handler finds it at `scope["litestar_app"].state.front`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from importlib.metadata import version
+from typing import Any
+
+from litestar import Litestar
+from litestar.config.app import AppConfig
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.types import ControllerRouterHandler
+
+from triggerfish.walk import FrontDoor
+from triggerfish.web import events
+from triggerfish.web.problems import exception_handlers
+
+LARGEST_BODY = 2 * 1024 * 1024
+"""Bytes that an ordinary handler reads at most; the ingest paths have smaller limits of their own."""
+
+Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
+
+
+def build_app(
+    front: FrontDoor,
+    routes: Sequence[ControllerRouterHandler] = (),
+    *,
+    dependencies: Mapping[str, Any] | None = None,
+    lifespan: Sequence[Lifespan] = (),
+    on_app_init: Sequence[Callable[[AppConfig], AppConfig]] = (),
+) -> Litestar:
+    """The ingest paths and `routes` as one application.
+
+    `dependencies` are handed to handlers that name them as parameters, next to `front`.
+    """
+    given: dict[str, Any] = {"front": front, **(dependencies or {})}
+    return Litestar(
+        route_handlers=[*events.routes, *routes],
+        state=State({"front": front}),
+        dependencies={name: Provide(_always(value), sync_to_thread=False) for name, value in given.items()},
+        exception_handlers=exception_handlers,
+        lifespan=list(lifespan),
+        on_app_init=list(on_app_init),
+        request_max_body_size=LARGEST_BODY,
+        openapi_config=OpenAPIConfig(
+            title="Triggerfish",
+            version=version("triggerfish"),
+            path="/schema",
+            # The other plugins load their scripts from a CDN.
+            render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])],
+        ),
+        logging_config=None,
+    )
+
+
+def _always(value: Any) -> Callable[[], Any]:
+    def give() -> Any:
+        return value
+
+    return give

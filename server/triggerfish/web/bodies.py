@@ -1,0 +1,86 @@
+"""Request bodies for the fast path: bounded in size on the wire and inflated, and in the time they take to arrive."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Mapping
+
+from litestar.types import Receive
+
+from triggerfish.errors import Refused
+from triggerfish.ingest import refuse_size
+
+BODY_SECONDS = 20.0
+"""How long a body may take to arrive."""
+
+_GZIP = 16 + zlib.MAX_WBITS
+
+
+async def read_body(inward: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
+    """The body, inflated if it says `Content-Encoding: gzip`, of at most `limit` bytes either way.
+
+    Raises Refused: TF105 too large, TF111 not gzip, TF112 another encoding, TF113 too slow or broken off.
+    """
+    encoding = headers.get(b"content-encoding", b"identity").strip().lower()
+    if encoding not in (b"gzip", b"identity", b""):
+        raise Refused(
+            f"the body is encoded as {encoding.decode('latin-1')!r}",
+            code="TF112",
+            field="Content-Encoding",
+            expected="gzip, or none",
+        )
+    length = headers.get(b"content-length", b"")
+    if length.isdigit() and int(length) > limit:
+        refuse_size(limit, "")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            body = await _gather(inward, limit)
+    except TimeoutError:
+        raise Refused(
+            "the body did not arrive in time", code="TF113", expected=f"all of it within {BODY_SECONDS:.0f} s"
+        ) from None
+    return inflate(body, limit) if encoding == b"gzip" else body
+
+
+async def _gather(inward: Receive, limit: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await inward()
+        if message["type"] != "http.request":
+            raise Refused("the connection ended before the body", code="TF113")
+        part = message["body"]
+        size += len(part)
+        if size > limit:
+            refuse_size(limit, "")
+        if not message["more_body"] and not parts:
+            return part
+        parts.append(part)
+        if not message["more_body"]:
+            return b"".join(parts)
+
+
+def inflate(packed: bytes, limit: int) -> bytes:
+    """gzip undone (RFC 1952, several members too), never holding more than `limit` bytes and a little.
+
+    Raises Refused: TF105 when it would be larger, TF111 when it is no whole gzip stream.
+    """
+    parts: list[bytes] = []
+    size = 0
+    try:
+        while packed:
+            member = zlib.decompressobj(_GZIP)
+            part = member.decompress(packed, limit + 1 - size)
+            size += len(part)
+            if size > limit:
+                refuse_size(limit, "")
+            if not member.eof:
+                raise zlib.error("it ends too early")
+            parts.append(part)
+            packed = member.unused_data
+    except zlib.error as error:
+        raise Refused(
+            f"the body is not gzip: {error}", code="TF111", expected="gzip, as Content-Encoding says"
+        ) from None
+    return b"".join(parts)

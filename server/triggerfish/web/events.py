@@ -1,0 +1,134 @@
+"""The front door over HTTP: Segment's tracking API under /v1, what its browser SDK needs besides, and health.
+
+The tracking paths are one plain ASGI application, mounted in Litestar, because this is the path that must be fast.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from litestar import Request, Response, asgi, get, route
+from litestar.enums import HttpMethod
+from litestar.types import (
+    ControllerRouterHandler,
+    HTTPResponseBodyEvent,
+    HTTPResponseStartEvent,
+    HTTPScope,
+    Receive,
+    Scope,
+    Send,
+)
+
+from triggerfish import ingest, walk
+from triggerfish.errors import Busy, NotFound, Refused, TriggerfishError, Unavailable
+from triggerfish.walk import FrontDoor
+from triggerfish.web.bodies import read_body
+from triggerfish.web.keys import check_write_key, is_write_key, write_key_in_header
+from triggerfish.web.problems import MEDIA_TYPE, headers_of, problem_body, status_of
+
+_CROSS_ORIGIN = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Retry-After"}
+_PREFLIGHT = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Content-Encoding, X-Retry-Count",
+    "Access-Control-Max-Age": "86400",
+}
+"""A page of any site may send events: a write key is public by its nature, and no cookie is read."""
+
+_SUCCESS = b'{"success": true}'
+
+
+def _start(status: int, body: bytes, media_type: str, headers: dict[str, str]) -> HTTPResponseStartEvent:
+    given = headers if status == 204 else {"Content-Type": media_type, "Content-Length": str(len(body)), **headers}
+    raw = [(name.lower().encode(), value.encode()) for name, value in given.items()]
+    return {"type": "http.response.start", "status": status, "headers": raw}
+
+
+_STORED_START = _start(200, _SUCCESS, "application/json", _CROSS_ORIGIN)
+_STORED_BODY: HTTPResponseBodyEvent = {"type": "http.response.body", "body": _SUCCESS, "more_body": False}
+
+
+@asgi([f"/v1/{call}" for call in sorted(ingest.CALLS)], copy_scope=False)
+async def take_events(scope: Scope, receive: Receive, send: Send) -> None:
+    """POST /v1/{call}: exactly 200 `{"success": true}` once the events are on disk, else problem+json."""
+    scope = cast(HTTPScope, scope)
+    front: FrontDoor = scope["litestar_app"].state["front"]
+    try:
+        if scope["method"] != "POST":
+            if scope["method"] == "OPTIONS":
+                await _answer(send, 204, b"", "", _PREFLIGHT)
+                return
+            raise Refused(f"{scope['path']} does not take {scope['method']}", code="TF131", expected="POST")
+        arrived_at = front.clock.wall()
+        call = scope["path"].rstrip("/").rpartition("/")[2]
+        headers = dict(scope["headers"])
+        authorization = headers.get(b"authorization")
+        if authorization is not None:
+            check_write_key(front, write_key_in_header(authorization), "Authorization")
+        body = await read_body(receive, headers, ingest.largest_body(call))
+        if authorization is None:
+            check_write_key(front, ingest.write_key_in(body), "writeKey")
+        await walk.receive(front, body, call, arrived_at)
+    except TriggerfishError as error:
+        extra = headers_of(error) | _CROSS_ORIGIN
+        if status_of(error) == 405:
+            extra["Allow"] = "POST, OPTIONS"
+        await _answer(send, status_of(error), problem_body(error), MEDIA_TYPE, extra)
+    else:
+        await send(_STORED_START)
+        await send(_STORED_BODY)
+
+
+async def _answer(send: Send, status: int, body: bytes, media_type: str, headers: dict[str, str]) -> None:
+    await send(_start(status, body, media_type, headers))
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+@route("/v1/projects/{write_key:str}/settings", http_method=[HttpMethod.GET, HttpMethod.OPTIONS])
+async def browser_settings(
+    request: Request[Any, Any, Any], write_key: str, front: FrontDoor
+) -> Response[dict[str, Any] | None]:
+    """What Segment's browser SDK asks for first: to which address to send, and that nothing else is to be loaded."""
+    if request.method == HttpMethod.OPTIONS:
+        return Response(None, status_code=204, headers=_PREFLIGHT)
+    if not is_write_key(front, write_key):
+        raise NotFound("there is no project with this write key")
+    base = front.public_url.rstrip("/") or str(request.base_url).rstrip("/")
+    protocol, _, host = base.partition("://")
+    segment_io = {
+        "apiKey": write_key,
+        "apiHost": f"{host}/v1",
+        "protocol": protocol,
+        "unbundledIntegrations": [],
+        "addBundledMetadata": False,
+        "maybeBundledConfigIds": {},
+    }
+    settings = {
+        "integrations": {"Segment.io": segment_io},
+        "plan": {"track": {"__default": {"enabled": True, "integrations": {}}}, "identify": {}, "group": {}},
+        "edgeFunction": {},
+        "enabledMiddleware": {},
+        "legacyVideoPluginsEnabled": False,
+        "metrics": {"sampleRate": 0},
+        "remotePlugins": [],
+    }
+    return Response(settings, headers={**_CROSS_ORIGIN, "Cache-Control": "public, max-age=300"})
+
+
+@get("/healthz")
+async def is_alive() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@get("/readyz")
+async def is_ready(front: FrontDoor) -> dict[str, str]:
+    """Events can be stored: the log has just written to its disk. 503 otherwise."""
+    try:
+        await front.log.append([])
+    except Busy as error:
+        raise Unavailable(error.sentence) from error
+    return {"status": "ready"}
+
+
+routes: list[ControllerRouterHandler] = [take_events, browser_settings, is_alive, is_ready]
