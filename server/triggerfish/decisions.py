@@ -1,4 +1,4 @@
-"""Room 6. Decisions: may this message go to this person now? Every "no" and "not yet" has a reason that people can read."""
+"""Room 6. Decisions: may this message go to this person now? Every "no" and "not yet" has a reason in plain words."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GO = Verdict("go")
 
 
 def weigh(profile: Profile, rule: Rule, send: Send, policy: Policy, zones: Zones, now: Instant) -> Verdict:
-    """Whether a rule's message may leave now. Quiet hours come before caps: what is held is counted when it is let go."""
+    """Whether a rule's message may leave now. Quiet hours come before caps: what is held counts when it is let go."""
     refusal = refusal_to(profile, send.class_, send.purpose)
     if refusal:
         return Verdict("skip", refusal)
