@@ -68,10 +68,11 @@ def quiet_until(policy: Policy, local: Local) -> Instant | None:
     if quiet is None:
         return None
     minute = local.minute_of_day
-    within = (
-        quiet.start <= minute < quiet.end if quiet.start < quiet.end else minute >= quiet.start or minute < quiet.end
-    )
-    return next_daily(local.now, quiet.end, local.zone) if within else None
+    after_start, before_end = minute >= quiet.start, minute < quiet.end
+    is_over_midnight = quiet.start > quiet.end
+    if (after_start or before_end) if is_over_midnight else (after_start and before_end):
+        return next_daily(local.now, quiet.end, local.zone)
+    return None
 
 
 def note_sent(profile: Profile, rule: Rule, send: Send, now: Instant, limit: int) -> None:

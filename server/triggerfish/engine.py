@@ -1,7 +1,7 @@
 """The engine: rooms 3 to 7 as one pure function. It reads no clock, no file, no network and throws no dice.
 
-`decide` takes events in the order of the log together with the profiles that they and the agenda concern, and returns what
-is to become of all of them. Rule tests, replays, explanations and the live worker call this one function.
+`decide` takes events in the order of the log together with the profiles that they and the agenda concern, and returns
+what is to become of all of them. Rule tests, replays, explanations and the live worker call this one function.
 """
 
 from __future__ import annotations
@@ -110,8 +110,8 @@ class StateStore(Protocol):
 def decide(arrivals: Sequence[Arrival], loaded: Loaded, rulebook: Rulebook, now: Instant) -> Outcome:
     """What follows from these events and from time passing until `now`.
 
-    `loaded` holds every profile that the events name and every one whose `wake_at` is at or before `now`. What is due at
-    an instant happens before an event of the same instant.
+    `loaded` holds every profile that the events name and every one whose `wake_at` is at or before `now`. What is due
+    at an instant happens before an event of the same instant.
     """
     run = _Run(loaded, rulebook, now)
     for arrival in arrivals:
@@ -246,10 +246,9 @@ class _Run:
         wait = Wait(at + rule.wait, rule.ruleset, rule.name, event, sends)
         profile.waits.append(wait)
         self.note_decision(profile, rule, event, at, "waiting", f"until {to_iso(wait.due_at)}", rule.when)
+        reason = f"waits {say_duration(rule.wait)}"
         for send, identifier in zip(rule.sends, sends, strict=True):
-            self.write(
-                profile, rule, send, identifier, at, "scheduled", f"waits {say_duration(rule.wait)}", wait.due_at
-            )
+            self.write(profile, rule, send, identifier, at, "scheduled", reason, wait.due_at)
         return None
 
     def cancel_waits(self, profile: Profile, event: Event, at: Instant) -> None:
@@ -410,15 +409,9 @@ class _Run:
         for profile in people.changed.values():
             known = people.loaded.profiles.get(profile.id)
             before = {} if known is None else known.memberships
-            if before != profile.memberships:
-                memberships += [
-                    Membership(name, profile.id, None) for name in before if name not in profile.memberships
-                ]
-                memberships += [
-                    Membership(name, profile.id, since)
-                    for name, since in profile.memberships.items()
-                    if before.get(name) != since
-                ]
+            after = profile.memberships
+            memberships += [Membership(name, profile.id, None) for name in before if name not in after]
+            memberships += [Membership(name, profile.id, at) for name, at in after.items() if before.get(name) != at]
         merged = {gone: into for gone, into in people.merged.items() if gone in people.loaded.profiles}
         return Outcome(
             profiles=people.changed,

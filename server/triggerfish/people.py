@@ -1,7 +1,7 @@
 """Room 3, its other half. People: which profile an event belongs to, and when two profiles turn out to be one person.
 
-The rules (docs/profiles.md): a profile has at most one userId. Profiles that share a name are one person unless each has
-a userId of its own; then an anonymousId goes over to the person who used it last, and an email stays where it was.
+The rules (docs/profiles.md): a profile has at most one userId. Profiles that share a name are one person unless each
+has a userId of its own; then an anonymousId goes over to the person who used it last, and an email stays where it was.
 `alias` joins two profiles whatever they hold: the developer says that they are one.
 """
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from msgspec import Struct
@@ -101,11 +101,14 @@ class Policy(Struct, frozen=True):
 
 
 class Rulebook:
-    """Everything that rule files say, compiled: what `decide` is given. `version` names its content."""
+    """Everything that rule files say, compiled: what `decide` is given. `version` names its content; `match` is the
+    Matcher's, made for these rule sets (highest priority first).
+    """
 
     def __init__(
         self,
         *,
+        matcher: Callable[[Sequence[RuleSet]], Matcher],
         segments: SegmentTree | None = None,
         rulesets: Sequence[RuleSet] = (),
         activities: Sequence[Activity] = (),
@@ -115,6 +118,7 @@ class Rulebook:
     ) -> None:
         self.segments = segments or SegmentTree()
         self.rulesets = tuple(sorted(rulesets, key=lambda ruleset: -ruleset.priority))
+        self.match = matcher(self.rulesets).match
         self.policy = policy or Policy()
         self.zones = Zones(self.policy.time_zone)
         self.short_names = dict(short_names or {})

@@ -24,7 +24,7 @@ Status = Literal["scheduled", "due", "sending", "sent", "retrying", "skipped", "
 class Due(Struct, kw_only=True, omit_defaults=True):
     """A message to one person: what it is, how far it is, and why. The row behind `GET /v1/sends`.
 
-    scheduled -> due -> sending -> sent, or skipped, failed, uncertain (each with a reason); retrying goes back to sending.
+    scheduled -> due -> sending -> sent; or skipped, failed, uncertain, each with a reason; retrying -> sending again.
     """
 
     id: str
