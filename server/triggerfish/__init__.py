@@ -2,13 +2,13 @@
 
 from triggerfish.clock import Clock, Instant
 from triggerfish.deliver import Features, Receipt, Status, Verdict
-from triggerfish.errors import PluginFailed, SettingsWrong, TriggerfishError
+from triggerfish.errors import PluginFailed, Refused, SettingsWrong, TriggerfishError
 from triggerfish.measure import Hit
 from triggerfish.plugin.channel import BlockingChannel, Channel, Kept, NotHandedOver, PluginContext
 from triggerfish.plugin.hookspecs import hookimpl
 from triggerfish.plugin.settings import PluginConfig
 from triggerfish.plugin.source import Incoming, Source
-from triggerfish.render import Address, Message
+from triggerfish.render import Address, Message, mail_address, to_mime
 
 __all__ = [
     "Address",
@@ -26,10 +26,13 @@ __all__ = [
     "PluginContext",
     "PluginFailed",
     "Receipt",
+    "Refused",
     "SettingsWrong",
     "Source",
     "Status",
     "TriggerfishError",
     "Verdict",
     "hookimpl",
+    "mail_address",
+    "to_mime",
 ]

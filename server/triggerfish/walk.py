@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import uuid4
 
-from triggerfish import ingest
+from triggerfish import ingest, measure
 from triggerfish.clock import Clock, Instant
 from triggerfish.log import EventLog
 
@@ -53,3 +53,14 @@ async def receive(front: FrontDoor, body: bytes, call: str, received_at: Instant
     await front.log.append([(event, front.clock.receipt_of(event.timestamp, received_at)) for event in events])
     front.ring()
     return len(events)
+
+
+async def hear(front: FrontDoor, hit: measure.Hit, *, user_agent: str = "") -> None:
+    """Let in what became of a send, and return once it is safely on disk.
+
+    Raises Busy and Unavailable; then nothing is stored.
+    """
+    now = front.clock.now()
+    event = measure.to_event(hit, now, nonce=front.new_message_id(), user_agent=user_agent)
+    await front.log.append([(event, front.clock.receipt_of(now, front.clock.wall()))])
+    front.ring()

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("triggerfish.plugin")
 
+HOOKS = tuple(name for name in vars(hookspecs) if name.startswith(("register_", "on_")))
+
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,49}")
 _FUNCTION = re.compile(r"[a-z][a-z0-9_]{0,49}")
 _MUTED_AFTER = 10
@@ -170,7 +172,8 @@ class Plugins:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f'did you mean "{near[0]}"?' if near else f"installed: {', '.join(sorted(known)) or 'none'}"
             if self.problems:
-                hint += "; broken: " + "; ".join(problem.sentence for problem in self.problems)
+                broken = ", ".join(plugin.name for plugin in self.plugins if plugin.problem)
+                hint += f"; installed but broken: {broken}, see the log"
             raise SettingsWrong(sentence, code="TF423", hint=hint)
 
     def _load_one(self, entry: EntryPoint, plugin: Plugin) -> Plugin:
@@ -190,7 +193,9 @@ class Plugins:
             if self._manager.has_plugin(entry.name) and self._manager.get_plugin(entry.name) is module:
                 self._manager.unregister(module)
             raise PluginFailed(
-                f"{who} does not fit the hooks of this server: {_said(error)}", code="TF502", hint="see docs/plugins.md"
+                f"{who} does not fit the hooks of this server: {_said(error)}",
+                code="TF502",
+                hint=f"the hooks are {', '.join(HOOKS)}; docs/plugins.md has their arguments",
             ) from error
         hooks = self._manager.get_hookcallers(module) or []
         try:

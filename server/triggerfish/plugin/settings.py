@@ -14,7 +14,7 @@ from triggerfish.errors import SettingsWrong
 
 
 class PluginConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a channel or source reads from its table. Subclass it; as it stands it has no keys.
+    """What a channel or source reads from its table. Subclass it (with `frozen=True`); as it stands it has no keys.
 
     It may hold passwords, so it shows its keys and never their values. Raise ValueError in `__post_init__` with a
     sentence for the operator when values do not go together.
