@@ -363,6 +363,7 @@ class _Run:
             template=template,
             class_=send.class_ if send else "marketing",
             purpose=send.purpose if send else "",
+            channel=send.channel if send else "",
             status=status,
             reason=reason,
             due_at=due_at,

@@ -24,11 +24,12 @@ class Computed(Struct, frozen=True):
 
 
 class Send(Struct, frozen=True):
-    """Send a template. `class_` and `purpose` are the template's."""
+    """Send a template over a channel. `class_` and `purpose` are the template's."""
 
     template: str
     class_: Literal["marketing", "transactional"] = "marketing"
     purpose: str = "marketing"
+    channel: str = ""
 
 
 class Set(Struct, frozen=True):
