@@ -178,9 +178,7 @@ def _next_break(text: str, start: int) -> int:
     return max(newline, carriage) if min(newline, carriage) < 0 else min(newline, carriage)
 
 
-def _problem(
-    path: str, place: Place, code: str, sentence: str, hint: str, within: str, is_warning: bool
-) -> Problem:
+def _problem(path: str, place: Place, code: str, sentence: str, hint: str, within: str, is_warning: bool) -> Problem:
     return Problem(
         path=path,
         line=place.line,

@@ -1,4 +1,4 @@
-"""YAML's single values: what plain text means (YAML 1.2, core schema), and where each character of a value was written."""
+"""Single values of YAML: what plain text means (1.2, core schema), and where each character of it was written."""
 
 from __future__ import annotations
 
