@@ -1,0 +1,198 @@
+"""The embedded EventLog: one SQLite file, in WAL mode with synchronous=FULL, that only the log lives in.
+
+One thread writes. While the disk makes one group of appends durable, others gather; the next commit takes them all. So
+many requests share one fsync, and none waits for company: measured, any waiting only made answers later (see
+benchmarks/README.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from threading import Condition, Lock, Thread
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from triggerfish.clock import Instant
+from triggerfish.errors import Busy, SettingsWrong, Unavailable
+from triggerfish.ingest import Event
+from triggerfish.log import Arrival, Entry, Position
+
+_log = logging.getLogger("triggerfish.log")
+
+_NEWEST = "SELECT position, received_at FROM events ORDER BY position DESC LIMIT 1"
+_INSERT = "INSERT INTO events (received_at, event) VALUES (?, ?)"
+_PROBE = "UPDATE probe SET writes = writes + 1"
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(Event)
+
+
+class _Append(Struct, gc=False):
+    """One call of append that waits: (instant, JSON) of each event, and whom to tell."""
+
+    rows: list[tuple[Instant, str]]
+    bytes: int
+    done: asyncio.Future[None]
+    loop: asyncio.AbstractEventLoop
+
+
+class SqliteEventLog:
+    """An EventLog in the file `path`, which `migrate(path, migrations/log.py)` has made.
+
+    At most `queue_events` events and `queue_bytes` bytes wait for the disk; what comes beyond that is Busy. Any number
+    of processes may read the file while one appends. `append` belongs to an event loop; the reads may be called from
+    any thread. Raises SettingsWrong (TF412) when the file is no event log.
+    """
+
+    def __init__(self, path: Path, *, queue_events: int = 20_000, queue_bytes: int = 64 * 1024 * 1024) -> None:
+        self._path = path
+        self._queue_events, self._queue_bytes = queue_events, queue_bytes
+        self._waiting: list[_Append] = []
+        self._waiting_events = self._waiting_bytes = 0
+        self._news = Condition()
+        self._is_closed = False
+        self._writer: Thread | None = None
+        self._reading = Lock()
+        try:
+            self._reader = _connect(path)
+            self._reader.execute("PRAGMA query_only = ON")
+            self._reader.execute(_NEWEST)
+        except sqlite3.Error as error:
+            raise SettingsWrong(f"{path} is no event log: {error}", code="TF412") from error
+
+    # --- appending ----------------------------------------------------------------------------------------------------
+
+    async def append(self, arrivals: Sequence[Arrival]) -> None:
+        rows = []
+        size = 0
+        for event, received_at in arrivals:
+            json = _ENCODER.encode(event)
+            size += len(json)
+            rows.append((received_at, json.decode()))
+        loop = asyncio.get_running_loop()
+        append = _Append(rows, size, loop.create_future(), loop)
+        with self._news:
+            if self._is_closed:
+                raise Unavailable("the event log is closed")
+            if self._waiting_events and (
+                self._waiting_events + len(rows) > self._queue_events or self._waiting_bytes + size > self._queue_bytes
+            ):
+                raise Busy(f"{self._waiting_events} events wait for the disk already")
+            self._waiting.append(append)
+            self._waiting_events += len(rows)
+            self._waiting_bytes += size
+            if self._writer is None:
+                self._writer = Thread(target=self._write, name="triggerfish-log", daemon=True)
+                self._writer.start()
+            self._news.notify()
+        await append.done
+
+    def _write(self) -> None:
+        """The writing thread: one commit after another, each with all that wait."""
+        connection: sqlite3.Connection | None = None
+        while group := self._next_group():
+            is_stored = False
+            try:
+                if connection is None:
+                    connection = _connect(self._path)
+                _commit(connection, group)
+                is_stored = True
+            except Exception as cause:
+                # The thread must live on: who waits is told, and the next group tries again.
+                _log.error("could not write %s: %s: %s", self._path, type(cause).__name__, cause)
+                # Whatever state the connection is in, a fresh one knows the file as it is.
+                if connection is not None:
+                    connection.close()
+                    connection = None
+            self._settle(group, is_stored)
+        if connection is not None:
+            connection.close()
+
+    def _next_group(self) -> list[_Append]:
+        """All appends that wait, once there are any; none when the log is closed."""
+        with self._news:
+            while not self._waiting and not self._is_closed:
+                self._news.wait()
+            group, self._waiting = self._waiting, []
+            return group
+
+    def _settle(self, group: list[_Append], is_stored: bool) -> None:
+        with self._news:
+            self._waiting_events -= sum(len(append.rows) for append in group)
+            self._waiting_bytes -= sum(append.bytes for append in group)
+        for loop in {append.loop for append in group}:
+            mine = [append for append in group if append.loop is loop]
+            # A loop that has ended meanwhile has nobody left to tell.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(_tell, mine, is_stored)
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def read(self, after: Position, limit: int) -> list[Entry]:
+        return self._entries("WHERE position > ? ORDER BY position LIMIT ?", (after, limit))
+
+    def at(self, positions: Sequence[Position]) -> list[Entry]:
+        chosen = msgspec.json.encode(positions).decode()
+        return self._entries("WHERE position IN (SELECT value FROM json_each(?)) ORDER BY position", (chosen,))
+
+    def head(self) -> tuple[Position, Instant]:
+        with self._reading, closing(self._reader.execute(_NEWEST)) as rows:
+            return rows.fetchone() or (0, 0)
+
+    def _entries(self, where: str, values: tuple[Any, ...]) -> list[Entry]:
+        query = f"SELECT position, received_at, event FROM events {where}"  # noqa: S608  (`where` is one of ours)
+        with self._reading, closing(self._reader.execute(query, values)) as rows:
+            return [Entry(position, received_at, _DECODER.decode(json)) for position, received_at, json in rows]
+
+    def close(self) -> None:
+        """Wait until what was appended is on disk, then close. Appends after this are Unavailable."""
+        with self._news:
+            self._is_closed = True
+            self._news.notify()
+        if self._writer is not None:
+            self._writer.join()
+        with self._reading:
+            self._reader.close()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """A connection without Python's implicit transactions, for use by one thread at a time."""
+    uri = f"{path.absolute().as_uri()}?mode=rw"
+    connection = sqlite3.connect(uri, uri=True, timeout=5, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA journal_size_limit = 67108864")
+    return connection
+
+
+def _commit(connection: sqlite3.Connection, group: list[_Append]) -> None:
+    """Make a group durable. An instant earlier than the newest entry's is raised to it."""
+    connection.execute("BEGIN IMMEDIATE")
+    newest = (connection.execute(_NEWEST).fetchone() or (0, 0))[1]
+    rows = []
+    for append in group:
+        for received_at, json in append.rows:
+            newest = max(newest, received_at)
+            rows.append((newest, json))
+    if rows:
+        connection.executemany(_INSERT, rows)
+    else:
+        connection.execute(_PROBE)
+    connection.execute("COMMIT")
+
+
+def _tell(group: list[_Append], is_stored: bool) -> None:
+    """In the event loop: answer those who still wait."""
+    for append in group:
+        if append.done.done():
+            continue
+        if is_stored:
+            append.done.set_result(None)
+        else:
+            append.done.set_exception(Unavailable("the event log cannot be written just now"))
