@@ -75,7 +75,7 @@ $(DEVELOPS): pyproject.toml requirements-dev.txt requirements-build.txt .ci/inst
 # The npm clients that some tests drive. Without Node.js 20 or newer those tests are skipped, and say so.
 node:
 	@if node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' 2>/dev/null && npm --version >/dev/null 2>&1; \
-	then $(MAKE) $(NODE_MODULES); fi
+	then $(MAKE) -s $(NODE_MODULES); fi
 
 $(NODE_MODULES): tests/node/package.json tests/node/package-lock.json
 	@echo "Installing the npm clients that the tests drive ..."
