@@ -11,7 +11,10 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 Scalar = str | int | float | bool | None
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.-]{0,63}$")]
+# A bare "$" would let a line break stand at the end.
+NAME_PATTERN = r"^[A-Za-z0-9](?:[A-Za-z0-9 _.-]{0,62}[A-Za-z0-9_.-])?(?!\n)$"
+Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
+EventName = Annotated[str, Meta(min_length=1, max_length=200)]
 Priority = Annotated[int, Meta(ge=-1_000_000, le=1_000_000)]
 
 
@@ -19,22 +22,22 @@ class Form(Struct, frozen=True, forbid_unknown_fields=True):
     """Strict: an unknown key is a problem, never ignored."""
 
 
-class ConditionForm(Form):
+class ConditionForm(Form, frozen=True):
     """Lists of conditions; every key that is given must hold."""
 
-    all: list[str | ConditionForm] | None = None
-    any: list[str | ConditionForm] | None = None
-    none: list[str | ConditionForm] | None = None
+    all: Annotated[list[str | ConditionForm], Meta(min_length=1)] | None = None
+    any: Annotated[list[str | ConditionForm], Meta(min_length=1)] | None = None
+    none: Annotated[list[str | ConditionForm], Meta(min_length=1)] | None = None
 
 
-class EventForm(Form):
+class EventForm(Form, frozen=True):
     """What a short name stands for: `purchase: {name: Order Completed}`, or just `purchase: Order Completed`."""
 
-    name: str
+    name: EventName
     description: str = ""
 
 
-class SegmentForm(Form):
+class SegmentForm(Form, frozen=True):
     """A segment; its children need it. Without `when` it holds for everybody who is in its parent."""
 
     name: Name
@@ -45,49 +48,51 @@ class SegmentForm(Form):
     segments: list[SegmentForm] = []
 
 
-class ComputedForm(Form):
+class ComputedForm(Form, frozen=True):
     """A value worked out when the rule fires: `{value: event.total}`."""
 
     value: str
 
 
-class ActionForm(Form):
+class ActionForm(Form, frozen=True):
     """Exactly one of send, set, emit; `properties` goes with emit."""
 
     send: Name | None = None
     set: dict[str, Scalar | ComputedForm] | None = None
-    emit: str | None = None
+    emit: EventName | None = None
     properties: dict[str, Scalar | ComputedForm] | None = None
 
 
-class RuleForm(Form):
+class RuleForm(Form, frozen=True):
+    """What happens to whom: `on` an event, `when` something holds, `then` do this, after a `wait`, `unless`…"""
+
     name: Name
-    on: str | list[str]
-    then: list[ActionForm]
+    on: EventName | Annotated[list[EventName], Meta(min_length=1)]
+    then: Annotated[list[ActionForm], Meta(min_length=1)]
     when: str | ConditionForm | None = None
     wait: str | None = None
-    unless: str | list[str] = []
+    unless: EventName | list[EventName] = []
     while_waiting: Literal["restart", "keep", "each"] = "restart"
     cooldown: str | None = None
     priority: Priority = 0
     description: str = ""
 
 
-class QuietForm(Form):
+class QuietForm(Form, frozen=True):
     """No marketing leaves between these local times ("21:00" to "08:00"); it is held until the end."""
 
     start: str
     end: str
 
 
-class CapForm(Form):
+class CapForm(Form, frozen=True):
     """At most `sends` marketing messages to one person within any window of this length."""
 
     sends: Annotated[int, Meta(ge=1, le=1000)]
     within: str
 
 
-class PolicyForm(Form):
+class PolicyForm(Form, frozen=True):
     """What holds for every rule: the default time zone, quiet hours, frequency caps."""
 
     time_zone: str = "UTC"
@@ -95,8 +100,10 @@ class PolicyForm(Form):
     caps: list[CapForm] = []
 
 
-class FileForm(Form):
-    events: dict[Name, str | EventForm] = {}
+class FileForm(Form, frozen=True):
+    """A file of rules/: any of events, policy and segments, and at most one rule set with its rules."""
+
+    events: dict[Name, EventName | EventForm] = {}
     policy: PolicyForm | None = None
     segments: list[SegmentForm] = []
     ruleset: Name | None = None

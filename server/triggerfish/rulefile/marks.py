@@ -130,6 +130,11 @@ class Marks:
         span = self._keys.get(path)
         return self.place(path) if span is None else self.source.place(span.start, span.end - span.start)
 
+    def written(self, path: Path) -> str:
+        """The text of the value at `path` as the file has it, up to 40 characters of it."""
+        span = self._values.get(path)
+        return "" if span is None else self.source.text[span.start : min(span.end, span.start + 40)]
+
     def problem(
         self,
         path: Path,

@@ -16,6 +16,7 @@ from triggerfish.rulefile.problems import Problem, quote
 _NO_SPACE = re.compile(r"(?:[ ]*-[ ]+)*[ ]*[A-Za-z_][\w-]*(:)(?=[^\s:/])")
 _NO_COLON = re.compile(r"(?:[ ]*-[ ]+)*[ ]*([A-Za-z_][\w-]*)(?=[ ]|$)")
 _VALUE = re.compile(r"(?:[ ]*-[ ]+)*[ ]*[^\s:#][^:#]*:[ ]+(?=\S)")
+_NO_DASH_SPACE = re.compile(r"[ ]*-[A-Za-z]")
 _HAS_COLON = re.compile(r":(?:[ ]|$)")
 _LAST_LOOKED_AT = 200
 """How many lines back a cause is looked for."""
@@ -146,6 +147,8 @@ class _Fault:
         found = self.what.rpartition("found ")[2].strip("'")
         if found == "<scalar>":
             return self.after_value()
+        if _NO_DASH_SPACE.match(self.line):
+            return self.problem(self.at, "TF227", 'a space is missing after this "-"')
         if found == "?" and self.line.lstrip()[:1] != "-":
             inner = self.inner_column()
             hint = f"begin it in column {inner} if it belongs to the item above" if inner else ""
