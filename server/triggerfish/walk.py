@@ -11,13 +11,25 @@ are pure.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 from uuid import uuid4
 
-from triggerfish import ingest, measure
+from triggerfish import decisions, deliver, engine, ingest, measure
 from triggerfish.clock import Clock, Instant
+from triggerfish.deliver import Receipt, Verdict
+from triggerfish.engine import Arrival, Moment, Outcome, StateStore
+from triggerfish.errors import MissingData, Refused
 from triggerfish.log import EventLog
+from triggerfish.people import Loaded
+from triggerfish.profile import Profile, claims_of, previous_claims
+from triggerfish.render import Links, Message, Template, recipient, template_data
+from triggerfish.rules import Rulebook
+from triggerfish.schedule import Due, Status
+
+log = logging.getLogger("triggerfish.walk")
 
 
 def random_id() -> str:
@@ -53,6 +65,190 @@ async def receive(front: FrontDoor, body: bytes, call: str, received_at: Instant
     await front.log.append([(event, front.clock.receipt_of(event.timestamp, received_at)) for event in events])
     front.ring()
     return len(events)
+
+
+class OpenChannel(deliver.Channel, Protocol):
+    """A channel that says when it takes its next batch (plugin/guard.py)."""
+
+    def free_at(self) -> Instant: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class House:
+    """What the worker needs to follow the log and to send.
+
+    `batch_events` bounds the events decided together, `agenda_batch` the profiles whose time has come. `links` makes
+    the tracked addresses of one send from (send id, profile id, purpose). `dice` gives numbers in [0, 1).
+    `tell_decision` and `tell_receipt` let plugins listen; they never raise.
+    """
+
+    log: EventLog
+    store: StateStore
+    clock: Clock
+    rulebook: Rulebook
+    templates: Mapping[str, Template]
+    channel: OpenChannel
+    links: Callable[[str, str, str], Links]
+    dice: Callable[[], float]
+    batch_events: int = 500
+    agenda_batch: int = 1_000
+    tell_decision: Callable[[Moment], None] = lambda moment: None
+    tell_receipt: Callable[[str, Message, Receipt, Verdict], None] = lambda channel, message, receipt, verdict: None
+
+
+def follow(house: House, *, limit: int | None = None) -> int:
+    """Decide what the log and the agenda have next, and commit it: one batch, one transaction.
+
+    Returns how many events and due profiles were taken; 0 means that there is nothing to do now. `limit` takes fewer
+    events than usual.
+    """
+    position, until = house.store.position()
+    limit = limit or house.batch_events
+    now = house.clock.now()  # before reading, so that whatever the log took until then is read
+    entries = house.log.read(position, limit)
+    if entries and (len(entries) == limit or entries[-1].received_at > now):
+        now = entries[-1].received_at
+    now = max(until, now)
+    due = house.store.agenda(now, house.agenda_batch)
+    if len(due) == house.agenda_batch:
+        # More is due than one batch takes: stop just before the first instant that may not be whole.
+        now = max(until, due[0][0], due[-1][0] - 1)
+    arrivals: list[Arrival] = []
+    for entry in entries:
+        at = max(until, entry.received_at)
+        if at > now:
+            break
+        arrivals.append(Arrival(entry.position, at, entry.event))
+    if not arrivals and not due:
+        return 0
+    claims = {claim for arrival in arrivals for claim in (*claims_of(arrival.event), *previous_claims(arrival.event))}
+    loaded = house.store.load(list(claims), [profile for at, profile in due if at <= now])
+    outcome = engine.decide(arrivals, loaded, house.rulebook, now)
+    house.store.commit(outcome, arrivals[-1].position if arrivals else position, now)
+    _tell(house, outcome)
+    return len(arrivals) + len(due)
+
+
+def _tell(house: House, outcome: Outcome) -> None:
+    for moment in outcome.moments:
+        if moment.kind == "decision":
+            house.tell_decision(moment)
+
+
+async def send(house: House) -> int:
+    """Compose what is due and hand it to the channel: one batch. Returns how many messages were looked at.
+
+    A message is marked as being sent, on disk, before the channel sees it. Should the worker die before the answer is
+    noted, `recover` knows that the answer is lost.
+    """
+    now = house.clock.now()
+    if house.channel.free_at() > now:
+        return 0
+    sends = house.store.to_send(now, house.channel.features.batch_size)
+    if not sends:
+        return 0
+    loaded = house.store.load([], sorted({due.profile for due in sends}))
+    messages: dict[str, Message] = {}
+    for due in sends:
+        message = _compose(house, due, loaded, now)
+        if message is not None:
+            messages[due.id] = message
+            _mark(due, "sending", "", due.due_at, channel=house.channel.name, attempt=due.attempt + 1)
+    house.store.mark(sends, [_moment(due, now) for due in sends if due.status != "sending"])
+    if not messages:
+        return len(sends)
+    receipts = await house.channel.send(list(messages.values()))
+    handed = {due.id: due for due in sends if due.id in messages}
+    settled = [(receipt, _settle(house, handed[receipt.send_id], receipt)) for receipt in receipts]
+    house.store.mark(list(handed.values()), [_moment(due, house.clock.now()) for due in handed.values()])
+    for receipt, verdict in settled:
+        house.tell_receipt(house.channel.name, messages[receipt.send_id], receipt, verdict)
+    return len(sends)
+
+
+def recover(house: House) -> int:
+    """At start: settle the messages that were with the channel when the worker died. Returns how many there were."""
+    lost = house.store.in_flight()
+    for due in lost:
+        verdict = deliver.after_crash(
+            due.id,
+            class_=due.class_,
+            features=house.channel.features,
+            attempt=due.attempt,
+            now=house.clock.now(),
+            dice=house.dice(),
+        )
+        _apply(due, verdict, house.clock.now())
+    house.store.mark(lost, [_moment(due, house.clock.now()) for due in lost])
+    return len(lost)
+
+
+def _compose(house: House, due: Due, loaded: Loaded, now: Instant) -> Message | None:
+    """Room 8, with the profile as it is now. When there is nothing to send, the reason is noted in `due`."""
+    profile = loaded.profiles.get(due.profile)
+    template = house.templates.get(due.template)
+    if profile is None or template is None:
+        gone = "the profile is gone" if profile is None else f'the template "{due.template}" is gone'
+        _mark(due, "failed", gone, due.due_at)
+    elif refusal := decisions.refusal_to(profile, due.class_, due.purpose):
+        _mark(due, "skipped", refusal, due.due_at)
+    else:
+        try:
+            return compose(house.rulebook, template, profile, due, house.links(due.id, profile.id, due.purpose), now)
+        except (MissingData, Refused) as error:
+            _mark(due, "failed", str(error), due.due_at)
+    return None
+
+
+def compose(rulebook: Rulebook, template: Template, profile: Profile, due: Due, links: Links, now: Instant) -> Message:
+    """The message of one send. Raises MissingData when the template needs what this person does not have, Refused when
+    their address is none. `preview` and the live send both come this way.
+    """
+    traits = {name: trait.value for name, trait in profile.traits.items() if trait.value is not None}
+    data = template_data(
+        traits,
+        {} if due.trigger is None else due.trigger.properties,
+        sent_at=now,
+        profile_id=profile.id,
+        segments=list(profile.memberships),
+        segment=rulebook.segments.primary(profile.memberships),
+    )
+    return template.compose(send_id=due.id, data=data, to=recipient(traits), links=links)
+
+
+def _settle(house: House, due: Due, receipt: Receipt) -> Verdict:
+    verdict = deliver.settle(
+        receipt,
+        class_=due.class_,
+        features=house.channel.features,
+        attempt=due.attempt,
+        now=house.clock.now(),
+        dice=house.dice(),
+    )
+    _apply(due, verdict, house.clock.now())
+    return verdict
+
+
+_STATUS: Mapping[str, Status] = {"sent": "sent", "failed": "failed", "retry": "retrying", "uncertain": "uncertain"}
+
+
+def _apply(due: Due, verdict: Verdict, now: Instant) -> None:
+    _mark(due, _STATUS[verdict.state], verdict.reason, verdict.at or due.due_at)
+    if verdict.state == "sent":
+        due.sent_at = now
+
+
+def _mark(
+    due: Due, status: Status, reason: str, due_at: Instant, *, channel: str | None = None, attempt: int | None = None
+) -> None:
+    due.status, due.reason, due.due_at = status, reason, due_at
+    due.channel = due.channel if channel is None else channel
+    due.attempt = due.attempt if attempt is None else attempt
+
+
+def _moment(due: Due, at: Instant) -> Moment:
+    body = {"send": due.id, "rule": f"{due.ruleset} / {due.rule}", "template": due.template, "status": due.status}
+    return Moment(due.profile, at, "send", body | ({"reason": due.reason} if due.reason else {}))
 
 
 async def hear(front: FrontDoor, hit: measure.Hit, *, user_agent: str = "") -> None:
