@@ -21,8 +21,10 @@ DEMO_CHECK = $(BIN)/python benchmarks/demo_check.py
 BENCH = $(BIN)/python -m benchmarks
 TEST = $(BIN)/python -m pytest
 
-RUNS := $(VENV)/.installed-run
-DEVELOPS := $(VENV)/.installed-dev
+# An environment is tied to the place where it was made, so a checkout that was moved or copied gets a new one.
+HERE := $(firstword $(shell pwd | cksum))
+RUNS := $(VENV)/.installed-run-$(HERE)
+DEVELOPS := $(VENV)/.installed-dev-$(HERE)
 NODE_MODULES := tests/node/node_modules/.package-lock.json
 
 .PHONY: run test test-long check fix demo-check bench lock clean node
