@@ -1,6 +1,7 @@
 """The web application: a composition of route lists. Each web module exposes its handlers as `routes`.
 
-A handler that asks for `front: FrontDoor` gets it; an ASGI handler finds it at `scope["litestar_app"].state.front`.
+A handler that asks for `front: Front` (see given.py) gets it; an ASGI handler finds it in
+`scope["litestar_app"].state`.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from litestar import Request, Response, asgi, get, route
 from litestar.enums import HttpMethod
+from litestar.params import FromPath
 from litestar.types import (
     ControllerRouterHandler,
     HTTPResponseBodyEvent,
@@ -23,6 +24,7 @@ from triggerfish import ingest, walk
 from triggerfish.errors import Busy, NotFound, Refused, TriggerfishError, Unavailable
 from triggerfish.walk import FrontDoor
 from triggerfish.web.bodies import read_body
+from triggerfish.web.given import Front
 from triggerfish.web.keys import check_write_key, is_write_key, write_key_in_header
 from triggerfish.web.problems import MEDIA_TYPE, headers_of, problem_body, status_of
 
@@ -86,7 +88,7 @@ async def _answer(send: Send, status: int, body: bytes, media_type: str, headers
 
 @route("/v1/projects/{write_key:str}/settings", http_method=[HttpMethod.GET, HttpMethod.OPTIONS])
 async def browser_settings(
-    request: Request[Any, Any, Any], write_key: str, front: FrontDoor
+    request: Request[Any, Any, Any], write_key: FromPath[str], front: Front
 ) -> Response[dict[str, Any] | None]:
     """What Segment's browser SDK asks for first: to which address to send, and that nothing else is to be loaded."""
     if request.method == HttpMethod.OPTIONS:
@@ -122,7 +124,7 @@ async def is_alive() -> dict[str, str]:
 
 
 @get("/readyz")
-async def is_ready(front: FrontDoor) -> dict[str, str]:
+async def is_ready(front: Front) -> dict[str, str]:
     """Events can be stored: the log has just written to its disk. 503 otherwise."""
     try:
         await front.log.append([])
