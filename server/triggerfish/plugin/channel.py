@@ -24,7 +24,7 @@ from triggerfish.render import Message
 T = TypeVar("T")
 
 
-class NotHandedOver(Exception):  # noqa: N818 - it says what is so
+class NotHandedOver(Exception):
     """Raise it from `send` when the provider has got none of the batch: all of it is then tried again.
 
     Any other exception leaves it open whether messages went out. The text is shown to people: no secrets.

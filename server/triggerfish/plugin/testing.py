@@ -18,10 +18,11 @@ from typing import Literal
 
 from triggerfish.clock import Instant
 from triggerfish.deliver import Features, Receipt
+from triggerfish.errors import Refused
 from triggerfish.plugin.channel import Channel, NotHandedOver, PluginContext
 from triggerfish.plugin.guard import check_receipts
 from triggerfish.plugin.settings import PluginConfig
-from triggerfish.render import Address, Class, Message
+from triggerfish.render import Address, Class, Message, to_mime
 
 START: Instant = 1_767_225_600_000
 """2026-01-01T00:00:00Z: where a SetClock starts unless told."""
@@ -103,8 +104,7 @@ class MemoryOutbox(Channel):
         await asyncio.sleep(self.lag_seconds)
         match mood:
             case "deliver":
-                self.delivered.update((message.send_id, message) for message in batch)
-                return [Receipt(message.send_id, "accepted") for message in batch]
+                return [self._take(message) for message in batch]
             case "refuse":
                 return [Receipt(message.send_id, "refused", detail="550 no such user") for message in batch]
             case "retry":
@@ -122,6 +122,15 @@ class MemoryOutbox(Channel):
                     except asyncio.CancelledError:
                         continue
         raise RuntimeError("the memory outbox was told to fail")
+
+    def _take(self, message: Message) -> Receipt:
+        """Keep it, if it can be written as mail at all."""
+        try:
+            to_mime(message, date=START, message_id_domain="example.com")
+        except Refused as refused:
+            return Receipt(message.send_id, "refused", detail=refused.sentence)
+        self.delivered[message.send_id] = message
+        return Receipt(message.send_id, "accepted")
 
 
 class ChannelContract:
