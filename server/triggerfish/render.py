@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from binascii import b2a_base64, b2a_qp
+from collections.abc import Mapping, Sequence
+from email.utils import formatdate
+from hashlib import sha256
 from typing import Any, Literal, Protocol
 
+import idna
 from msgspec import Struct
 
+from triggerfish.clock import Instant, to_datetime
+from triggerfish.errors import MissingData, Refused
+
 Class = Literal["marketing", "transactional"]
+
+LONGEST_SUBJECT = 200
+"""Characters of a subject line; what is longer is cut at a word. Phones show about 40, the standard allows 998."""
+LONGEST_HEADER = 900
+"""Characters of any other header value (RFC 5322, section 2.1.1: a line holds at most 998)."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_BLANKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
+_LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_DOMAIN = re.compile(r"([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+_MAILBOX = re.compile(r'\s*(?:"(?P<quoted>[^"\\]*)"|(?P<name>[^<>"]*?))\s*<(?P<email>[^<>\s]+)>\s*')
 
 
 class Address(Struct, frozen=True):
@@ -45,11 +64,210 @@ class Links(Protocol):
 
 
 class Template(Protocol):
-    """A compiled template: `adapters/templates.py` makes them from `templates/<name>/`."""
+    """A compiled template: `adapters/templates.py` makes them from `templates/<name>/`.
 
-    name: str
-    class_: Class
+    `purpose` is what people consent to or unsubscribe from ("newsletter"). `sample` has the keys "traits" and "event".
+    `variables` are the values that it reads, as written ("traits.firstName").
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def class_(self) -> Class: ...
+    @property
+    def purpose(self) -> str: ...
+    @property
+    def sample(self) -> Mapping[str, Any]: ...
+    @property
+    def variables(self) -> frozenset[str]: ...
 
     def compose(self, *, send_id: str, data: Mapping[str, Any], to: Address, links: Links) -> Message:
         """Raises MissingData when a value without a fallback is missing."""
         ...
+
+
+def template_data(
+    traits: Mapping[str, Any],
+    event: Mapping[str, Any],
+    *,
+    sent_at: Instant,
+    profile_id: str = "",
+    segments: Sequence[str] = (),
+    segment: str | None = None,
+) -> dict[str, Any]:
+    """What a template sees of one person and the event that brought the send about (its properties).
+
+    The template itself adds company, web, unsubscribe_url. docs/templates.md lists all names.
+    """
+    name = full_name(traits)
+    given = traits.get("firstName") or traits.get("first_name") or name.partition(" ")[0]
+    return {
+        "traits": traits,
+        "event": event,
+        "profile": {"id": profile_id, "name": name, "first_name": given, "email": traits.get("email")},
+        "segments": list(segments),
+        "segment": segment,
+        "sent_at": to_datetime(sent_at),
+    }
+
+
+def full_name(traits: Mapping[str, Any]) -> str:
+    """A person's name from Segment's reserved traits: `name`, else `firstName` and `lastName`; or empty."""
+    whole = traits.get("name")
+    if isinstance(whole, str) and whole.strip():
+        return one_line(whole)
+    parts = [traits.get("firstName") or traits.get("first_name"), traits.get("lastName") or traits.get("last_name")]
+    return one_line(" ".join(part for part in parts if isinstance(part, str)))
+
+
+def recipient(traits: Mapping[str, Any]) -> Address:
+    """Whom a message goes to: `traits.email`. Raises MissingData without one, Refused when it is no address."""
+    email = traits.get("email")
+    if not isinstance(email, str) or not email.strip():
+        raise MissingData(
+            "this person has no email address", code="TF325", hint='send one in identify: traits: {"email": …}'
+        )
+    return Address(mail_address(email.strip()), shorten(full_name(traits), 100))
+
+
+def mailbox(text: str) -> Address:
+    """`Shop <hello@shop.example>` or `hello@shop.example` as an Address. Raises Refused when it is neither."""
+    found = _MAILBOX.fullmatch(text)
+    if not found:
+        return Address(mail_address(text.strip()))
+    return Address(mail_address(found["email"]), safe_header_value(found["quoted"] or found["name"] or ""))
+
+
+def mail_address(text: str) -> str:
+    """An address that any mail server takes: `local@domain` in ASCII (RFC 5321; the dot-string form only).
+
+    A domain in other letters is written in its ASCII form (RFC 5891). Raises Refused (TF326) for anything else: the
+    part before the @ in other letters needs SMTPUTF8, which many servers do not speak.
+    """
+    local, _, domain = text.rpartition("@")
+    if domain and not domain.isascii():
+        try:
+            domain = idna.encode(domain.lower(), uts46=True).decode()
+        except idna.IDNAError:
+            domain = ""
+    fits = len(local) <= 64 and len(domain) <= 253 and len(local) + len(domain) < 254
+    if not (fits and _LOCAL.fullmatch(local) and _DOMAIN.fullmatch(domain)):
+        shown = one_line(text)[:80]
+        raise Refused(f'"{shown}" is no address that mail can go to', code="TF326", field="traits.email",
+                      expected="an address like ana@example.com in plain letters")  # fmt: skip
+    return f"{local}@{domain}"
+
+
+def one_line(text: str) -> str:
+    """The text on one line: line breaks, control and direction marks and runs of blanks become one blank."""
+    return _BLANKS.sub(" ", text).strip()
+
+
+def shorten(text: str, longest: int) -> str:
+    """The text, cut at a word and ended with "…" when it has more than `longest` characters."""
+    if len(text) <= longest:
+        return text
+    head = text[: longest - 1]
+    return (head.rpartition(" ")[0] if " " in head[longest // 2 :] else head).rstrip() + "…"
+
+
+def safe_header_value(text: str) -> str:
+    """The value unchanged. Raises Refused (TF327) when a control character or its length could break the header.
+
+    CPython before 3.11.15 does not check this itself (CVE-2026-1299).
+    """
+    found = _CONTROL.search(text)
+    if found:
+        at, mark = found.start() + 1, ord(found[0])
+        raise Refused(f"a header value has the control character U+{mark:04X} at {at}", code="TF327",
+                      expected="text on one line")  # fmt: skip
+    if len(text) > LONGEST_HEADER:
+        raise Refused(f"a header value has {len(text)} characters", code="TF327", expected=f"at most {LONGEST_HEADER}")
+    return text
+
+
+_PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*")
+_HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,60}")
+_ID = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+
+
+def to_mime(message: Message, *, date: Instant, message_id_domain: str) -> bytes:
+    """The message as RFC 5322 bytes with CRLF line ends: multipart/alternative, plain text first, then HTML, in UTF-8.
+
+    The same message and date make the same bytes: Message-ID and boundary come from `send_id`. Bodies are
+    quoted-printable, or base64 where that is shorter (RFC 2045); other letters in headers are encoded words (RFC 2047).
+    Lines stay below 998 characters. Raises Refused when a header value or an address could not be written safely.
+    """
+    mark = sha256(message.send_id.encode()).hexdigest()
+    local = message.send_id if _ID.fullmatch(message.send_id) and len(message.send_id) <= 64 else mark[:32]
+    boundary = f"=_{mark[:30]}"  # "=_" can be in no quoted-printable or base64 line
+    lines = [
+        f"From: {_written(message.sender)}",
+        f"To: {_written(message.to)}",
+        *([f"Reply-To: {_written(message.reply_to)}"] if message.reply_to else []),
+        f"Subject: {_unstructured(safe_header_value(message.subject), 9)}",
+        f"Date: {formatdate(date / 1000, usegmt=True).replace('GMT', '+0000')}",
+        f"Message-ID: <{local}@{mail_address('x@' + message_id_domain)[2:]}>",
+        "MIME-Version: 1.0",
+    ]
+    for name, value in message.headers.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise Refused(
+                f'"{one_line(name)[:80]}" is no name of a header', code="TF327", expected="letters and hyphens"
+            )
+        lines.append(f"{name}: {_unstructured(safe_header_value(value), len(name) + 2)}")
+    lines.append(f'Content-Type: multipart/alternative; boundary="{boundary}"')
+    text, html = _part("plain", message.text), _part("html", message.html)
+    fence = b"--" + boundary.encode()
+    head = "\r\n".join(lines).encode("ascii")
+    return b"".join((head, b"\r\n\r\n", fence, b"\r\n", text, b"\r\n", fence, b"\r\n", html, b"\r\n", fence, b"--\r\n"))
+
+
+def _part(kind: str, body: str) -> bytes:
+    content = body.replace("\r\n", "\n").replace("\n", "\r\n").encode("utf-8", "replace")
+    encoding, written = "quoted-printable", b2a_qp(content, istext=True)
+    if len(written) > len(content) * 4 // 3:
+        packed = b2a_base64(content, newline=False)
+        encoding, written = "base64", b"\r\n".join(packed[at : at + 76] for at in range(0, len(packed), 76))
+    head = f'Content-Type: text/{kind}; charset="utf-8"\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n'
+    return head.encode() + written
+
+
+def _written(address: Address) -> str:
+    """`Name <local@domain>` for a header, the name as a phrase, a quoted string or encoded words."""
+    email, name = mail_address(address.email), safe_header_value(address.name)
+    if not name:
+        return email
+    if not name.isascii() or "=?" in name:
+        return f"{_encoded_words(name, 12)} <{email}>"
+    if _PHRASE.fullmatch(name):
+        return f"{name} <{email}>"
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}" <{email}>'
+
+
+def _unstructured(value: str, used: int) -> str:
+    """A header's free text; `used` is how many characters its line has already."""
+    if not value.isascii() or "=?" in value:
+        return _encoded_words(value, used)
+    lines, room = [""], 78 - used
+    for word in value.split(" "):
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > room:
+            lines.append(word)
+            room = 77
+        else:
+            lines[-1] += (" " if lines[-1] else "") + word
+    return "\r\n ".join(lines)
+
+
+def _encoded_words(value: str, used: int) -> str:
+    """RFC 2047, section 2: words of at most 75 characters, none of which splits a character."""
+    words, chunk, room = [], b"", (75 - 12 - used) // 4 * 3
+    for letter in value:
+        octets = letter.encode()
+        if chunk and len(chunk) + len(octets) > room:
+            words.append(chunk)
+            chunk, room = b"", 45
+        chunk += octets
+    words.append(chunk)
+    return "\r\n ".join(f"=?utf-8?b?{b2a_base64(word, newline=False).decode()}?=" for word in words)

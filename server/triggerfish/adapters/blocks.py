@@ -1,0 +1,127 @@
+"""Blocks: `{% render "blocks/button.mjml", label: "Shop now" %}` is woven into a template before MJML compiles it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+
+from liquid import Environment
+from liquid.exceptions import LiquidError
+
+from triggerfish.adapters import liquid
+from triggerfish.adapters.mjml_reader import LIQUID, Complaint
+from triggerfish.adapters.sources import NOWHERE, Piece, Sources, Woven
+from triggerfish.rulefile.problems import nearest
+
+FOLDER = "blocks"
+DEEPEST = 5
+LONGEST = 300_000
+"""Characters of a template with all its blocks."""
+
+ROOTS = frozenset({"traits", "event", "profile", "segments", "segment", "sent_at", "company", "web", "unsubscribe_url",
+                   "open_pixel_url", "subject", "preheader", "forloop"})  # fmt: skip
+"""What a template can read. docs/templates.md says what each holds; docs and this list are compared by a test."""
+
+_RENDER = re.compile(
+    r"""\{%-?\s*render\s+(?P<quote>["'])(?P<name>[^"']+)(?P=quote)\s*(?:,(?P<args>.*?))?\s*-?%\}""", re.DOTALL
+)
+_ARGUMENT = re.compile(r"""\s*(?P<name>[A-Za-z_]\w*)\s*:\s*(?:"[^"]*"|'[^']*'|[^\s,"']+)\s*(?:,|$)""")
+_COMMENT = re.compile(r"<!--(?!\[if).*?-->", re.DOTALL)
+
+
+class Blocks:
+    """The blocks of one templates folder, by the name that templates use ("blocks/button.mjml")."""
+
+    def __init__(self, sources: Sources, files: Mapping[str, str], label: str, environment: Environment) -> None:
+        """`files`: name -> text. `label` is the folder's name in problems ("templates")."""
+        self.files = {name: text.replace("\r\n", "\n") for name, text in files.items()}
+        self._sources = sources
+        self._environment = environment
+        self._starts = {name: sources.add(f"{label}/{name}", text) for name, text in self.files.items()}
+        self._names: dict[str, frozenset[str]] = {}
+
+    def weave(self, source: Woven, complaints: list[Complaint], within: Sequence[str] = ()) -> Woven:
+        """The text with every block in its place. Complaints have offsets in the Sources."""
+        edits: list[tuple[int, int, list[Piece]]] = []
+        for found in LIQUID.finditer(source.text):
+            if found["tag"] != "render":
+                continue
+            edits.append((found.start(), found.end(), self._block(source, found.start(), found[0], complaints, within)))
+        woven = source.edited(edits)
+        if len(woven.text) > LONGEST:
+            complaints.append(
+                Complaint("TF333", source.origin(0), f"with its blocks this is longer than {LONGEST:,} characters")
+            )
+            return Woven([])
+        return woven
+
+    def _block(
+        self, source: Woven, at: int, tag: str, complaints: list[Complaint], within: Sequence[str]
+    ) -> list[Piece]:
+        def complain(sentence: str, hint: str = "", start: int = 0, width: int = len(tag)) -> list[Piece]:
+            complaints.append(Complaint("TF333", source.origin(at + start), sentence, hint, width))
+            return []
+
+        parsed = _RENDER.fullmatch(tag)
+        if not parsed:
+            return complain(
+                "this render is not understood", 'write {% render "blocks/button.mjml", label: "Shop now" %}'
+            )
+        name = parsed["name"]
+        place = (parsed.start("name"), len(name))
+        if name not in self.files:
+            known = nearest(name, self.files) or f"the blocks are the files in templates/{FOLDER}/"
+            return complain(f'there is no block "{name}"', known, *place)
+        if name in within or len(within) >= DEEPEST:
+            chain = " > ".join(PurePosixPath(block).stem for block in (*within, name))
+            return complain("blocks hold each other too deeply", chain, *place)
+        wanted = self._wanted(name, complaints, within)
+        arguments, args = set(), parsed["args"] or ""
+        end = 0
+        for argument in _ARGUMENT.finditer(args):
+            if argument.start() != end:
+                break
+            end = argument.end()
+            arguments.add(argument["name"])
+            if argument["name"] not in wanted:
+                start = parsed.start("args") + argument.start("name")
+                complain(
+                    f'"{name}" takes no "{argument["name"]}"',
+                    nearest(argument["name"], wanted),
+                    start,
+                    len(argument["name"]),
+                )
+        if args[end:].strip():
+            start = parsed.start("args") + end
+            return complain(
+                "this value is not understood",
+                'values look like label: "Shop now" or url: web.cart',
+                start,
+                len(args[end:]),
+            )
+        inner = self.weave(self._text(name), complaints, (*within, name)).pieces
+        nothing = ", ".join(f"{missing}: nil" for missing in sorted(wanted - arguments))
+        if not wanted:
+            return list(inner)
+        given = source.cut(at + parsed.start("args"), at + parsed.start("args") + end) if arguments else []
+        comma = ", " if nothing and arguments and not args[:end].rstrip().endswith(",") else ""
+        opening: list[Piece] = [("{% with ", NOWHERE), *given, (f"{comma}{nothing} %}}", NOWHERE)]
+        return [*opening, *inner, ("{% endwith %}", NOWHERE)]
+
+    def _text(self, name: str) -> Woven:
+        """A block's text without its comments: they are for the reader."""
+        start, text = self._starts[name], self.files[name]
+        return Woven([(text, start)]).edited([(found.start(), found.end(), []) for found in _COMMENT.finditer(text)])
+
+    def _wanted(self, name: str, complaints: list[Complaint], within: Sequence[str]) -> frozenset[str]:
+        """The names that a block reads and that are none of ROOTS: its values."""
+        if name not in self._names:
+            unplaced: list[Complaint] = []
+            woven = self.weave(self._text(name), unplaced, (*within, name))
+            try:
+                analysis = liquid.parse(self._environment, woven.text).analyze()
+                self._names[name] = frozenset(analysis.globals) - ROOTS
+            except LiquidError:
+                self._names[name] = frozenset()  # said when the whole template is parsed, with its place
+        return self._names[name]

@@ -1,0 +1,174 @@
+"""The plain-text part, made from the same MJML: what a person would write, with the Liquid still in it.
+
+It becomes a second Liquid template when a template is loaded; `tidy` puts each rendering into shape.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+
+from triggerfish.adapters.liquid import LINK_TAG
+from triggerfish.adapters.mjml_reader import LIQUID, Element, Tag, mask
+from triggerfish.adapters.sources import NOWHERE, Piece, Woven
+
+SKIPPED_CLASS = "html-only"
+"""A component with this css-class has no place in the plain text (a logo, a decoration)."""
+
+_TOKEN = re.compile(
+    r"<!--\[if.*?<!\[endif\]-->|<!--.*?-->|<(?P<skip>style|script|head)\b.*?</(?P=skip)\s*>"
+    r"|<(?P<end>/?)(?P<name>[a-zA-Z][\w:-]*)(?P<rest>(?:[^<>\"']|\"[^\"]*\"|'[^']*')*)>",
+    re.DOTALL | re.IGNORECASE,
+)
+_BREAKS = {"br": "\n", "tr": "\n", "li": "\n", "dt": "\n", "dd": "\n", "td": "\t", "th": "\t"}
+_PARAGRAPHS = frozenset(
+    {"p", "div", "h1", "h2", "h3", "h4", "h5", "h6", "table", "ul", "ol", "dl", "blockquote", "pre", "section"}
+)
+_TIDY_BLANKS = re.compile(
+    r"[ \xa0\u200b-\u200d\u2060\ufeff\u00ad\u034f]*\t[ \t\xa0]*|[ \xa0\u200b-\u200d\u2060\ufeff\u00ad\u034f]+"
+)
+_TIDY_LINES = re.compile(r" *\n[ \n]*\n *")
+
+
+def tidy(text: str) -> str:
+    """Blanks collapsed, lines stripped, at most one empty line in a row, and one line end at the end."""
+    text = _TIDY_BLANKS.sub(lambda found: "  " if "\t" in found[0] else " ", text.replace("\r", ""))
+    text = _TIDY_LINES.sub("\n\n", text.replace("\n\t", "\n"))
+    return "\n".join(line.strip() for line in text.strip().split("\n")) + "\n"
+
+
+def text_of(source: Woven, root: Element) -> Woven:
+    """The body of the template as plain text with Liquid."""
+    pieces: list[Piece] = []
+    for child in root.children:
+        if isinstance(child, Element) and child.name == "mj-body":
+            _Walk(source, pieces).children(child)
+    return Woven(pieces)
+
+
+class _Walk:
+    def __init__(self, source: Woven, pieces: list[Piece]) -> None:
+        self.source = source
+        self.pieces = pieces
+
+    def say(self, text: str) -> None:
+        self.pieces.append((text, NOWHERE))
+
+    def children(self, element: Element) -> None:
+        for child in element.children:
+            if isinstance(child, Tag):
+                self.pieces += self.source.cut(child.start, child.end)
+            else:
+                self.element(child)
+
+    def element(self, element: Element) -> None:
+        css_class = element.get("css-class")
+        if css_class and SKIPPED_CLASS in css_class.value.split():
+            return
+        match element.name:
+            case "mj-divider":
+                self.say("\n\n---\n\n")
+            case "mj-button":
+                self.say("\n\n")
+                self.linked(element, ":\n")
+                self.say("\n\n")
+            case "mj-social-element" | "mj-navbar-link":
+                self.say("\n")
+                self.linked(element, ": ")
+                self.say("\n")
+            case "mj-image" | "mj-carousel-image":
+                self.image(element)
+            case _ if element.content is not None:
+                self.say("\n\n")
+                self.content(*element.content)
+                self.say("\n\n")
+            case _:
+                self.say("\n")
+                self.children(element)
+                self.say("\n")
+
+    def linked(self, element: Element, between: str) -> None:
+        if element.content:
+            self.content(*element.content)
+        href = element.get("href")
+        if href and href.value:
+            self.say(between)
+            self.address(href.start, href.end)
+
+    def image(self, element: Element) -> None:
+        alt, href = element.get("alt"), element.get("href")
+        if alt and alt.value:
+            self.say("\n[")
+            self.static(alt.start, alt.end)
+            self.say("]\n")
+            if href and href.value:
+                self.address(href.start, href.end)
+                self.say("\n")
+
+    def address(self, start: int, end: int) -> None:
+        self.say(f"{{% {LINK_TAG} %}}")
+        self.static(start, end)
+        self.say(f"{{% end{LINK_TAG} %}}")
+
+    def content(self, start: int, end: int) -> None:
+        """HTML between two places as text."""
+        masked = mask(self.source.text[start:end])
+        at, links = 0, []
+        for found in _TOKEN.finditer(masked):
+            self.static(start + at, start + found.start())
+            at = found.end()
+            name = (found["name"] or "").lower()
+            if name == "a":
+                if not found["end"]:
+                    links.append((self._value(found, "href", start), start + found.end()))
+                elif links:
+                    self._close_link(links.pop(), start + found.start())
+            elif name == "img":
+                alt = self._value(found, "alt", start)
+                if alt and self.source.text[slice(*alt)].strip():
+                    self.static(*alt)
+            elif name in _PARAGRAPHS:
+                self.say("\n\n")
+            elif name in _BREAKS and (not found["end"] or name == "tr"):
+                self.say(_BREAKS[name])
+                if name == "li":
+                    self.say("- ")
+            elif name == "hr":
+                self.say("\n\n---\n\n")
+        self.static(start + at, end)
+
+    def _close_link(self, link: tuple[tuple[int, int] | None, int], end: int) -> None:
+        """`label (address)`; only the label when it is the address already, only the address without a label."""
+        href, start = link
+        if not href:
+            return
+        address = self.source.text[slice(*href)].strip()
+        label = re.sub(r"<[^>]*>", "", self.source.text[start:end]).strip()
+        if label in (address, address.partition(":")[2]):
+            return
+        self.say(" (" if label else " ")
+        self.address(*href)
+        self.say(")" if label else " ")
+
+    def _value(self, tag: re.Match[str], name: str, base: int) -> tuple[int, int] | None:
+        found = re.search(rf"(?<![\w-]){name}\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>]+))", tag["rest"], re.IGNORECASE)
+        if not found:
+            return None
+        group = next(number for number in (1, 2, 3) if found[number] is not None)
+        begin = base + tag.start("rest")
+        return begin + found.start(group), begin + found.end(group)
+
+    def static(self, start: int, end: int) -> None:
+        """Text and Liquid between two places: blanks collapsed, entities turned into letters."""
+        at = start
+        for found in LIQUID.finditer(self.source.text, start, end):
+            self._letters(at, found.start())
+            self.pieces += self.source.cut(found.start(), found.end())
+            at = found.end()
+        self._letters(at, end)
+
+    def _letters(self, start: int, end: int) -> None:
+        text = html.unescape(re.sub(r"\s+", " ", self.source.text[start:end]))
+        text = re.sub(r"\{(?=[{%])", '{{ "{" }}', text)
+        if text:
+            self.pieces.append((text, self.source.origin(start)))
