@@ -83,6 +83,10 @@ def _unfit(source: Source) -> Problem | None:
     if found is None:
         return None
     code = ord(found[0])
+    if 0xDC80 <= code <= 0xDCFF:
+        # How a reader with "surrogateescape" hands on a byte that is no UTF-8.
+        sentence = f"this is no UTF-8 text from here on (byte 0x{code - 0xDC00:02X})"
+        return source.problem(found.start(), "TF203", sentence, hint="save the file as UTF-8")
     what = "a NUL byte" if code == 0 else f"a character that no text holds (U+{code:04X})"
     hint = "delete it; perhaps this is no text file, or it was damaged on its way"
     return source.problem(found.start(), "TF204", f"there is {what} here", hint=hint)
