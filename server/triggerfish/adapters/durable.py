@@ -4,44 +4,30 @@ no Host, hence no threads, no sessions per person, no state that outlives an eve
 What the network sees is ours alone. Each message is a flat object of small whole numbers under generated names: `f0` is
 the event's name as a number, and every other field is one of
 
-- a value compared with constants: its place among the constants that rules compare it with (2i + 1 for the i-th
-  constant itself, even numbers for what lies between), so that every comparison is exact, be it of numbers beyond 2^53,
-  of 1e-07 or of hostile text; the field is left out when the value is missing or of another kind;
-- a test that the network cannot say (a negation, a function, two values compared): 1 when it holds, else left out.
-
-The limits below follow from durable_rules 2.0.28's sources (src/rules): 64 partial matches pending at once (events.c,
-MAX_STACK_SIZE; each is a path to a rule, so PATHS_OF_AN_EVENT bounds them), 32 marks of $and and $or a rule (rete.c,
-MAX_SEQUENCE_EXPRESSIONS, two a join), 255 properties an object (state.h), 16 bits of `pri`.
+- a value that rules compare with constants: its place among those constants (2i + 1 for the i-th itself, even numbers
+  for what lies between), so that every comparison is exact, be it of numbers beyond 2^53, of 1e-07 or of hostile text;
+  the field is left out when the value is missing or of another kind;
+- a test that the network cannot say (durable_shapes.py): 1 when it holds, else left out.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from triggerfish.conditions import NUMBERS, All, Node, Not, Some, Test, View
+from triggerfish.adapters.durable_shapes import Join, Key, Leaf, Shape, Wake, cut, shape_of
+from triggerfish.conditions import NUMBERS, View
 from triggerfish.errors import PluginFailed, SettingsWrong
 from triggerfish.rules import Rule, RuleSet
 
-RULES_OF_A_NETWORK = 48
-PATHS_OF_AN_EVENT = 60
-"""Ways in which one event can reach rules of one network; alternatives multiply them."""
-FIELDS_OF_A_NETWORK = 200
-TESTS_OF_A_RULE = 24
-JOINS_OF_A_RULE = 12
-PATHS_OF_A_RULE = 8
-DEPTH_OF_A_RULE = 4
 LAST_ID = 999_999
 """Message ids start again after this one. A message is gone before the next comes; none of these ids has the hash of
 the one message that stays, "sid-0" (a test checks it: ids are told apart by a 32-bit hash alone)."""
-
-Kind = Literal["number", "unequal", "text", "truth", "computed"]
-"""What a field holds. "unequal" is a number for `!=` alone, which NaN fulfils too."""
 
 _NETWORK_NAMES = count()
 _OPERATORS = {"!=": "$neq", "<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
@@ -61,26 +47,27 @@ class DurableMatcher:
         extension = _extension()
         self._rules: list[Rule] = []
         self._failure: PluginFailed | None = None
-        wakes_of_all: list[_Wake] = []
-        groups: list[tuple[bool, list[_Wake]]] = [(False, wakes_of_all)]
+        wakes_of_all: list[Wake] = []
+        groups = [(False, wakes_of_all)]
         for ruleset in sorted(rulesets, key=lambda ruleset: -ruleset.priority):
             wakes = wakes_of_all
             if ruleset.mode == "first":
                 wakes = []
                 groups.append((True, wakes))
             for rule in ruleset.rules:
-                shape = _Shape() if rule.when is None else _shape(rule.when.root)
-                wakes += [_Wake(len(self._rules), name, shape) for name in dict.fromkeys(rule.on)]
+                shape = Shape() if rule.when is None else shape_of(rule.when.root)
+                wakes += [Wake(len(self._rules), name, shape) for name in dict.fromkeys(rule.on)]
                 self._rules.append(rule)
+        scales = _scales(leaf for _, wakes in groups for wake in wakes for leaf in wake.shape.leaves())
         calls: dict[str, list[list[_Call]]] = {}
         for is_first_only, wakes in groups:
             called: dict[str, list[_Call]] = {}
-            for part in _parts(wakes):
-                for call in _Network(extension, part, is_first_only).calls():
+            for part in cut(wakes):
+                for call in _Network(extension, part, scales, is_first_only).calls():
                     called.setdefault(call.event, []).append(call)
             for event, group in called.items():
                 calls.setdefault(event, []).append(group)
-        self._plans = {event: _Plan(groups_called) for event, groups_called in calls.items()}
+        self._plans = {event: _Plan(called_groups, scales) for event, called_groups in calls.items()}
 
     def match(self, view: View) -> list[Rule]:
         """The rules woken by `view.event` whose condition holds, in the order of the Matcher port."""
@@ -97,151 +84,9 @@ class DurableMatcher:
             raise
 
 
-# Conditions as the network can say them.
+class _Scale(Struct):
+    """The constants with which a value is compared, ascending."""
 
-
-class _Leaf(Struct, frozen=True):
-    """A field compared with a constant. `key` names what gives the value."""
-
-    key: str | int
-    kind: Kind
-    of: Callable[[View], Any]
-    operator: str = "=="
-    bound: Any = True
-
-
-class _Join(Struct, frozen=True):
-    word: Literal["$and", "$or"]
-    parts: tuple[_Leaf | _Join, ...]
-
-
-class _Shape(Struct, frozen=True):
-    """A rule's condition: `parts` all hold. `paths` is in how many ways an event can pass them."""
-
-    parts: tuple[_Leaf | _Join, ...] = ()
-    paths: int = 1
-    tests: int = 0
-    joins: int = 0
-    depth: int = 0
-
-    def leaves(self) -> Iterator[_Leaf]:
-        pending = list(self.parts)
-        while pending:
-            part = pending.pop()
-            if isinstance(part, _Join):
-                pending.extend(part.parts)
-            else:
-                yield part
-
-
-def _shape(root: Node) -> _Shape:
-    """The condition for the network; what it cannot say safely, or what makes it too large, is a computed test."""
-    shape = _Shape(joins=1)
-    for node in _flat(root, All):
-        part = _part(node)
-        grown = _both(shape, part)
-        shape = grown if _is_small(grown) else _both(shape, _computed(node))
-    return shape if _is_small(shape) else _computed(root)
-
-
-def _part(node: Node) -> _Shape:
-    """A single part, which may be a join of others."""
-    match node:
-        case Test(value=value, operator=operator, bound=bound) if value is not None and operator is not None:
-            kind: Kind = "text" if type(bound) is str else "truth" if type(bound) is bool else "number"
-            if kind == "number" and operator == "!=":
-                kind = "unequal"
-            return _Shape((_Leaf(node.value_key, kind, value, operator, bound),), tests=1)
-        case All(parts=(_, *_)):
-            inner = _Shape()
-            for part in _flat(node, All):
-                inner = _both(inner, _part(part))
-            return _joined("$and", inner) if _is_small(inner) else _computed(node)
-        case Some(parts=(_, *_)):
-            either = _Shape(paths=0)
-            for part in _flat(node, Some):
-                one = _part(part)
-                either = _Shape(
-                    either.parts + tuple(made for made in one.parts if made not in either.parts),
-                    either.paths + one.paths,
-                    either.tests + one.tests,
-                    either.joins + one.joins,
-                    max(either.depth, one.depth),
-                )
-            return _joined("$or", either) if _is_small(either) else _computed(node)
-    return _computed(node)
-
-
-def _both(one: _Shape, other: _Shape) -> _Shape:
-    return _Shape(
-        one.parts + other.parts,
-        one.paths * other.paths,
-        one.tests + other.tests,
-        one.joins + other.joins,
-        max(one.depth, other.depth),
-    )
-
-
-def _joined(word: Literal["$and", "$or"], inner: _Shape) -> _Shape:
-    """Parts as a single one."""
-    if len(inner.parts) == 1:
-        return inner
-    return _Shape((_Join(word, inner.parts),), inner.paths, inner.tests, inner.joins + 1, inner.depth + 1)
-
-
-def _is_small(shape: _Shape) -> bool:
-    return (
-        shape.paths <= PATHS_OF_A_RULE
-        and shape.tests <= TESTS_OF_A_RULE
-        and shape.joins <= JOINS_OF_A_RULE
-        and shape.depth <= DEPTH_OF_A_RULE
-    )
-
-
-def _computed(node: Node) -> _Shape:
-    return _Shape((_Leaf(id(node), "computed", _holds(node)),), tests=1)
-
-
-def _flat(node: Node, join: type[All | Some]) -> list[Node]:
-    """The parts of nested joins of one kind, in order."""
-    if not isinstance(node, join) or not node.parts:
-        return [node]
-    return [part for inner in node.parts for part in _flat(inner, join)]
-
-
-def _holds(node: Node) -> Callable[[View], bool]:
-    """A tree as one function."""
-    match node:
-        case Test(holds=holds):
-            return holds
-        case Not(part=part):
-            inner = _holds(part)
-            return lambda view: not inner(view)
-        case All(parts=parts):
-            every = [_holds(part) for part in parts]
-            return lambda view: all(holds(view) for holds in every)
-        case Some(parts=parts):
-            either = [_holds(part) for part in parts]
-            return lambda view: any(holds(view) for holds in either)
-
-
-# Networks.
-
-
-class _Wake(Struct, frozen=True):
-    """A rule, as one of its events can wake it. `place` is the rule's place among all."""
-
-    place: int
-    event: str
-    shape: _Shape
-
-
-class _Field(Struct):
-    """A property of a network's messages. `bounds` ascend; a value's code is its place among them."""
-
-    name: str
-    kind: Kind
-    of: Callable[[View], Any]
     bounds: list[Any]
 
     def code(self, value: Any) -> int:
@@ -249,57 +94,60 @@ class _Field(Struct):
         return 2 * at + (at < len(self.bounds) and self.bounds[at] == value)
 
 
-class _Call(Struct):
+_TRUTHS = _Scale([False, True])
+
+
+def _scales(leaves: Iterator[Leaf]) -> dict[Key, _Scale]:
+    bounds: dict[Key, set[Any]] = {}
+    for leaf in leaves:
+        bounds.setdefault(leaf.key, set()).add(leaf.bound)
+    return {key: _TRUTHS if key[1] in ("truth", "computed") else _Scale(sorted(found)) for key, found in bounds.items()}
+
+
+class _Field(Struct, frozen=True):
+    """A property of a network's messages."""
+
+    name: str
+    of: Callable[[View], Any]
+
+
+class _Call(Struct, frozen=True):
     """What one event name means to one network: the code of the name, and the fields that its rules read there."""
 
     event: str
     network: _Network
     code: int
-    fields: dict[tuple[str | int, Kind], _Field]
-
-
-def _parts(wakes: Sequence[_Wake]) -> Iterator[list[_Wake]]:
-    """Cut into networks: an event's rules stay together where they can, and in their order."""
-    part: list[_Wake] = []
-    paths = 0
-    fields: set[tuple[str | int, Kind]] = set()
-    for wake in sorted(wakes, key=lambda wake: (wake.event, wake.place)):
-        paths = wake.shape.paths + (paths if part and part[-1].event == wake.event else 0)
-        fields |= {(leaf.key, leaf.kind) for leaf in wake.shape.leaves()}
-        is_full = len(part) == RULES_OF_A_NETWORK or paths > PATHS_OF_AN_EVENT or len(fields) > FIELDS_OF_A_NETWORK
-        if part and is_full:
-            yield part
-            part, paths = [], wake.shape.paths
-            fields = {(leaf.key, leaf.kind) for leaf in wake.shape.leaves()}
-        part.append(wake)
-    if part:
-        yield part
+    fields: Mapping[Key, _Field]
 
 
 class _Network:
     """One ruleset of durable_rules. Its rules are called r0, r1, … in the order in which they win."""
 
-    def __init__(self, extension: Any, wakes: Sequence[_Wake], is_first_only: bool) -> None:
-        self.extension = extension
+    def __init__(
+        self, extension: Any, wakes: Sequence[Wake], scales: Mapping[Key, _Scale], is_first_only: bool
+    ) -> None:
         self.is_first_only = is_first_only
-        self.places = [wake.place for wake in wakes]
+        self._extension = extension
         self._wakes = wakes
+        self._scales = scales
         self._events = {name: code for code, name in enumerate(dict.fromkeys(wake.event for wake in wakes), 1)}
-        self._fields = _fields([leaf for wake in wakes for leaf in wake.shape.leaves()])
+        self._fields: dict[Key, _Field] = {}
         self._last_id = 0
-        definition = {f"r{rank}": self._rule(rank, wake) for rank, wake in enumerate(wakes)}
+        for wake in wakes:
+            for leaf in wake.shape.leaves():
+                self._fields.setdefault(leaf.key, _Field(f"f{len(self._fields) + 1}", leaf.of))
+        # `pri` keeps 16 bits; the lower number goes first.
+        rules = {f"r{rank}": {"all": [{"m": self._rule(wake)}], "pri": rank} for rank, wake in enumerate(wakes)}
         name = f"network{next(_NETWORK_NAMES)}"
         try:
-            self._handle: int = extension.create_ruleset(name, _JSON.encode(definition).decode())
+            self._handle: int = extension.create_ruleset(name, _JSON.encode(rules).decode())
         except (extension.error, MemoryError) as error:
             raise _failed(f"it did not take {len(wakes)} rules: {error}") from error
 
     def calls(self) -> Iterator[_Call]:
         """One for each event name that wakes a rule here."""
         for event, code in self._events.items():
-            keys = {
-                (leaf.key, leaf.kind) for wake in self._wakes if wake.event == event for leaf in wake.shape.leaves()
-            }
+            keys = {leaf.key for wake in self._wakes if wake.event == event for leaf in wake.shape.leaves()}
             yield _Call(event, self, code, {key: field for key, field in self._fields.items() if key in keys})
 
     def ask(self, code: int, fields: str) -> list[int]:
@@ -308,12 +156,12 @@ class _Network:
         message = f'{{"id":{self._last_id},"sid":"0","f0":{code}{fields}}}'
         try:
             return self._post(message) if self.is_first_only else self._assert(message)
-        except (self.extension.error, MemoryError, ValueError, IndexError) as error:
+        except (self._extension.error, MemoryError, ValueError, IndexError) as error:
             raise _failed(f"{message} gave {error!r}") from error
 
     def _post(self, message: str) -> list[int]:
         """As an event: the first rule that takes it consumes it."""
-        extension, handle = self.extension, self._handle
+        extension, handle = self._extension, self._handle
         status, state = extension.assert_event(handle, message)
         if status == 1:
             return []
@@ -327,7 +175,7 @@ class _Network:
 
     def _assert(self, message: str) -> list[int]:
         """As a fact, which is taken back once every rule has had it. A rule comes once for each path to it."""
-        extension, handle = self.extension, self._handle
+        extension, handle = self._extension, self._handle
         status, state = extension.assert_fact(handle, message)
         if status == 1:
             return []
@@ -346,78 +194,66 @@ class _Network:
 
     def _place(self, action: str) -> int:
         """The rule of an action such as `{"r7":{"m":{…}}}`."""
-        return self.places[int(action[3 : action.index('"', 3)])]
+        return self._wakes[int(action[3 : action.index('"', 3)])].place
 
-    def _rule(self, rank: int, wake: _Wake) -> dict[str, Any]:
-        tests = [{"f0": self._events[wake.event]}, *(self._say(part) for part in wake.shape.parts)]
-        return {"all": [{"m": {"$and": tests} if len(tests) > 1 else tests[0]}], "pri": rank}
+    def _rule(self, wake: Wake) -> dict[str, Any]:
+        event: dict[str, Any] = {"f0": self._events[wake.event]}
+        tests = [self._say(part) for part in wake.shape.parts]
+        return {"$and": [event, *tests]} if tests else event
 
-    def _say(self, part: _Leaf | _Join) -> dict[str, Any]:
-        if isinstance(part, _Join):
+    def _say(self, part: Leaf | Join) -> dict[str, Any]:
+        if isinstance(part, Join):
             return {part.word: [self._say(inner) for inner in part.parts]}
-        field = self._fields[part.key, part.kind]
-        if part.kind == "computed":
-            return {field.name: 1}
-        test = {field.name: int(part.bound) if part.kind == "truth" else field.code(part.bound)}
+        name = self._fields[part.key].name
+        if part.key[1] == "computed":
+            return {name: 1}
+        test = {name: self._scales[part.key].code(part.bound)}
         return test if part.operator == "==" else {_OPERATORS[part.operator]: test}
 
 
-def _fields(leaves: Sequence[_Leaf]) -> dict[tuple[str | int, Kind], _Field]:
-    fields: dict[tuple[str | int, Kind], _Field] = {}
-    for leaf in leaves:
-        key = leaf.key, leaf.kind
-        if key not in fields:
-            fields[key] = _Field(f"f{len(fields) + 1}", leaf.kind, leaf.of, [])
-        if leaf.kind not in ("truth", "computed"):
-            fields[key].bounds.append(leaf.bound)
-    for field in fields.values():
-        field.bounds = sorted(set(field.bounds))
-    return fields
+class _Target(Struct):
+    """Where the code of a value goes: a message, and the start of the field's text there."""
 
-
-# Events.
+    kind: str
+    scale: _Scale
+    places: list[tuple[int, str]] = []
 
 
 class _Column(Struct):
-    """A value that an event's rules look at, and where it goes: for each kind, (message, start of the text, field)."""
+    """A value that an event's rules compare with constants."""
 
     of: Callable[[View], Any]
-    numbers: list[tuple[int, str, _Field]] = []
-    texts: list[tuple[int, str, _Field]] = []
-    truths: list[tuple[int, str]] = []
+    numbers: list[_Target] = []
+    texts: list[_Target] = []
+    truths: list[_Target] = []
 
 
 class _Plan:
-    """What to do with events of one name. `groups` are networks of which each asks all, or, where only the first rule
+    """What to do with events of one name. `groups` are networks of which each is asked, or, where only the first rule
     may win, as far as the first answer.
     """
 
-    def __init__(self, groups: Sequence[Sequence[_Call]]) -> None:
-        self._groups: list[list[tuple[int, _Call]]] = []
-        self._columns: list[_Column] = []
+    def __init__(self, groups: Sequence[Sequence[_Call]], scales: Mapping[Key, _Scale]) -> None:
+        self._calls = [[(call.network, call.code) for call in group] for group in groups]
         self._computed: list[tuple[Callable[[View], Any], list[tuple[int, str]]]] = []
-        columns: dict[str | int, _Column] = {}
-        computed: dict[str | int, list[tuple[int, str]]] = {}
-        self._size = 0
-        for group in groups:
-            self._groups.append(list(enumerate(group, self._size)))
-            for at, call in self._groups[-1]:
-                for (key, kind), field in call.fields.items():
-                    start = f',"{field.name}":'
-                    if kind == "computed":
-                        if key not in computed:
-                            computed[key] = []
-                            self._computed.append((field.of, computed[key]))
-                        computed[key].append((at, f"{start}1"))
-                        continue
-                    if key not in columns:
-                        columns[key] = _Column(field.of)
-                        self._columns.append(columns[key])
-                    if kind == "truth":
-                        columns[key].truths.append((at, start))
-                    else:
-                        (columns[key].texts if kind == "text" else columns[key].numbers).append((at, start, field))
-            self._size += len(group)
+        columns: dict[Any, _Column] = {}
+        calls = [call for group in groups for call in group]
+        self._size = len(calls)
+        wanted: dict[Key, list[tuple[int, str]]] = {}
+        of: dict[Key, Callable[[View], Any]] = {}
+        for at, call in enumerate(calls):
+            for key, field in call.fields.items():
+                wanted.setdefault(key, []).append((at, f',"{field.name}":'))
+                of[key] = field.of
+        for key, places in wanted.items():
+            what, kind = key
+            if kind == "computed":
+                self._computed.append((of[key], [(at, f"{start}1") for at, start in places]))
+                continue
+            column = columns.setdefault(what, _Column(of[key]))
+            targets = column.texts if kind == "text" else column.truths if kind == "truth" else column.numbers
+            targets.append(_Target(kind, scales[key], places))
+        self._columns = list(columns.values())
 
     def read(self, view: View) -> list[str]:
         """The fields of the message to each network. Every value is worked out once."""
@@ -425,34 +261,42 @@ class _Plan:
         for column in self._columns:
             value = column.of(view)
             kind = type(value)
-            if kind in NUMBERS:
-                is_nan = value != value  # as IEEE 754 says
-                for at, start, field in column.numbers:
-                    if not is_nan:
-                        made[at].append(f"{start}{field.code(value)}")
-                    elif field.kind == "unequal":
-                        made[at].append(f"{start}0")
-            elif kind is str:
-                for at, start, field in column.texts:
-                    made[at].append(f"{start}{field.code(value)}")
-            elif kind is bool:
-                for at, start in column.truths:
-                    made[at].append(f"{start}{value:d}")
-        for holds, targets in self._computed:
+            targets = (
+                column.numbers
+                if kind in NUMBERS
+                else column.texts
+                if kind is str
+                else column.truths
+                if kind is bool
+                else ()
+            )
+            for target in targets:
+                if value != value:  # NaN: it has no place, and is unequal to everything
+                    if target.kind != "unequal":
+                        continue
+                    text = "0"
+                else:
+                    text = str(target.scale.code(value))
+                for at, start in target.places:
+                    made[at].append(start + text)
+        for holds, places in self._computed:
             if holds(view):
-                for at, text in targets:
+                for at, text in places:
                     made[at].append(text)
         return ["".join(fields) for fields in made]
 
     def ask(self, messages: Sequence[str]) -> list[int]:
         """The places of the rules woken, in order."""
         woken: set[int] = set()
-        for group in self._groups:
-            for at, call in group:
-                places = call.network.ask(call.code, messages[at])
-                woken.update(places)
-                if places and call.network.is_first_only:
-                    break
+        at = 0
+        for group in self._calls:
+            is_over = False
+            for network, code in group:
+                if not is_over:
+                    places = network.ask(code, messages[at])
+                    woken.update(places)
+                    is_over = network.is_first_only and bool(places)
+                at += 1
         return sorted(woken)
 
 

@@ -176,7 +176,10 @@ class _Reader:
             case ast.Compare(left=left, ops=ops, comparators=comparators):
                 sides = [left, *comparators]
                 return self.all_of(
-                    [self.comparison(node, sides[i], op, sides[i + 1]) for i, op in enumerate(ops)],
+                    [
+                        self.comparison(_link(sides[i], op, sides[i + 1]), sides[i], op, sides[i + 1])
+                        for i, op in enumerate(ops)
+                    ],
                 )
         value = self.value(node)
         if value.is_constant and not isinstance(value.constant, bool):
@@ -492,6 +495,19 @@ class _FilterReader(_Reader):
         raise self.fault(
             "TF251", node, f"{name} cannot be used in brackets", "brackets look at the counted event alone"
         )
+
+
+def _link(left: ast.expr, op: ast.cmpop, right: ast.expr) -> ast.Compare:
+    """One comparison of a chain such as `1 < event.x < 5`: each is a test with a text of its own."""
+    return ast.Compare(
+        left,
+        [op],
+        [right],
+        lineno=left.lineno,
+        col_offset=left.col_offset,
+        end_lineno=right.end_lineno,
+        end_col_offset=right.end_col_offset,
+    )
 
 
 def _changes(parts: Sequence[Truth] | Sequence[Value]) -> Changes:
