@@ -10,14 +10,17 @@ import hashlib
 import logging
 from base64 import b64encode
 from html import escape
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import quote
 
 from litestar import HttpMethod, Request, Response, post, route
+from litestar.di import NamedDependency
+from litestar.params import FromPath
 
 from triggerfish import walk
 from triggerfish.errors import TriggerfishError
 from triggerfish.measure import Heard, Hit, Signer, is_web_address
+from triggerfish.web.given import Front
 
 log = logging.getLogger("triggerfish.web")
 
@@ -53,10 +56,11 @@ _URL_CHARACTERS = "%:/?#[]@!$&'()*+,;=-._~"
 
 _GET = [HttpMethod.GET, HttpMethod.HEAD]
 AnyRequest = Request[Any, Any, Any]
+Signed: TypeAlias = NamedDependency[Signer]
 
 
 @route("/t/o/{name:str}", http_method=_GET, include_in_schema=False)
-async def opened(request: AnyRequest, name: str, front: walk.FrontDoor, signer: Signer) -> Response[bytes]:
+async def opened(request: AnyRequest, name: FromPath[str], front: Front, signer: Signed) -> Response[bytes]:
     """The pixel. It is a picture even for a token that is not ours, so that no mail shows a broken one."""
     hit = _read(signer, name.removesuffix(".gif"), "opened")
     if hit is not None:
@@ -65,7 +69,7 @@ async def opened(request: AnyRequest, name: str, front: walk.FrontDoor, signer: 
 
 
 @route("/t/c/{token:str}", http_method=_GET, include_in_schema=False)
-async def clicked(request: AnyRequest, token: str, front: walk.FrontDoor, signer: Signer) -> Response[Any]:
+async def clicked(request: AnyRequest, token: FromPath[str], front: Front, signer: Signed) -> Response[Any]:
     hit = _read(signer, token, "clicked")
     if hit is None or not is_web_address(hit.url):
         return _lost()
@@ -75,7 +79,7 @@ async def clicked(request: AnyRequest, token: str, front: walk.FrontDoor, signer
 
 
 @route("/t/u/{token:str}", http_method=_GET, include_in_schema=False)
-async def ask_to_unsubscribe(token: str, signer: Signer) -> Response[str]:
+async def ask_to_unsubscribe(token: FromPath[str], signer: Signed) -> Response[str]:
     hit = _read(signer, token, "unsubscribed")
     if hit is None:
         return _lost()
@@ -88,7 +92,7 @@ async def ask_to_unsubscribe(token: str, signer: Signer) -> Response[str]:
 
 
 @post("/t/u/{token:str}", status_code=200, include_in_schema=False)
-async def unsubscribed(request: AnyRequest, token: str, front: walk.FrontDoor, signer: Signer) -> Response[str]:
+async def unsubscribed(request: AnyRequest, token: FromPath[str], front: Front, signer: Signed) -> Response[str]:
     """The page's button and RFC 8058's one click alike; the body says nothing that the token does not say."""
     hit = _read(signer, token, "unsubscribed")
     if hit is None:
