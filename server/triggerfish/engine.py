@@ -87,24 +87,49 @@ class StateStore(Protocol):
         ...
 
     def next_due(self) -> Instant | None:
-        """The earliest instant on the agenda, or at which a message is to be tried again."""
+        """The earliest instant on the agenda."""
         ...
 
     def commit(self, outcome: Outcome, position: Position, until: Instant) -> None:
-        """All of it or nothing, with the position in the log and the instant of the agenda that it takes us to."""
+        """All of it or nothing, with the position in the log and the instant of the agenda that it takes us to.
+
+        A send that is due, or further, is the sender's: deciding it again does not change it. Of a profile that is
+        gone, the sends on their way go to the one that took it in; its timeline stays under its own id.
+        """
+        ...
+
+    def attempt(self, position: Position) -> int:
+        """Note durably that the event at `position` is about to be decided alone. Returns how often that was noted.
+
+        For a worker that comes after one that died (processes/poison.py); the usual way writes no such notes. Going
+        past the position forgets them.
+        """
+        ...
+
+    def bury(self, position: Position, cause: str, at: Instant) -> None:
+        """Put the event at `position` among the dead letters, and go past it in the log, in one transaction."""
         ...
 
     def to_send(self, now: Instant, limit: int) -> list[Due]:
         """Messages due or to be retried at or before `now`, the earliest first."""
         ...
 
+    def next_send(self) -> Instant | None:
+        """The earliest instant at which a message is due or to be tried again."""
+        ...
+
     def mark(self, sends: Sequence[Due], moments: Sequence[Moment]) -> None:
-        """Write how far these messages are, in one transaction."""
+        """Write how far these messages are (status, reason, instants, channel, attempt), in one transaction.
+
+        On return it is on disk, even should the power fail. A message that is not there stays away.
+        """
         ...
 
     def in_flight(self) -> list[Due]:
         """Messages that were handed to a channel by a process that did not live to note the answer."""
         ...
+
+    def close(self) -> None: ...
 
 
 def decide(arrivals: Sequence[Arrival], loaded: Loaded, rulebook: Rulebook, now: Instant) -> Outcome:
@@ -162,7 +187,10 @@ class _Run:
             if len(self.people.merged) > merges_before:
                 last = profile.merges[-1]
                 self.note(profile, arrival.at, "merge", {"profile": last.profile, "because": last.because})
-            self.note(profile, arrival.at, "event", {"event": arrival.event.name}, arrival.position)
+            body = {"event": arrival.event.name}
+            if arrival.event.kind == "feedback":
+                body["send"] = str(arrival.event.properties.get("send_id", ""))
+            self.note(profile, arrival.at, "event", body, arrival.position)
             self.happen(profile, arrival.at, deque([(arrival.event, 0)]))
         self.rearm(profile)
 

@@ -1,0 +1,99 @@
+"""The schema of the state's file (see server/triggerfish/adapters/sqlite/state.py and reads.py)."""
+
+from sqlite_utils.db import Database
+from sqlite_utils.migrations import Migrations
+
+migrations = Migrations("triggerfish.state")
+
+
+@migrations()
+def m001_progress(db: Database) -> None:
+    # One row: how far the log and the agenda are decided. It changes in the transaction of what was decided.
+    db.execute(
+        """
+        CREATE TABLE progress (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            position INTEGER NOT NULL,
+            until INTEGER NOT NULL
+        )
+        """
+    )
+    db.execute("INSERT INTO progress VALUES (1, 0, 0)")
+    db.execute("CREATE TABLE attempts (position INTEGER PRIMARY KEY, tries INTEGER NOT NULL)")
+    db.execute("CREATE TABLE dead_letters (position INTEGER PRIMARY KEY, at INTEGER NOT NULL, cause TEXT NOT NULL)")
+
+
+@migrations()
+def m002_profiles(db: Database) -> None:
+    # The agenda is a column and its index, not a table: the row is written anyway, and the two can never disagree.
+    db.execute("CREATE TABLE profiles (id TEXT PRIMARY KEY, wake_at INTEGER, profile BLOB NOT NULL)")
+    db.execute("CREATE INDEX agenda ON profiles (wake_at, id) WHERE wake_at IS NOT NULL")
+    db.execute(
+        """
+        CREATE TABLE identities (
+            kind TEXT NOT NULL,
+            value TEXT NOT NULL,
+            profile TEXT NOT NULL,
+            PRIMARY KEY (kind, value)
+        ) WITHOUT ROWID
+        """
+    )
+    db.execute(
+        """
+        CREATE TABLE memberships (
+            segment TEXT NOT NULL,
+            profile TEXT NOT NULL,
+            since INTEGER NOT NULL,
+            PRIMARY KEY (segment, profile)
+        ) WITHOUT ROWID
+        """
+    )
+
+
+@migrations()
+def m003_sends(db: Database) -> None:
+    db.execute(
+        """
+        CREATE TABLE sends (
+            number INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            profile TEXT NOT NULL,
+            ruleset TEXT NOT NULL,
+            rule TEXT NOT NULL,
+            template TEXT NOT NULL,
+            class TEXT NOT NULL,
+            purpose TEXT NOT NULL,
+            channel TEXT NOT NULL,
+            status TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            due_at INTEGER NOT NULL,
+            sent_at INTEGER,
+            attempt INTEGER NOT NULL,
+            trigger BLOB
+        )
+        """
+    )
+    db.execute("CREATE INDEX sends_of ON sends (profile)")
+    db.execute("CREATE INDEX sends_by_rule ON sends (ruleset, rule, status)")
+    db.execute("CREATE INDEX outgoing ON sends (due_at) WHERE status IN ('due', 'retrying')")
+    db.execute("CREATE INDEX in_flight ON sends (number) WHERE status = 'sending'")
+    # What was heard of a send, once each: the results.
+    db.execute("CREATE TABLE feedback (send TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (send, name)) WITHOUT ROWID")
+
+
+@migrations()
+def m004_moments(db: Database) -> None:
+    db.execute(
+        """
+        CREATE TABLE moments (
+            id INTEGER PRIMARY KEY,
+            profile TEXT NOT NULL,
+            at INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            position INTEGER NOT NULL,
+            body TEXT NOT NULL
+        )
+        """
+    )
+    # The id is in the index too, so a person's timeline comes in order.
+    db.execute("CREATE INDEX moments_of ON moments (profile)")

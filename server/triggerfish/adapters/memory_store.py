@@ -1,0 +1,129 @@
+"""A StateStore in memory: for trials, backtests and tests. Nothing is written down."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from triggerfish.clock import Instant
+from triggerfish.engine import Moment, Outcome
+from triggerfish.log import Position
+from triggerfish.people import Loaded
+from triggerfish.profile import Claim, Profile
+from triggerfish.schedule import Due
+
+_PENDING = frozenset({"scheduled", "due", "retrying", "sending"})
+
+
+class MemoryStateStore:
+    """A StateStore of plain dicts, which tests may look into. It grows with what it is given."""
+
+    def __init__(self) -> None:
+        self.profiles: dict[str, Profile] = {}
+        self.owners: dict[Claim, str] = {}
+        self.memberships: dict[tuple[str, str], Instant] = {}
+        self.sends: dict[str, Due] = {}
+        self.moments: list[Moment] = []
+        self.dead_letters: dict[Position, tuple[Instant, str]] = {}
+        self._attempts: dict[Position, int] = {}
+        self._position: Position = 0
+        self._until: Instant = 0
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def position(self) -> tuple[Position, Instant]:
+        return self._position, self._until
+
+    def attempt(self, position: Position) -> int:
+        self._attempts[position] = self._attempts.get(position, 0) + 1
+        return self._attempts[position]
+
+    def bury(self, position: Position, cause: str, at: Instant) -> None:
+        self.dead_letters[position] = (at, cause)
+        self._go_on(position, 0)
+
+    def load(self, claims: Sequence[Claim], ids: Sequence[str]) -> Loaded:
+        owners: dict[Claim, str] = {}
+        wanted = dict.fromkeys(ids)
+        for claim in claims:
+            owner = self.owners.get(claim)
+            while claim.kind == "profile" and owner is not None and Claim("profile", owner) in self.owners:
+                owner = self.owners[Claim("profile", owner)]
+            if owner is not None:
+                owners[claim] = owner
+                wanted[owner] = None
+            elif claim.kind == "profile":
+                wanted[claim.value] = None
+        return Loaded({each: self.profiles[each] for each in wanted if each in self.profiles}, owners)
+
+    def agenda(self, until: Instant, limit: int) -> list[tuple[Instant, str]]:
+        due = [(at, each.id) for each in self.profiles.values() if (at := each.wake_at) is not None and at <= until]
+        return sorted(due)[:limit]
+
+    def next_due(self) -> Instant | None:
+        return min((at for each in self.profiles.values() if (at := each.wake_at) is not None), default=None)
+
+    def commit(self, outcome: Outcome, position: Position, until: Instant) -> None:
+        self._go_on(position, until)
+        for gone, into in outcome.merged.items():
+            self._take_in(gone, into)
+        self.profiles.update(outcome.profiles)
+        for claim, owner in outcome.owners.items():
+            if owner is None:
+                self.owners.pop(claim, None)
+            else:
+                self.owners[claim] = owner
+        for change in outcome.memberships:
+            if change.since is None:
+                self.memberships.pop((change.segment, change.profile), None)
+            else:
+                self.memberships[change.segment, change.profile] = change.since
+        for due in outcome.sends:
+            self._put(due)
+        self.moments += outcome.moments
+
+    def to_send(self, now: Instant, limit: int) -> list[Due]:
+        outgoing = [due for due in self.sends.values() if due.status in ("due", "retrying") and due.due_at <= now]
+        return [replace(due) for due in sorted(outgoing, key=lambda due: due.due_at)[:limit]]
+
+    def next_send(self) -> Instant | None:
+        return min((due.due_at for due in self.sends.values() if due.status in ("due", "retrying")), default=None)
+
+    def mark(self, sends: Sequence[Due], moments: Sequence[Moment]) -> None:
+        for due in sends:
+            known = self.sends.get(due.id)
+            if known is not None:
+                self.sends[due.id] = replace(
+                    known, channel=due.channel, status=due.status, reason=due.reason, due_at=due.due_at,
+                    sent_at=due.sent_at, attempt=due.attempt,
+                )  # fmt: skip
+        self.moments += moments
+
+    def in_flight(self) -> list[Due]:
+        return [replace(due) for due in self.sends.values() if due.status == "sending"]
+
+    def _go_on(self, position: Position, until: Instant) -> None:
+        self._position, self._until = position, max(self._until, until)
+        self._attempts = {place: tries for place, tries in self._attempts.items() if place > position}
+
+    def _take_in(self, gone: str, into: str) -> None:
+        former = self.profiles.pop(gone, None)
+        if former is not None:
+            for segment in former.memberships:
+                self.memberships.pop((segment, gone), None)
+        for due in self.sends.values():
+            if due.profile == gone and due.status in _PENDING:
+                due.profile = into
+
+    def _put(self, due: Due) -> None:
+        known = self.sends.get(due.id)
+        if known is None:
+            self.sends[due.id] = replace(due)
+        elif known.status == "scheduled":
+            says_what = due if due.template else known
+            self.sends[due.id] = replace(
+                due, template=says_what.template, class_=says_what.class_, purpose=says_what.purpose,
+                channel=says_what.channel,
+            )  # fmt: skip

@@ -1,0 +1,345 @@
+"""The embedded StateStore: one SQLite file in WAL mode, apart from the log, so that the two processes never fight for
+one write lock.
+
+Durability. A process may be killed at any moment and loses nothing that was committed. When the power fails, the newest
+transactions of a WAL with synchronous=NORMAL can be gone, always the newest ones and always whole. For `commit` that is
+fine: the log position goes back with them, and the same is decided again. For `mark` it is not: a channel has acted on
+"sending" by then. So `mark` (and the rare `attempt` and `bury`) use FULL, which makes all before them durable too.
+
+Of one person all that is decided upon is one blob: a msgpack array (`Profile`). The newest ones are kept decoded.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from triggerfish.clock import Instant
+from triggerfish.engine import Moment, Outcome
+from triggerfish.errors import SettingsWrong, WorkspaceTaken
+from triggerfish.ingest import Event
+from triggerfish.log import Position
+from triggerfish.people import Loaded
+from triggerfish.profile import Claim, Profile
+from triggerfish.schedule import Due
+
+CACHE_LIMIT = 20_000
+"""Decoded profiles that a store keeps, unless told otherwise."""
+_CACHE_KIB = 64 * 1024
+_CHECKPOINT_PAGES = 4_000
+_VARIABLES = 500
+"""Values in one query: enough to make the query's own cost small."""
+
+_PROFILE = msgspec.msgpack.Decoder(Profile)
+_EVENT = msgspec.msgpack.Decoder(Event)
+_PACK = msgspec.msgpack.Encoder().encode
+_JSON = msgspec.json.Encoder().encode
+
+_COLUMNS = (
+    "id, profile, ruleset, rule, template, class, purpose, channel, status, reason, due_at, sent_at, attempt, trigger"
+)
+_OWNER = "SELECT profile FROM identities WHERE kind = ? AND value = ?"
+_GO_ON = "UPDATE progress SET position = ?, until = max(until, ?) WHERE position = ?"
+_PUT_PROFILE = """
+    INSERT INTO profiles VALUES (?, ?, ?)
+    ON CONFLICT (id) DO UPDATE SET wake_at = excluded.wake_at, profile = excluded.profile
+"""
+_PUT_OWNER = """
+    INSERT INTO identities VALUES (?, ?, ?) ON CONFLICT (kind, value) DO UPDATE SET profile = excluded.profile
+"""
+_PUT_MEMBER = """
+    INSERT INTO memberships VALUES (?, ?, ?) ON CONFLICT (segment, profile) DO UPDATE SET since = excluded.since
+"""
+# Only what still waits may change its mind: a message that is due, or further, is the sender's.
+_PUT_SEND = f"""
+    INSERT INTO sends ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (id) DO UPDATE SET
+        profile = excluded.profile,
+        template = CASE excluded.template WHEN '' THEN template ELSE excluded.template END,
+        class = CASE excluded.template WHEN '' THEN class ELSE excluded.class END,
+        purpose = CASE excluded.template WHEN '' THEN purpose ELSE excluded.purpose END,
+        channel = CASE excluded.template WHEN '' THEN channel ELSE excluded.channel END,
+        status = excluded.status, reason = excluded.reason, due_at = excluded.due_at, trigger = excluded.trigger
+    WHERE status = 'scheduled'
+"""  # noqa: S608  (the columns are ours)
+_HAND_OVER = """
+    UPDATE sends SET profile = ? WHERE profile = ? AND status IN ('scheduled', 'due', 'retrying', 'sending')
+"""
+_MARK = "UPDATE sends SET channel = ?, status = ?, reason = ?, due_at = ?, sent_at = ?, attempt = ? WHERE id = ?"
+_PUT_MOMENT = "INSERT INTO moments (profile, at, kind, position, body) VALUES (?, ?, ?, ?, ?)"
+_OUTGOING = "FROM sends WHERE status IN ('due', 'retrying')"
+
+
+class SqliteStateStore:
+    """A StateStore in the file `path`, which `migrate(path, migrations/state.py)` has made.
+
+    It keeps the `cache_limit` profiles used last in memory. One process writes; any number may read the file
+    (reads.py). For use by one thread at a time. Raises SettingsWrong (TF412) when the file is no state, and from every
+    write WorkspaceTaken (TF413) when another worker has decided meanwhile; then nothing of it is written.
+    """
+
+    def __init__(self, path: Path, *, cache_limit: int = CACHE_LIMIT) -> None:
+        self._cache_limit = cache_limit
+        self._hot: OrderedDict[str, Profile] = OrderedDict()
+        try:
+            self._db = _connect(path)
+            self._position, _ = self._progress()
+            self._has_attempts = bool(self._all("SELECT 1 FROM attempts LIMIT 1"))
+        except sqlite3.Error as error:
+            raise SettingsWrong(f"{path} is no Triggerfish state: {error}", code="TF412") from error
+
+    def close(self) -> None:
+        self._db.close()
+
+    # --- how far we are -----------------------------------------------------------------------------------------------
+
+    def position(self) -> tuple[Position, Instant]:
+        return self._progress()
+
+    def attempt(self, position: Position) -> int:
+        with self._transaction("FULL"):
+            self._db.execute(
+                "INSERT INTO attempts VALUES (?, 1) ON CONFLICT (position) DO UPDATE SET tries = tries + 1", (position,)
+            )
+            tries: int = self._all("SELECT tries FROM attempts WHERE position = ?", position)[0][0]
+        self._has_attempts = True
+        return tries
+
+    def bury(self, position: Position, cause: str, at: Instant) -> None:
+        with self._transaction("FULL"):
+            self._db.execute("INSERT INTO dead_letters VALUES (?, ?, ?)", (position, at, cause))
+            self._go_on(position, 0)
+        self._position = position
+
+    # --- what `decide` is given ---------------------------------------------------------------------------------------
+
+    def load(self, claims: Sequence[Claim], ids: Sequence[str]) -> Loaded:
+        owners: dict[Claim, str] = {}
+        wanted = dict.fromkeys(ids)
+        for claim in claims:
+            owner = self._owner(claim)
+            if owner is not None:
+                owners[claim] = owner
+                wanted[owner] = None
+            elif claim.kind == "profile":
+                wanted[claim.value] = None
+        return Loaded(profiles=self._profiles(wanted), owners=owners)
+
+    def _owner(self, claim: Claim) -> str | None:
+        """Who goes by this name. A profile that is gone has its own id as a name; those that took in one another form a
+        chain, which ends at the one that is there.
+        """
+        row = self._db.execute(_OWNER, claim).fetchone()
+        if row is None or claim.kind != "profile":
+            return None if row is None else str(row[0])
+        owner = str(row[0])
+        passed = {claim.value}
+        while owner not in passed and (row := self._db.execute(_OWNER, ("profile", owner)).fetchone()) is not None:
+            passed.add(owner)
+            owner = str(row[0])
+        return owner
+
+    def _profiles(self, ids: Iterable[str]) -> dict[str, Profile]:
+        found: dict[str, Profile] = {}
+        cold: list[str] = []
+        for profile_id in ids:
+            profile = self._hot.get(profile_id)
+            if profile is None:
+                cold.append(profile_id)
+            else:
+                self._hot.move_to_end(profile_id)
+                found[profile_id] = profile
+        for part in _parts(cold):
+            marks = ",".join("?" * len(part))
+            for profile_id, blob in self._db.execute(f"SELECT id, profile FROM profiles WHERE id IN ({marks})", part):  # noqa: S608
+                found[profile_id] = _PROFILE.decode(blob)
+        self._keep(found[profile_id] for profile_id in cold if profile_id in found)
+        return found
+
+    def _keep(self, profiles: Iterable[Profile]) -> None:
+        for profile in profiles:
+            self._hot[profile.id] = profile
+            self._hot.move_to_end(profile.id)
+        while len(self._hot) > self._cache_limit:
+            self._hot.popitem(last=False)
+
+    def agenda(self, until: Instant, limit: int) -> list[tuple[Instant, str]]:
+        return self._all(
+            "SELECT wake_at, id FROM profiles WHERE wake_at <= ? ORDER BY wake_at, id LIMIT ?", until, limit
+        )
+
+    def next_due(self) -> Instant | None:
+        return self._instant("SELECT min(wake_at) FROM profiles WHERE wake_at IS NOT NULL")
+
+    # --- what `decide` gave -------------------------------------------------------------------------------------------
+
+    def commit(self, outcome: Outcome, position: Position, until: Instant) -> None:
+        profiles = outcome.profiles.values()
+        packed = [(profile.id, profile.wake_at, _PACK(profile)) for profile in profiles]
+        with self._transaction("NORMAL"):
+            self._go_on(position, until)
+            for gone, into in outcome.merged.items():
+                self._take_in(gone, into)
+            self._db.executemany(_PUT_PROFILE, packed)
+            self._put_owners(outcome)
+            self._put_memberships(outcome)
+            self._db.executemany(_PUT_SEND, [_row_of(due) for due in outcome.sends])
+            self._put_moments(outcome.moments)
+        # Only now: had the transaction failed, what is kept must be what is in the file.
+        self._position = position
+        for gone in outcome.merged:
+            self._hot.pop(gone, None)
+        self._keep(profiles)
+
+    def _go_on(self, position: Position, until: Instant) -> None:
+        """Move on in the log, from where this store has brought it and no other."""
+        if self._db.execute(_GO_ON, (position, until, self._position)).rowcount != 1 or position < self._position:
+            raise WorkspaceTaken(
+                f"the state is not at position {self._position} of the log any more: another worker writes to it",
+                code="TF413",
+                hint="let one `triggerfish serve` run on this workspace",
+            )
+        if self._has_attempts:
+            self._db.execute("DELETE FROM attempts WHERE position <= ?", (position,))
+            self._has_attempts = bool(self._all("SELECT 1 FROM attempts LIMIT 1"))
+
+    def _take_in(self, gone: str, into: str) -> None:
+        """A profile became part of another one: its messages on the way go along; its timeline stays under its id."""
+        rows = self._all("SELECT profile FROM profiles WHERE id = ?", gone)
+        if rows:
+            segments = _PROFILE.decode(rows[0][0]).memberships
+            self._db.executemany(
+                "DELETE FROM memberships WHERE segment = ? AND profile = ?", [(segment, gone) for segment in segments]
+            )
+        self._db.execute("DELETE FROM profiles WHERE id = ?", (gone,))
+        self._db.execute(_HAND_OVER, (into, gone))
+
+    def _put_owners(self, outcome: Outcome) -> None:
+        taken = [(claim.kind, claim.value, owner) for claim, owner in outcome.owners.items() if owner is not None]
+        given_up = [claim for claim, owner in outcome.owners.items() if owner is None]
+        self._db.executemany(_PUT_OWNER, taken)
+        self._db.executemany("DELETE FROM identities WHERE kind = ? AND value = ?", given_up)
+
+    def _put_memberships(self, outcome: Outcome) -> None:
+        left = [(change.segment, change.profile) for change in outcome.memberships if change.since is None]
+        entered = [
+            (change.segment, change.profile, change.since) for change in outcome.memberships if change.since is not None
+        ]
+        self._db.executemany("DELETE FROM memberships WHERE segment = ? AND profile = ?", left)
+        self._db.executemany(_PUT_MEMBER, entered)
+
+    def _put_moments(self, moments: Sequence[Moment]) -> None:
+        rows = [
+            (moment.profile, moment.at, moment.kind, moment.position, _JSON(moment.body).decode()) for moment in moments
+        ]
+        self._db.executemany(_PUT_MOMENT, rows)
+        heard = [
+            (moment.body["send"], moment.body["event"])
+            for moment in moments
+            if moment.kind == "event" and "send" in moment.body
+        ]
+        if heard:
+            self._db.executemany("INSERT INTO feedback VALUES (?, ?) ON CONFLICT DO NOTHING", heard)
+
+    # --- messages on the way ------------------------------------------------------------------------------------------
+
+    def to_send(self, now: Instant, limit: int) -> list[Due]:
+        rows = self._all(f"SELECT {_COLUMNS} {_OUTGOING} AND due_at <= ? ORDER BY due_at, number LIMIT ?", now, limit)
+        return [_due_of(row) for row in rows]
+
+    def next_send(self) -> Instant | None:
+        return self._instant(f"SELECT min(due_at) {_OUTGOING}")
+
+    def mark(self, sends: Sequence[Due], moments: Sequence[Moment]) -> None:
+        rows = [(due.channel, due.status, due.reason, due.due_at, due.sent_at, due.attempt, due.id) for due in sends]
+        with self._transaction("FULL"):
+            self._db.executemany(_MARK, rows)
+            self._put_moments(moments)
+
+    def in_flight(self) -> list[Due]:
+        rows = self._all(f"SELECT {_COLUMNS} FROM sends WHERE status = 'sending' ORDER BY number")  # noqa: S608
+        return [_due_of(row) for row in rows]
+
+    # --- the connection -----------------------------------------------------------------------------------------------
+
+    def _progress(self) -> tuple[Position, Instant]:
+        position, until = self._all("SELECT position, until FROM progress")[0]
+        return position, until
+
+    def _all(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        with closing(self._db.execute(query, values)) as rows:
+            return rows.fetchall()
+
+    def _instant(self, query: str) -> Instant | None:
+        instant: Instant | None = self._all(query)[0][0]
+        return instant
+
+    @contextmanager
+    def _transaction(self, durability: Literal["NORMAL", "FULL"]) -> Iterator[None]:
+        """All or nothing; what the store holds in memory changes after it, or not at all."""
+        self._db.execute(f"PRAGMA synchronous = {durability}")
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            # A full disk makes SQLite roll back by itself.
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """A connection without Python's implicit transactions."""
+    uri = f"{path.absolute().as_uri()}?mode=rw"
+    db = sqlite3.connect(
+        uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False, cached_statements=256
+    )
+    db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+    db.execute("PRAGMA journal_size_limit = 67108864")
+    db.execute("PRAGMA temp_store = MEMORY")
+    return db
+
+
+def _parts(ids: list[str]) -> Iterator[list[str]]:
+    for start in range(0, len(ids), _VARIABLES):
+        yield ids[start : start + _VARIABLES]
+
+
+def _row_of(due: Due) -> tuple[Any, ...]:
+    trigger = None if due.trigger is None else _PACK(due.trigger)
+    return (
+        due.id, due.profile, due.ruleset, due.rule, due.template, due.class_, due.purpose, due.channel,
+        due.status, due.reason, due.due_at, due.sent_at, due.attempt, trigger,
+    )  # fmt: skip
+
+
+def _due_of(row: tuple[Any, ...]) -> Due:
+    (
+        id_,
+        profile,
+        ruleset,
+        rule,
+        template,
+        class_,
+        purpose,
+        channel,
+        status,
+        reason,
+        due_at,
+        sent_at,
+        attempt,
+        trigger,
+    ) = row
+    return Due(
+        id=id_, profile=profile, ruleset=ruleset, rule=rule, template=template, class_=class_, purpose=purpose,
+        channel=channel, status=status, reason=reason, due_at=due_at, sent_at=sent_at, attempt=attempt,
+        trigger=None if trigger is None else _EVENT.decode(trigger),
+    )  # fmt: skip
