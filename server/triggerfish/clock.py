@@ -119,10 +119,10 @@ class EventClock:
         self._since = since
         self._newest = newest
         self._wall = WallClock()
+        self._is_level = False
 
     def now(self) -> Instant:
-        newest = self._newest()
-        return self._wall.now() if newest >= self._since else newest
+        return self._wall.now() if self.has_caught_up() else self._newest()
 
     def wall(self) -> Instant:
         return self._wall.wall()
@@ -132,4 +132,6 @@ class EventClock:
         return arrived_at if self.has_caught_up() else event_time
 
     def has_caught_up(self) -> bool:
-        return self._newest() >= self._since
+        """Once true, it stays so: the newest event never gets older."""
+        self._is_level = self._is_level or self._newest() >= self._since
+        return self._is_level

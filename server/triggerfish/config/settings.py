@@ -155,6 +155,16 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     def state_path(self) -> Path:
         return self.data_path / "state.sqlite3"
 
+    @property
+    def rulebook_path(self) -> Path:
+        """Where the supervisor notes the state of the rulebook."""
+        return self.data_path / "rulebook.json"
+
+    @property
+    def live_path(self) -> Path:
+        """The rules and templates that are live: what a restarted worker loads."""
+        return self.data_path / "live"
+
     def listening_on(self, host: str | None = None, port: int | None = None) -> Settings:
         """These settings with another address (a command line's). Raises SettingsWrong for a bad one."""
         given = {"host": host, "port": port}

@@ -1,5 +1,5 @@
-"""The doorbell: a pipe through which the api process tells the worker that the log has news, and the lifeline: a pipe
-that closes when the supervisor is gone. The supervisor owns both, so that they outlive either process.
+"""The doorbell: a pipe through which the api process tells the worker that the log has news. The supervisor holds both
+ends, so that it outlives either process.
 """
 
 from __future__ import annotations
@@ -35,12 +35,3 @@ class Ear:
         with contextlib.suppress(BlockingIOError):
             os.read(self._read_end, 65_536)
         self._news.set()
-
-
-async def end_of(lifeline: int) -> None:
-    """Return when the other end of the pipe is closed: the supervisor is gone."""
-    gone = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_reader(lifeline, gone.set)
-    await gone.wait()
-    loop.remove_reader(lifeline)

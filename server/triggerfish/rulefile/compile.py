@@ -245,16 +245,16 @@ class _Compiler:
                 self.report(faulty, marks, path)
                 return Tree(form), False
             return Tree(form), True
-        parts: list[Tree] = []
         is_sound = True
-        for word in ("all", "any", "none"):
-            listed: list[str | ConditionForm] | None = getattr(form, word)
-            if listed is None:
-                continue
-            read = [self.tree(part, marks, (*path, word, place), scope) for place, part in enumerate(listed)]
-            is_sound = is_sound and all(sound for _, sound in read)
-            parts.append(Tree(**{word: tuple(tree for tree, _ in read)}))
-        return (parts[0] if len(parts) == 1 else Tree(all=tuple(parts))), is_sound
+        made: dict[str, tuple[Tree, ...]] = {}
+        for word, listed in (("all", form.all), ("any", form.any), ("none", form.none)):
+            if listed is not None:
+                read = [self.tree(part, marks, (*path, word, place), scope) for place, part in enumerate(listed)]
+                is_sound = is_sound and all(sound for _, sound in read)
+                made[word] = tuple(tree for tree, _ in read)
+        trees = [Tree(all=made.get("all")), Tree(any=made.get("any")), Tree(none=made.get("none"))]
+        given = tuple(tree for tree in trees if tree != Tree())
+        return (given[0] if len(given) == 1 else Tree(all=given)), is_sound
 
     def scope(self, segments: Collection[str], has_event: bool) -> Scope:
         return Scope(

@@ -1,0 +1,239 @@
+"""The only module that knows every adapter: it builds the house from settings and hands it over."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import re
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from triggerfish.adapters.sqlite.log import SqliteEventLog
+from triggerfish.adapters.sqlite.reads import SqliteReads
+from triggerfish.adapters.sqlite.state import SqliteStateStore
+from triggerfish.adapters.templates import check_templates
+from triggerfish.clock import Clock, EventClock, Instant, WallClock
+from triggerfish.config import Settings
+from triggerfish.engine import Moment
+from triggerfish.errors import RulebookBroken, SettingsWrong
+from triggerfish.log import EventLog
+from triggerfish.measure import Signer
+from triggerfish.plugin.channel import PluginContext
+from triggerfish.plugin.guard import GuardedChannel
+from triggerfish.plugin.manager import Plugins, load_plugins
+from triggerfish.plugin.source import Source
+from triggerfish.reads import Reads
+from triggerfish.render import Template
+from triggerfish.rulefile.compile import load_rulebook
+from triggerfish.rulefile.problems import Problem
+from triggerfish.rules import Matcher, Rulebook, RuleSet
+from triggerfish.walk import FrontDoor, House
+
+RULE_FILE = re.compile(r"^(?!\.).*(?<!\.test)\.ya?ml$")
+"""Which files of rules/ hold rules; `*.test.yaml` hold their tests."""
+
+
+class Workshop(Struct, frozen=True):
+    """What a workspace's files make: plugins, templates and the rulebook. Made without touching any store."""
+
+    plugins: Plugins
+    templates: Mapping[str, Template]
+    rulebook: Rulebook
+    warnings: Sequence[Problem]
+
+
+def plugins_of(settings: Settings) -> Plugins:
+    """The installed plugins. Raises PluginFailed when one that the settings name is broken."""
+    return load_plugins({settings.delivery.channel, *settings.plugins})
+
+
+def load_workshop(settings: Settings, sources: Path | None = None, plugins: Plugins | None = None) -> Workshop:
+    """Load and check the rules and templates below `sources` (the workspace unless said).
+
+    Raises RulebookBroken with all problems of all files, SettingsWrong, PluginFailed.
+    """
+    sources = sources or settings.workspace
+    plugins = plugins or plugins_of(settings)
+    templates, problems = check_templates(sources / "templates", company_of(settings), filters=plugins.filters)
+    try:
+        rulebook, warnings = load_rulebook(
+            rule_files(sources),
+            templates=templates,
+            matcher=matcher_of(settings.engine),
+            functions=plugins.functions,
+            channel=settings.delivery.channel,
+        )
+    except RulebookBroken as broken:
+        raise RulebookBroken([*broken.problems, *problems]) from None
+    if any(not problem.is_warning for problem in problems):
+        raise RulebookBroken([*warnings, *problems])
+    return Workshop(plugins, templates, rulebook, [*warnings, *problems])
+
+
+def rule_files(sources: Path) -> dict[str, str]:
+    """The texts of the rule files below `sources`/rules, by their path relative to `sources`, in order of path.
+
+    What is no UTF-8 is kept as lone surrogates, so that the check can point at it.
+    """
+    found = sorted(path for path in (sources / "rules").rglob("*") if path.is_file() and RULE_FILE.match(path.name))
+    return {str(path.relative_to(sources)): path.read_text("utf-8", "surrogateescape") for path in found}
+
+
+def company_of(settings: Settings) -> dict[str, str]:
+    """What templates know of who sends: name, postal address, sender."""
+    delivery = settings.delivery
+    name = delivery.company or delivery.sender_name or delivery.sender_address
+    return {"name": name, "address": delivery.address, "sender": delivery.sender}
+
+
+def matcher_of(engine: str) -> Callable[[Sequence[RuleSet]], Matcher]:
+    """The rule engine that the settings name: durable_rules, or the same rules as generated Python."""
+    if engine == "compiled":
+        from triggerfish.adapters.compiled import CompiledMatcher
+
+        return CompiledMatcher
+    from triggerfish.adapters.durable import DurableMatcher
+
+    return DurableMatcher
+
+
+def clock_of(log: EventLog, demo_since: Instant | None) -> Clock:
+    """The machine's clock; in a demo the events' own until they have caught up."""
+    return WallClock() if demo_since is None else EventClock(demo_since, lambda: log.head()[1])
+
+
+def open_log(settings: Settings) -> SqliteEventLog:
+    settings.data_path.mkdir(parents=True, exist_ok=True)
+    return SqliteEventLog(settings.log_path, queue_events=settings.limits.queue_events)
+
+
+def front_door(settings: Settings, log: EventLog, *, ring: Callable[[], None], demo_since: Instant | None) -> FrontDoor:
+    """What the api process lets events in with."""
+    return FrontDoor(
+        log=log,
+        clock=clock_of(log, demo_since),
+        ring=ring,
+        write_keys=frozenset(key.reveal() for key in settings.keys.write),
+        admin_key=settings.keys.admin.reveal(),
+        public_url=settings.server.public_url,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """What the api process works with: the front door, the reads, and what pages show.
+
+    `channel` is not opened for sending; it is asked for the messages that it keeps. `rulebook_path` is the file in which
+    the supervisor notes the state of the rulebook.
+    """
+
+    settings: Settings
+    front: FrontDoor
+    reads: Reads
+    signer: Signer
+    channel: GuardedChannel
+    sources: Mapping[str, Source]
+    public_url: str
+    is_demo: bool
+
+
+@contextlib.asynccontextmanager
+async def open_desk(
+    settings: Settings, *, ring: Callable[[], None], public_url: str, demo_since: Instant | None = None
+) -> AsyncIterator[Desk]:
+    """The api process's desk; all of it closed at the end."""
+    plugins = plugins_of(settings)
+    async with contextlib.AsyncExitStack() as stack:
+        log = stack.enter_context(contextlib.closing(open_log(settings)))
+        front = front_door(settings, log, ring=ring, demo_since=demo_since)
+        channel = channel_of(settings, plugins, front.clock, is_demo=demo_since is not None)
+        await channel.open(PluginContext(settings.workspace, settings.data_path, public_url, front.clock))
+        stack.push_async_callback(channel.close)
+        yield Desk(
+            settings=settings,
+            front=front,
+            reads=stack.enter_context(
+                contextlib.closing(SqliteReads(settings.state_path, log, settings.rulebook_path))
+            ),
+            signer=signer_of(settings),
+            channel=channel,
+            sources=plugins.sources(_tables(settings)),
+            public_url=public_url,
+            is_demo=demo_since is not None,
+        )
+
+
+def signer_of(settings: Settings) -> Signer:
+    return Signer(settings.keys.secret.reveal())
+
+
+def channel_of(settings: Settings, plugins: Plugins, clock: Clock, *, is_demo: bool = False) -> GuardedChannel:
+    """The channel that the settings name, not opened yet.
+
+    Raises SettingsWrong when there is none of that name, or when a demo would send to real people.
+    """
+    name = settings.delivery.channel
+    channels = plugins.channels(_tables(settings), clock)
+    channel = channels.get(name)
+    if channel is None:
+        raise SettingsWrong(f'no plugin provides the channel "{name}"', code="TF408", hint="see: triggerfish plugins")
+    if is_demo and not channel.features.is_safe_for_demo:
+        raise SettingsWrong(
+            f'a demo does not send over "{name}": its messages would go to real people',
+            code="TF409",
+            hint='set channel = "outbox" under [delivery]',
+        )
+    return channel
+
+
+def _tables(settings: Settings) -> dict[str, Mapping[str, Any]]:
+    return dict(settings.plugins)
+
+
+@contextlib.asynccontextmanager
+async def open_house(
+    settings: Settings, workshop: Workshop, *, public_url: str, demo_since: Instant | None = None
+) -> AsyncIterator[House]:
+    """The worker's house: log, store, channel opened, plugins started; all of it closed at the end."""
+    async with contextlib.AsyncExitStack() as stack:
+        log = stack.enter_context(contextlib.closing(open_log(settings)))
+        store = SqliteStateStore(settings.state_path, cache_limit=settings.limits.profile_cache)
+        stack.callback(store.close)
+        clock = clock_of(log, demo_since)
+        channel = channel_of(settings, workshop.plugins, clock, is_demo=demo_since is not None)
+        context = PluginContext(settings.workspace, settings.data_path, public_url, clock)
+        await channel.open(context)
+        stack.push_async_callback(channel.close)
+        workshop.plugins.start(context)
+        stack.callback(workshop.plugins.stop)
+        signer = signer_of(settings)
+
+        def tell_decision(moment: Moment) -> None:
+            ruleset, _, rule = str(moment.body.get("rule", "")).partition(" / ")
+            workshop.plugins.tell_decision(
+                profile_id=moment.profile,
+                ruleset=ruleset,
+                rule=rule,
+                outcome=str(moment.body.get("outcome", "")),
+                reason=str(moment.body.get("reason", "")),
+            )
+
+        yield House(
+            log=log,
+            store=store,
+            clock=clock,
+            rulebook=workshop.rulebook,
+            templates=workshop.templates,
+            channel=channel,
+            links=lambda send_id, profile_id, purpose: signer.links(send_id, profile_id, purpose, public_url),
+            dice=random.SystemRandom().random,
+            batch_events=settings.limits.batch_events,
+            tell_decision=tell_decision,
+            tell_receipt=lambda name, message, receipt, verdict: workshop.plugins.tell_receipt(
+                channel=name, message=message, receipt=receipt, verdict=verdict
+            ),
+        )

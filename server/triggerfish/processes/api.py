@@ -1,0 +1,70 @@
+"""The api process: lets events in, answers reads, shows the pages. It never runs rules."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+
+from litestar import Litestar
+
+from triggerfish.compose import Desk, open_desk
+from triggerfish.config import load_settings
+from triggerfish.errors import TriggerfishError
+from triggerfish.processes.control import Control
+from triggerfish.processes.doorbell import Bell
+from triggerfish.processes.logs import set_up_logs
+from triggerfish.processes.orders import Orders, Report, read_orders
+from triggerfish.web import hooks, pages, profiles, status, tracking
+from triggerfish.web.app import build_app
+from triggerfish.web.serve import make_server
+
+
+async def run(orders: Orders) -> int:
+    """Serve until SIGTERM, or until the supervisor is gone."""
+    control = await Control.open(orders.control)
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            settings = load_settings(orders.workspace, os.environ)
+            desk = await stack.enter_async_context(
+                open_desk(
+                    settings, ring=Bell(orders.bell).ring, public_url=orders.public_url, demo_since=orders.demo_since
+                )
+            )
+        except TriggerfishError as error:
+            await control.report(Report(is_ready=False, error=str(error)))
+            return 1
+        server = make_server(app_for(desk))
+        listener = socket.socket(fileno=orders.listen)
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        # The kernel queues connections on the listener until the server takes them.
+        await control.report(Report(is_ready=True))
+        orphaned = asyncio.create_task(control.gone())
+        await asyncio.wait({serving, orphaned}, return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        await serving
+        orphaned.cancel()
+    return 0
+
+
+def app_for(desk: Desk) -> Litestar:
+    """All that the server answers, in one application."""
+    return build_app(
+        desk.front,
+        [*tracking.routes, *hooks.routes, *profiles.routes, *status.routes, *pages.routes],
+        dependencies={"signer": desk.signer, "desk": desk},
+    )
+
+
+def main() -> None:
+    orders = read_orders(sys.argv[1])
+    set_up_logs()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor tells us in order.
+    sys.exit(asyncio.run(run(orders)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""A process's end of its control socket: report once, wait for "go", notice when the supervisor is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+from triggerfish.processes.orders import Report, encode
+
+
+class Control:
+    """Opened within the running loop that it serves."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def open(cls, descriptor: int) -> Control:
+        return cls(*await asyncio.open_unix_connection(sock=socket.socket(fileno=descriptor)))
+
+    async def report(self, report: Report) -> None:
+        self._writer.write(encode(report) + b"\n")
+        await self._writer.drain()
+
+    async def told_to_go(self) -> bool:
+        """Wait for the word; False when the supervisor is gone instead."""
+        return await self._reader.read(2) == b"go"
+
+    async def gone(self) -> None:
+        """Return when the supervisor is gone."""
+        while await self._reader.read(64):
+            pass

@@ -1,0 +1,340 @@
+"""The supervisor: starts the api and the worker, starts them again when they die, and hands over to a fresh worker when
+rule files or templates change. A new worker loads and checks them before the old one stops: a broken file changes
+nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+import msgspec
+from watchfiles import Change, awatch
+
+from triggerfish.clock import Instant, WallClock, to_iso
+from triggerfish.config import Settings
+from triggerfish.errors import SettingsWrong, TriggerfishError, WorkspaceTaken
+from triggerfish.processes.orders import Orders, Report, encode, read_report
+
+log = logging.getLogger("triggerfish.supervisor")
+
+STEADY_SECONDS = 30
+"""A process that lived this long is well: the count of crashes starts again."""
+STOP_SECONDS = 15
+
+
+class NotStarted(TriggerfishError):
+    """The rulebook is broken, or a process could not be started; `report` says why."""
+
+    code = "TF411"
+
+    def __init__(self, report: Report) -> None:
+        super().__init__(report.error or "a process ended before it was ready")
+        self.report = report
+
+
+class Process:
+    """A child process and our end of its control socket."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.started = time.monotonic()
+
+    async def start(self, module: str, orders: Callable[[int], Orders]) -> Report:
+        """Start it and wait for its report."""
+        ours, theirs = socket.socketpair()
+        given = orders(theirs.fileno())
+        inherited = [descriptor for descriptor in (given.bell, given.control, given.listen) if descriptor >= 0]
+        self._child = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", module, encode(given).decode(), pass_fds=inherited
+        )
+        theirs.close()
+        reader, self._writer = await asyncio.open_unix_connection(sock=ours, limit=16 * 1024 * 1024)
+        line = await reader.readline()
+        if not line:
+            code = await self._child.wait()
+            error = f"the {self.name} process ended with {_ending(code)} before it was ready"
+            return Report(is_ready=False, error=error)
+        return read_report(line)
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    def go(self) -> None:
+        self._writer.write(b"go")
+
+    async def ended(self) -> int:
+        return await self._child.wait()
+
+    async def stop(self) -> None:
+        """Ask it to stop; kill it when it does not."""
+        if self._child.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._child.terminate()
+            try:
+                async with asyncio.timeout(STOP_SECONDS):
+                    await self._child.wait()
+            except TimeoutError:
+                log.warning("the %s process did not stop in %d s and is killed", self.name, STOP_SECONDS)
+                self._child.kill()
+                await self._child.wait()
+        self._writer.close()
+
+
+class Supervisor:
+    """`demo` runs on the events' own time until they have caught up (clock.EventClock)."""
+
+    def __init__(self, settings: Settings, *, is_demo: bool = False, say: Callable[[str], None]) -> None:
+        self.settings = settings
+        self.say = say
+        self.is_demo = is_demo
+        self.worker: Process | None = None
+        self.api: Process | None = None
+        self.status: dict[str, Any] = {}
+        self._stopping = asyncio.Event()
+        self._handing_over = asyncio.Lock()
+        self._crashes = 0
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT. Raises WorkspaceTaken, NotStarted, SettingsWrong before anything is served."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        with _only_one(self.settings.data_path) as lock, _listen(self.settings) as listener:
+            self._since = _demo_since(self.settings.data_path) if self.is_demo else None
+            self._listener = listener
+            self._bell_read, self._bell_write = os.pipe()
+            host, port = listener.getsockname()[:2]
+            self._address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+            lock.write(f"{os.getpid()} {self._address}\n")
+            lock.flush()
+            loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
+            try:
+                await self._serve()
+            finally:
+                for process in (self.api, self.worker):
+                    if process is not None:
+                        await process.stop()
+
+    async def _serve(self) -> None:
+        self.worker = await self._new_worker(self.settings.workspace)
+        self._let_go(self.worker)
+        self.api = await self._new_api()
+        self.say(self._address)
+        tasks = {
+            asyncio.create_task(self._stopping.wait()),
+            asyncio.create_task(self._watch_files()),
+            asyncio.create_task(self._keep_worker()),
+            asyncio.create_task(self._keep_api()),
+        }
+        done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+        for task in done:
+            task.result()
+
+    # The worker.
+
+    async def _new_worker(self, sources: Path) -> Process:
+        """A worker that has loaded `sources` and waits for the word. Raises NotStarted."""
+
+        def orders(control: int) -> Orders:
+            return Orders(
+                workspace=self.settings.workspace,
+                sources=sources,
+                bell=self._bell_read,
+                control=control,
+                public_url=self.settings.server.public_url or self._address,
+                demo_since=self._since,
+                crashes=self._crashes,
+            )
+
+        worker = Process("worker")
+        report = await worker.start("triggerfish.processes.worker", orders)
+        if not report.is_ready:
+            await worker.stop()
+            raise NotStarted(report)
+        self.status = {
+            "state": "live",
+            "loaded_at": to_iso(WallClock().now()),
+            "problems": report.problems,
+            **report.rulebook,
+        }
+        return worker
+
+    def _let_go(self, worker: Process) -> None:
+        """Let a worker begin, and keep a copy of what it loaded: a crash must not need the files as they are then."""
+        _keep_copy(self.settings.workspace, self.settings.live_path)
+        self._note_status()
+        worker.go()
+
+    async def _keep_worker(self) -> None:
+        """Start the worker again whenever it dies."""
+        while True:
+            worker = self.worker
+            assert worker is not None  # noqa: S101  # started before this runs
+            code = await worker.ended()
+            if self._stopping.is_set():
+                return
+            async with self._handing_over:
+                if worker is not self.worker:
+                    continue
+                await self._pause_after(worker, code)
+                self.worker = await self._new_worker(self.settings.live_path)
+                self.worker.go()
+
+    async def _pause_after(self, process: Process, code: int) -> None:
+        was_steady = time.monotonic() - process.started > STEADY_SECONDS
+        self._crashes = 1 if was_steady else self._crashes + 1
+        wait = min(0.05 * 2 ** min(self._crashes, 10), 5.0) if self._crashes > 3 else 0.0
+        log.error("the %s process ended with %s; starting it again", process.name, _ending(code))
+        await asyncio.sleep(wait)
+
+    # The api.
+
+    async def _new_api(self) -> Process:
+        def orders(control: int) -> Orders:
+            return Orders(
+                workspace=self.settings.workspace,
+                sources=self.settings.live_path,
+                bell=self._bell_write,
+                control=control,
+                public_url=self.settings.server.public_url or self._address,
+                listen=self._listener.fileno(),
+                demo_since=self._since,
+            )
+
+        api = Process("api")
+        report = await api.start("triggerfish.processes.api", orders)
+        if not report.is_ready:
+            await api.stop()
+            raise NotStarted(report)
+        return api
+
+    async def _keep_api(self) -> None:
+        while True:
+            api = self.api
+            assert api is not None  # noqa: S101  # started before this runs
+            code = await api.ended()
+            if self._stopping.is_set():
+                return
+            log.error("the api process ended with %s; starting it again", _ending(code))
+            await asyncio.sleep(0 if time.monotonic() - api.started > 1 else 1)
+            self.api = await self._new_api()
+
+    # The files.
+
+    async def _watch_files(self) -> None:
+        """Hand over to a fresh worker when a rule file or a template has changed."""
+        folders = [path for path in (self.settings.rules_path, self.settings.templates_path) if path.is_dir()]
+        async for _ in awatch(*folders, watch_filter=_is_source, debounce=400, step=100, stop_event=self._stopping):
+            await self._hand_over()
+        await self._stopping.wait()
+
+    def _reload_soon(self) -> None:
+        self._reloading = asyncio.ensure_future(self._hand_over())
+
+    async def _hand_over(self) -> None:
+        async with self._handing_over:
+            try:
+                fresh = await self._new_worker(self.settings.workspace)
+            except NotStarted as refused:
+                self.status = self.status | {"state": "broken", "problems": refused.report.problems}
+                self.status["error"] = str(refused)
+                self._note_status()
+                log.error("the changed rulebook is not used: %s", refused.sentence)
+                return
+            old, self.worker = self.worker, fresh
+            if old is not None:
+                await old.stop()
+            self._let_go(fresh)
+            log.info("the changed rulebook is live: version %s", self.status.get("version"))
+
+    def _note_status(self) -> None:
+        """What `GET /v1/rulebook` and the pages show."""
+        path = self.settings.rulebook_path
+        fresh = path.with_suffix(".new")
+        fresh.write_bytes(msgspec.json.encode(self.status))
+        fresh.replace(path)
+
+
+def _is_source(change: Change, path: str) -> bool:
+    name = Path(path).name
+    return not name.startswith((".", "#")) and not name.endswith(("~", ".swp", ".tmp"))
+
+
+def _keep_copy(workspace: Path, live: Path) -> None:
+    """Copy rules and templates, replacing an older copy only by a whole one."""
+    fresh = live.with_name("live.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    for folder in ("rules", "templates"):
+        if (workspace / folder).is_dir():
+            shutil.copytree(workspace / folder, fresh / folder)
+    shutil.rmtree(live, ignore_errors=True)
+    fresh.rename(live)
+
+
+@contextlib.contextmanager
+def _only_one(data: Path) -> Iterator[TextIO]:
+    """Hold the workspace's lock. Raises WorkspaceTaken, naming the process that holds it."""
+    data.mkdir(parents=True, exist_ok=True)
+    with (data / "serve.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            pid, _, address = lock.read().strip().partition(" ")
+            where = f" at {address}" if address else ""
+            raise WorkspaceTaken(
+                f"process {pid or 'unknown'} serves this workspace already{where}",
+                hint="stop it first, or serve another workspace",
+            ) from None
+        lock.truncate(0)
+        yield lock
+        lock.truncate(0)
+
+
+@contextlib.contextmanager
+def _listen(settings: Settings) -> Iterator[socket.socket]:
+    host, port = settings.server.host, settings.server.port
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.create_server((host, port), family=family, backlog=2048, reuse_port=False)
+    except OSError as error:
+        raise SettingsWrong(
+            f"cannot listen on {host}:{port}: {error.strerror or error}",
+            code="TF403",
+            hint="another program may use the port; choose one with --port, or --port 0 for any free one",
+        ) from error
+    with listener:
+        yield listener
+
+
+def _demo_since(data: Path) -> Instant:
+    """When this workspace's demo began: kept, so that a restart goes on by the same clock."""
+    path = data / "demo-since"
+    if not path.exists():
+        path.write_text(str(WallClock().now()))
+    return int(path.read_text())
+
+
+def _ending(code: int) -> str:
+    """An exit code in words."""
+    if code >= 0:
+        return f"exit code {code}"
+    with contextlib.suppress(ValueError):
+        return f"signal {signal.Signals(-code).name}"
+    return f"signal {-code}"
