@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Literal, NoReturn, TypeVar, get_args
+from typing import Any, Literal, NoReturn, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -32,7 +32,8 @@ DEEPEST = 32
 LONGEST_NAME = 512
 """Characters of an event's name, an identity, a message id, or the name of a trait or property."""
 
-_KINDS = frozenset(get_args(Kind)) - {"feedback"}
+_KINDS = frozenset({"track", "identify", "page", "screen", "group", "alias"})
+"""What a write key may send; the other kinds are ours."""
 _SHORTCUTS = {kind[0]: kind for kind in _KINDS} | {"b": "batch"}
 _BATCHES = frozenset({"batch", "import"})
 
@@ -142,8 +143,8 @@ class _Batch(Struct, rename="camel", gc=False):
     """A batch; its context and integrations are merged under those of each event."""
 
     batch: list[Raw] | UnsetType = UNSET
-    context: Raw | None = None
-    integrations: Raw | None = None
+    context: Raw = Raw()
+    integrations: Raw = Raw()
     sent_at: str | None = None
 
 
@@ -194,10 +195,11 @@ def _accept_batch(body: bytes, received_at: Instant, new_message_id: Callable[[]
     return events
 
 
-def _shared_table(raw: Raw | None, field: str) -> dict[str, Any]:
-    if raw is None:
+def _shared_table(raw: Raw, field: str) -> dict[str, Any]:
+    size = len(memoryview(raw))
+    if size == 0:
         return {}
-    if len(memoryview(raw)) > LARGEST_EVENT:
+    if size > LARGEST_EVENT:
         refuse_size(LARGEST_EVENT, field)
     table = _read(raw, _TABLE, field) or {}
     _check_depth(table, field, at=2)
@@ -267,7 +269,7 @@ def _read(json: bytes | Raw, decoder: msgspec.json.Decoder[_T], place: str) -> _
         return decoder.decode(json)
     except msgspec.ValidationError as error:
         sentence, _, path = str(error).partition(" - at `$")
-        field = f"{place}{path.rstrip('`').lstrip('.')}".rstrip(".")
+        field = (place + path.rstrip("`").removesuffix("[...]").lstrip(".")).rstrip(".")
         expected, got, actual = sentence.removeprefix("Expected ").replace("`", "").partition(", got ")
         if not got:
             raise Refused(f"{field or 'the body'}: {sentence}", code="TF102", field=field) from None
