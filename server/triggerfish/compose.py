@@ -127,8 +127,7 @@ def front_door(settings: Settings, log: EventLog, *, ring: Callable[[], None], d
 class Desk:
     """What the api process works with: the front door, the reads, and what pages show.
 
-    `channel` is not opened for sending; it is asked for the messages that it keeps. `rulebook_path` is the file in which
-    the supervisor notes the state of the rulebook.
+    `channel` sends nothing here: it is asked for the messages that it keeps.
     """
 
     settings: Settings
@@ -153,6 +152,7 @@ async def open_desk(
         channel = channel_of(settings, plugins, front.clock, is_demo=demo_since is not None)
         await channel.open(PluginContext(settings.workspace, settings.data_path, public_url, front.clock))
         stack.push_async_callback(channel.close)
+        reads = stack.enter_context(contextlib.closing(SqliteReads(settings.state_path, log, settings.rulebook_path)))
         yield Desk(
             settings=settings,
             front=front,

@@ -1,8 +1,8 @@
 """Poison: an event that makes `decide` fail, or kills the worker, must not stop all that come after it.
 
 After a failure the batch is taken apart: events are decided one by one. One that fails by itself goes to the dead
-letters with its cause. When the worker died (a segfault, say), nothing was caught; so the next worker notes on disk which
-event it is about to decide, one by one, until it is past the batch; an event noted twice before is not tried again.
+letters with its cause. When the worker died (a segfault, say), nothing was caught; so the next worker notes on disk
+which event it is about to decide, one by one, until it is past the batch; an event noted twice before is not tried again.
 """
 
 from __future__ import annotations
