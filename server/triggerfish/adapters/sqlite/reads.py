@@ -1,0 +1,271 @@
+"""Reads over the state's SQLite file, on a connection that cannot write. In WAL mode readers and the worker do not wait
+for one another.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import msgspec
+
+from triggerfish.clock import Instant, to_iso
+from triggerfish.errors import NotFound, SettingsWrong
+from triggerfish.ingest import Event
+from triggerfish.log import EventLog, Position
+from triggerfish.measure import NAMES, Results
+from triggerfish.profile import Profile
+from triggerfish.reads import (
+    LONGEST_PAGE,
+    DeadLetterView,
+    IdentityView,
+    MemberView,
+    ProfileView,
+    RulebookOutline,
+    RuleView,
+    SegmentView,
+    SendView,
+    StatusView,
+    TimelineLine,
+    has_segment,
+    primary_segment,
+    with_counts,
+)
+from triggerfish.schedule import Status
+
+_PROFILE = msgspec.msgpack.Decoder(Profile)
+_JSON = msgspec.json.Decoder(dict[str, Any])
+
+_KINDS = ("profile", "user", "anonymous", "email")
+"""In the order in which a name is looked up."""
+_SENDS = "SELECT id, profile, ruleset, rule, template, channel, status, reason, due_at, sent_at FROM sends"
+_MOMENTS = "SELECT id, at, profile, kind, position, body FROM moments WHERE profile = ? AND id < ?"
+_NEWEST = 2**63 - 1
+_HEARD = """
+    SELECT ruleset, rule, CASE name WHEN 'Email Link Clicked' THEN 'Email Opened' ELSE name END AS heard,
+        count(DISTINCT send), sum(name = 'Email Link Clicked')
+    FROM feedback JOIN sends ON sends.id = feedback.send
+    WHERE status = 'sent' GROUP BY ruleset, rule, heard
+"""
+
+
+class SqliteReads:
+    """Reads over the state in the file `path`; events' contents come from `log`, the segments' tree from `rulebook()`.
+
+    May be called from any thread; calls wait for one another. Raises SettingsWrong (TF412) when the file is no state.
+    """
+
+    def __init__(self, path: Path, log: EventLog, rulebook: Callable[[], RulebookOutline]) -> None:
+        self._log = log
+        self._rulebook = rulebook
+        self._lock = Lock()
+        uri = f"{path.absolute().as_uri()}?mode=ro"
+        try:
+            self._db = sqlite3.connect(uri, uri=True, timeout=5, isolation_level=None, check_same_thread=False)
+            self._db.execute("SELECT position FROM progress")
+        except sqlite3.Error as error:
+            raise SettingsWrong(f"{path} is no Triggerfish state: {error}", code="TF412") from error
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    # --- people -------------------------------------------------------------------------------------------------------
+
+    def profile(self, identity: str) -> ProfileView:
+        with self._snapshot():
+            profile = self._find(identity)
+        segments = list(profile.memberships)
+        return ProfileView(
+            id=profile.id,
+            identities=[IdentityView(held.kind, held.value) for held in profile.identities],
+            traits={name: trait.value for name, trait in profile.traits.items() if trait.value is not None},
+            segments=segments,
+            segment=primary_segment(self._rulebook(), segments),
+            updated_at=to_iso(profile.updated_at),
+        )
+
+    def timeline(self, identity: str, limit: int, before: int | None = None) -> list[TimelineLine]:
+        limit = min(limit, LONGEST_PAGE)
+        end = _NEWEST if before is None else before
+        query = f"{_MOMENTS} ORDER BY id DESC LIMIT ?"
+        with self._snapshot():
+            rows = [
+                row for profile_id in _ids_of(self._find(identity)) for row in self._all(query, profile_id, end, limit)
+            ]
+        rows = sorted(rows, reverse=True)[:limit]
+        events = {each.position: each.event for each in self._log.at([row[4] for row in rows if row[4]])}
+        return [_line(row, events.get(row[4])) for row in rows]
+
+    def _find(self, identity: str) -> Profile:
+        found = self._all("SELECT profile FROM profiles WHERE id = ?", identity)
+        for kind in () if found else _KINDS:
+            value = identity.strip().lower() if kind == "email" else identity
+            owners = self._all("SELECT profile FROM identities WHERE kind = ? AND value = ?", kind, value)
+            if owners:
+                found = self._all(_FOLLOWED, owners[0][0])
+                break
+        if not found:
+            raise NotFound(
+                f'nobody is known as "{identity}"', hint="try a userId, an anonymousId, an email or a profile id"
+            )
+        profile: Profile = _PROFILE.decode(found[0][0])
+        return profile
+
+    # --- sends --------------------------------------------------------------------------------------------------------
+
+    def sends(
+        self,
+        *,
+        profile: str | None = None,
+        status: Status | None = None,
+        template: str | None = None,
+        limit: int = 100,
+        before: str | None = None,
+    ) -> list[SendView]:
+        tests, values = ["1"], list[Any]()
+        with self._snapshot():
+            if profile is not None:
+                try:
+                    ids = _ids_of(self._find(profile))
+                except NotFound:
+                    return []
+                tests.append(f"profile IN ({','.join('?' * len(ids))})")
+                values += ids
+            for column, value in (("status", status), ("template", template)):
+                if value is not None:
+                    tests.append(f"{column} = ?")
+                    values.append(value)
+            if before is not None:
+                known = self._all("SELECT number FROM sends WHERE id = ?", before)
+                if not known:
+                    raise NotFound(f'there is no send "{before}" to read on from')
+                tests.append("number < ?")
+                values.append(known[0][0])
+            where = " AND ".join(tests)
+            rows = self._all(f"{_SENDS} WHERE {where} ORDER BY number DESC LIMIT ?", *values, min(limit, LONGEST_PAGE))
+        return [_send(*row) for row in rows]
+
+    def results(self) -> list[RuleView]:
+        with self._snapshot():
+            decided = self._all("SELECT ruleset, rule, status, count(*) FROM sends GROUP BY ruleset, rule, status")
+            heard = self._all(_HEARD)
+        sends: dict[tuple[str, str], dict[str, int]] = {}
+        for ruleset, rule, status, count in decided:
+            sends.setdefault((ruleset, rule), {})[status] = count
+        results = {group: {"sent": counts.get("sent", 0)} for group, counts in sends.items()}
+        field_of = {name: field for field, name in NAMES.items()}
+        for ruleset, rule, name, count, clicked in heard:
+            if name in field_of:
+                results[ruleset, rule][field_of[name]] = count
+            if clicked:
+                results[ruleset, rule]["clicked"] = clicked
+        return [RuleView(*group, counts, Results(**results[group])) for group, counts in sorted(sends.items())]
+
+    # --- segments -----------------------------------------------------------------------------------------------------
+
+    def segments(self) -> list[SegmentView]:
+        with self._snapshot():
+            counts = dict(self._all("SELECT segment, count(*) FROM memberships GROUP BY segment"))
+        return with_counts(self._rulebook().segments, counts)
+
+    def members(self, segment: str, limit: int, after: str | None = None) -> list[MemberView]:
+        with self._snapshot():
+            rows = self._all(
+                "SELECT profile, since FROM memberships WHERE segment = ? AND profile > ? ORDER BY profile LIMIT ?",
+                segment, after or "", min(limit, LONGEST_PAGE),
+            )  # fmt: skip
+        if not rows and not has_segment(self._rulebook(), segment):
+            raise NotFound(f'there is no segment "{segment}"')
+        return [MemberView(profile, to_iso(since)) for profile, since in rows]
+
+    # --- the whole ----------------------------------------------------------------------------------------------------
+
+    def status(self) -> StatusView:
+        with self._snapshot():
+            position, until = self._all("SELECT position, until FROM progress")[0]
+            profiles = self._all("SELECT count(*) FROM profiles")[0][0]
+            dead_letters = self._all("SELECT count(*) FROM dead_letters")[0][0]
+            counts = self._all("SELECT status, count(*) FROM sends GROUP BY status")
+        # The log is asked after the state, so that the lag is never less than none.
+        head, _ = self._log.head()
+        return StatusView(
+            events=head,
+            lag=head - position,
+            decided_until=to_iso(until),
+            profiles=profiles,
+            dead_letters=dead_letters,
+            sends=dict(counts),
+        )
+
+    def dead_letters(self, limit: int, before: Position | None = None) -> list[DeadLetterView]:
+        end = _NEWEST if before is None else before
+        with self._snapshot():
+            rows = self._all(
+                "SELECT position, at, cause FROM dead_letters WHERE position < ? ORDER BY position DESC LIMIT ?",
+                end, min(limit, LONGEST_PAGE),
+            )  # fmt: skip
+        events = {each.position: each.event for each in self._log.at([row[0] for row in rows])}
+        return [
+            DeadLetterView(position, to_iso(at), cause, msgspec.to_builtins(events.get(position)))
+            for position, at, cause in rows
+        ]
+
+    # --- the connection -----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        """Within it, all that is read is of one instant."""
+        with self._lock:
+            self._db.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._db.execute("COMMIT")
+
+    def _all(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        return self._db.execute(query, values).fetchall()
+
+
+_FOLLOWED = """
+    WITH RECURSIVE chain (id) AS (
+        SELECT ? UNION SELECT profile FROM identities JOIN chain ON kind = 'profile' AND value = chain.id
+    )
+    SELECT profile FROM profiles WHERE id IN (SELECT id FROM chain)
+"""
+"""The profile that an owner's id leads to, through profiles that became part of one another."""
+
+
+def _ids_of(profile: Profile) -> list[str]:
+    """The profile's id and those of the profiles that became part of it."""
+    return list(dict.fromkeys((profile.id, *(merge.profile for merge in profile.merges))))
+
+
+def _send(
+    id_: str, profile: str, ruleset: str, rule: str, template: str, channel: str, status: Status, reason: str,
+    due_at: Instant, sent_at: Instant | None,
+) -> SendView:  # fmt: skip
+    sent = None if sent_at is None else to_iso(sent_at)
+    return SendView(id_, profile, ruleset, rule, template, channel, status, reason, to_iso(due_at), sent)
+
+
+def _line(row: Sequence[Any], event: Event | None) -> TimelineLine:
+    id_, at, profile, kind, _, body = row
+    data = _JSON.decode(body)
+    if kind == "merge":
+        data["merged"] = data.pop("profile")
+    data |= {"kind": kind, "id": id_, "at": to_iso(at), "profile": profile}
+    if kind == "event" and event is not None:
+        data |= {
+            "happened_at": to_iso(event.timestamp),
+            "message_id": event.message_id,
+            "properties": event.properties,
+            "traits": event.traits,
+            "context": event.context,
+        }
+    line: TimelineLine = msgspec.convert(data, TimelineLine)
+    return line

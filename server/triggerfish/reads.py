@@ -1,0 +1,365 @@
+"""What can be asked: a person, their timeline, sends, segments, results. The shapes are the HTTP API's answers.
+
+Reads never wait for the worker and never make it wait. Times are RFC 3339 text in UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, Literal, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from triggerfish.clock import MINUTE, Instant, say_duration
+from triggerfish.log import EventLog, Position
+from triggerfish.measure import Results
+from triggerfish.rules import Action, Emit, Rule, Rulebook, Send
+from triggerfish.schedule import Status
+from triggerfish.segments import Segment
+
+LONGEST_PAGE = 1_000
+"""Rows that one answer has at most, whatever the limit asked for."""
+
+
+class IdentityView(Struct, frozen=True):
+    kind: str
+    value: str
+
+
+class ProfileView(Struct, frozen=True):
+    """A person as they are now. `segment` is the primary one of `segments`."""
+
+    id: str
+    identities: list[IdentityView]
+    traits: dict[str, Any]
+    segments: list[str]
+    segment: str | None
+    updated_at: str
+
+
+class Line(Struct, frozen=True, kw_only=True, tag_field="kind"):
+    """A line of a timeline. `id` grows with time: pass the last line's as `before` to read on. `profile` is the id
+    under which it happened, which may since have become part of another profile.
+    """
+
+    id: int
+    at: str
+    profile: str
+
+
+class EventLine(Line, frozen=True, kw_only=True, tag="event"):
+    """Something the person did, or that a rule emitted (`by`). `at` is when the log took it, `happened_at` event time.
+    The content is there as long as the log keeps the event.
+    """
+
+    event: str
+    happened_at: str | None = None
+    message_id: str | None = None
+    properties: dict[str, Any] = {}
+    traits: dict[str, Any] = {}
+    context: dict[str, Any] = {}
+    send: str | None = None
+    by: str | None = None
+
+
+class SegmentLine(Line, frozen=True, kw_only=True, tag="segment"):
+    segment: str
+    change: Literal["entered", "left"]
+
+
+class DecisionLine(Line, frozen=True, kw_only=True, tag="decision"):
+    """What a rule made of an event: acted, waiting, skipped or stopped. `because` is the condition's tree with the
+    values that it saw; `rulebook` the version of the rules.
+    """
+
+    outcome: str
+    rule: str = ""
+    event: str = ""
+    reason: str = ""
+    because: dict[str, Any] | None = None
+    rulebook: str = ""
+
+
+class SendLine(Line, frozen=True, kw_only=True, tag="send"):
+    """A message came to a new status."""
+
+    send: str
+    status: Status
+    rule: str = ""
+    template: str = ""
+    reason: str = ""
+
+
+class MergeLine(Line, frozen=True, kw_only=True, tag="merge"):
+    """Another profile, `merged`, became part of this one."""
+
+    merged: str
+    because: str = ""
+
+
+TimelineLine = EventLine | SegmentLine | DecisionLine | SendLine | MergeLine
+
+
+class SendView(Struct, frozen=True):
+    id: str
+    profile: str
+    ruleset: str
+    rule: str
+    template: str
+    channel: str
+    status: Status
+    reason: str
+    due_at: str
+    sent_at: str | None
+
+
+class SegmentView(Struct, frozen=True):
+    """A segment, how many people are in it, and the segments within it."""
+
+    name: str
+    count: int
+    priority: int
+    children: list[SegmentView] = []
+
+
+class MemberView(Struct, frozen=True):
+    profile: str
+    since: str
+
+
+class StatusView(Struct, frozen=True):
+    """How the whole is doing. `lag` counts events that are stored and not decided yet; `decided_until` is the instant
+    up to which waits and re-checks are done.
+    """
+
+    events: int
+    lag: int
+    decided_until: str
+    profiles: int
+    dead_letters: int
+    sends: dict[str, int]
+
+
+class RuleView(Struct, frozen=True):
+    """What a rule's messages came to: how many have which status, and what was heard of those sent."""
+
+    ruleset: str
+    rule: str
+    sends: dict[str, int]
+    results: Results
+
+
+class DeadLetterView(Struct, frozen=True):
+    """An event that could not be decided. `event` is its content as the log has it, if it still has."""
+
+    position: Position
+    at: str
+    cause: str
+    event: dict[str, Any] | None
+
+
+class Reads(Protocol):
+    """What the pages, the API and the command line ask. A `limit` beyond LONGEST_PAGE means LONGEST_PAGE."""
+
+    def profile(self, identity: str) -> ProfileView:
+        """The person who goes by this profile id (perhaps a former one), userId, anonymousId or email, in this order.
+
+        Raises NotFound.
+        """
+        ...
+
+    def timeline(self, identity: str, limit: int, before: int | None = None) -> list[TimelineLine]:
+        """A person's timeline, newest first, with that of the profiles that became part of theirs. Raises NotFound."""
+        ...
+
+    def sends(
+        self,
+        *,
+        profile: str | None = None,
+        status: Status | None = None,
+        template: str | None = None,
+        limit: int = 100,
+        before: str | None = None,
+    ) -> list[SendView]:
+        """Sends, the newest decision first; `before` is the id of a send, to read on from it.
+
+        Nobody's sends are none. Raises NotFound when `before` is no send.
+        """
+        ...
+
+    def segments(self) -> list[SegmentView]:
+        """The rulebook's segments as a tree, each with its number of members."""
+        ...
+
+    def members(self, segment: str, limit: int, after: str | None = None) -> list[MemberView]:
+        """A segment's members by profile id; `after` is the last one read. Raises NotFound for an unknown segment."""
+        ...
+
+    def status(self) -> StatusView: ...
+
+    def results(self) -> list[RuleView]:
+        """Every rule that decided about a message, by rule set and rule."""
+        ...
+
+    def dead_letters(self, limit: int, before: Position | None = None) -> list[DeadLetterView]:
+        """Events that were put aside, newest first."""
+        ...
+
+    def close(self) -> None: ...
+
+
+# --- the rulebook, told to those who do not load it -------------------------------------------------------------------
+
+
+class SegmentOutline(Struct, frozen=True):
+    """A segment as written; the one of the lowest `rank` is the primary one."""
+
+    name: str
+    priority: int = 0
+    rank: int = 0
+    when: str = ""
+    exclusive: bool = False
+    description: str = ""
+    children: list[SegmentOutline] = []
+
+
+class RuleOutline(Struct, frozen=True):
+    """`then` says the actions in order: `{"send": template}`, `{"set": [traits]}` or `{"emit": event}`."""
+
+    name: str
+    on: list[str]
+    then: list[dict[str, Any]]
+    when: str = ""
+    wait: str = ""
+    unless: list[str] = []
+    cooldown: str = ""
+    priority: int = 0
+    description: str = ""
+
+
+class RuleSetOutline(Struct, frozen=True):
+    name: str
+    mode: str
+    rules: list[RuleOutline]
+    priority: int = 0
+    description: str = ""
+
+
+class RulebookOutline(Struct, frozen=True):
+    """What is known of the live rulebook without loading it."""
+
+    version: str = ""
+    segments: list[SegmentOutline] = []
+    rulesets: list[RuleSetOutline] = []
+    short_names: dict[str, str] = {}
+
+
+def outline(rulebook: Rulebook) -> RulebookOutline:
+    """A rulebook's outline."""
+    inside: dict[str | None, list[Segment]] = {}
+    for segment in rulebook.segments.segments:
+        inside.setdefault(segment.parent, []).append(segment)
+
+    def below(parent: str | None) -> list[SegmentOutline]:
+        return [
+            SegmentOutline(
+                each.name,
+                each.priority,
+                each.rank,
+                "" if each.when is None else each.when.text,
+                each.is_exclusive,
+                each.description,
+                below(each.name),
+            )
+            for each in inside.get(parent, ())
+        ]
+
+    rulesets = [
+        RuleSetOutline(each.name, each.mode, [_rule(rule) for rule in each.rules], each.priority, each.description)
+        for each in rulebook.rulesets
+    ]
+    return RulebookOutline(rulebook.version, below(None), rulesets, rulebook.short_names)
+
+
+def describe(rulebook: Rulebook) -> dict[str, Any]:
+    """A rulebook's outline as plain data, for JSON."""
+    data: dict[str, Any] = msgspec.to_builtins(outline(rulebook))
+    return data
+
+
+def _rule(rule: Rule) -> RuleOutline:
+    return RuleOutline(
+        name=rule.name,
+        on=list(rule.on),
+        then=[_action(action) for action in rule.actions],
+        when="" if rule.when is None else rule.when.text,
+        wait=say_duration(rule.wait) if rule.wait else "",
+        unless=sorted(rule.unless),
+        cooldown=say_duration(rule.cooldown) if rule.cooldown else "",
+        priority=rule.priority,
+        description=rule.description,
+    )
+
+
+def _action(action: Action) -> dict[str, Any]:
+    if isinstance(action, Send):
+        return {"send": action.template}
+    if isinstance(action, Emit):
+        return {"emit": action.event}
+    return {"set": sorted(action.values)}
+
+
+def primary_segment(known: RulebookOutline, names: Sequence[str]) -> str | None:
+    """The one of these segments that speaks for the person, as `SegmentTree.primary` has it."""
+    candidates = [each for each in _walk(known.segments) if each.name in names]
+    return min(candidates, key=lambda each: each.rank).name if candidates else None
+
+
+def has_segment(known: RulebookOutline, name: str) -> bool:
+    return any(each.name == name for each in _walk(known.segments))
+
+
+def with_counts(segments: Sequence[SegmentOutline], counts: Mapping[str, int]) -> list[SegmentView]:
+    """The tree of segments with the number of members of each."""
+    return [
+        SegmentView(each.name, counts.get(each.name, 0), each.priority, with_counts(each.children, counts))
+        for each in segments
+    ]
+
+
+def _walk(segments: Sequence[SegmentOutline]) -> Iterator[SegmentOutline]:
+    for each in segments:
+        yield each
+        yield from _walk(each.children)
+
+
+# --- rates ------------------------------------------------------------------------------------------------------------
+
+
+def events_by_minute(log: EventLog, now: Instant, minutes: int = 60) -> list[int]:
+    """How many events the log took in each of the last `minutes` whole minutes up to `now`, oldest first.
+
+    By bisection over the log, whose instants never decrease: no index on time is needed.
+    """
+    head, newest = log.head()
+    low = 0
+    bounds = []
+    for ago in range(minutes, -1, -1):
+        edge = now - ago * MINUTE
+        low = head if newest <= edge else _last_until(log, edge, low, head)
+        bounds.append(low)
+    return [later - earlier for earlier, later in pairwise(bounds)]
+
+
+def _last_until(log: EventLog, edge: Instant, low: Position, high: Position) -> Position:
+    """The last position in [low, high] whose event the log took at or before `edge`; `low` if there is none."""
+    while low < high:
+        middle = (low + high + 1) // 2
+        found = log.read(middle - 1, 1)
+        if found and found[0].received_at <= edge:
+            low = middle
+        else:
+            high = middle - 1
+    return low
