@@ -41,6 +41,58 @@ EXAMPLES = {
 }
 
 
+DESCRIPTIONS = {
+    "file.events": "Short names for events: on the left what rules say, on the right what the shop or app sends.",
+    "file.policy": "What holds for every marketing message. A rulebook has one policy.",
+    "file.segments": "Groups of people that rules and conditions can name.",
+    "file.ruleset": "The name of this file's rule set.",
+    "file.description": "What this file is for, for people.",
+    "file.priority": "Among rule sets that want the same person's attention, the higher one comes first.",
+    "file.mode": "first: only the highest-priority rule that matches fires. all: every one that matches does.",
+    "file.max_age": "An event older than this when it arrives sends nothing; it still updates the profile.",
+    "file.rules": "What happens to whom, and when.",
+    "condition.all": "Every one of these conditions must hold.",
+    "condition.any": "At least one of these conditions must hold.",
+    "condition.none": "None of these conditions may hold.",
+    "event.name": "The event's own name, as the shop or app sends it.",
+    "event.description": "What the event means, for people.",
+    "segment.name": "The segment's name; no other segment has it.",
+    "segment.when": "Who is in it: a condition, or lists of conditions under all, any and none.",
+    "segment.priority": "Of the segments that a person is in, the one with the highest priority is the primary one.",
+    "segment.exclusive": "A person is in one of its children at a time.",
+    "segment.description": "What the segment is for, for people.",
+    "segment.segments": "Its children: whoever is in one of them is also in this one.",
+    "computed.value": "What to work out when the rule fires, as in a condition: event.total",
+    "action.send": "The template to send.",
+    "action.set": "Traits to set on the profile: each to a text, a number, true, false, null, or {value: event.total}.",
+    "action.emit": "The name of an event that happens to the person now.",
+    "action.properties": "The properties of the event that is emitted.",
+    "rule.name": "The rule's name; no other rule of this rule set has it.",
+    "rule.on": "The event, or list of events, that wakes the rule; segment.entered and segment.left are events, too.",
+    "rule.when": "What must hold then, and still when a wait is over: a condition, or lists of them.",
+    "rule.wait": 'How long to wait before anything is done, like "30 minutes".',
+    "rule.unless": "The event, or list of events, that cancels the rule when it happens during the wait.",
+    "rule.while_waiting": "If it is woken again during its wait: restart the wait, keep the first, or wait for each.",
+    "rule.cooldown": 'For this long after the rule fired for a person, it does not fire for them again, like "7 days".',
+    "rule.priority": "Within the rule set, the higher rule comes first.",
+    "rule.description": "What the rule is for, for people.",
+    "rule.then": "What is done, in order.",
+    "quiet.start": 'When quiet hours begin, in the person\'s own time zone, like "21:00".',
+    "quiet.end": 'When they end, like "08:00"; before `start`, it is the next morning.',
+    "cap.sends": "At most so many marketing messages to one person …",
+    "cap.within": '… within any window of this length, like "7 days".',
+    "policy.time_zone": 'The time zone of people whose own is not known, like "Europe/Berlin".',
+    "policy.quiet_hours": "When no marketing message leaves; it is held until they end.",
+    "policy.caps": "How many marketing messages one person gets at most.",
+}
+"""What each key means, for editors (`triggerfish schema`) and docs. A test holds the list to format.py."""
+
+
+def noun_of(name: str) -> str:
+    """What the form of this class name is called, without its article: "RuleForm" is a "rule"."""
+    return noun(getattr(forms, name)).removeprefix("a ").removeprefix("an ").removeprefix("the ")
+
+
 def noun(form: type) -> str:
     """What a form is called, with its article."""
     return _NOUNS.get(form) or f"a {form.__name__.removesuffix('Form').lower()}"
