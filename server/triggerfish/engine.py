@@ -27,6 +27,7 @@ CHAIN_LIMIT = 8
 """How many events may follow from one another (segment changes, `emit`) before the chain is cut."""
 FOLLOWERS_LIMIT = 100
 """How many events may follow from one event in all."""
+_TOO_MANY_WAITS = f"{WAIT_LIMIT} waits are pending for this person"
 
 
 class Arrival(Struct, frozen=True):
@@ -176,22 +177,22 @@ class _Run:
                 self.wake(self.people.take(profile_id), at)
 
     def arrive(self, arrival: Arrival) -> None:
+        event = arrival.event
+        if self.people.have_seen(event):
+            self.repeats += 1
+            return
         merges_before = len(self.people.merged)
-        profile = self.people.who(arrival.event, arrival.at)
+        profile = self.people.who(event, arrival.position, arrival.at)
         if profile is None:
             return
-        if profile.has_seen(arrival.event.message_id):
-            self.repeats += 1
-        else:
-            remember(profile, arrival.event.message_id, arrival.at)
-            if len(self.people.merged) > merges_before:
-                last = profile.merges[-1]
-                self.note(profile, arrival.at, "merge", {"profile": last.profile, "because": last.because})
-            body = {"event": arrival.event.name}
-            if arrival.event.kind == "feedback":
-                body["send"] = str(arrival.event.properties.get("send_id", ""))
-            self.note(profile, arrival.at, "event", body, arrival.position)
-            self.happen(profile, arrival.at, deque([(arrival.event, 0)]))
+        if len(self.people.merged) > merges_before:
+            self.note_merges(profile, event, arrival.at)
+        remember(profile, event.message_id, arrival.at)
+        body = {"event": event.name}
+        if event.kind == "feedback":
+            body["send"] = str(event.properties.get("send_id", ""))
+        self.note(profile, arrival.at, "event", body, arrival.position)
+        self.happen(profile, arrival.at, deque([(event, 0)]))
         self.rearm(profile)
 
     def wake(self, profile: Profile, at: Instant) -> None:
@@ -236,7 +237,7 @@ class _Run:
             event = Event(
                 kind="derived",
                 name=f"segment.{change.what}",
-                message_id=f"{cause.message_id}/{change.what}:{change.segment}",
+                message_id=f"{cause.message_id}/{change.what}:{change.segment}@{at}",
                 timestamp=cause.timestamp,
                 properties={"segment": change.segment},
             )
@@ -269,8 +270,7 @@ class _Run:
             for wait in waiting:
                 self.drop_wait(profile, wait, at, f"started again by a newer {event.name}")
         if len(profile.waits) >= WAIT_LIMIT:
-            reason = f"{WAIT_LIMIT} waits are pending for this person"
-            return self.note_decision(profile, rule, event, at, "skipped", reason)
+            return self.note_decision(profile, rule, event, at, "skipped", _TOO_MANY_WAITS)
         wait = Wait(at + rule.wait, rule.ruleset, rule.name, event, sends)
         profile.waits.append(wait)
         self.note_decision(profile, rule, event, at, "waiting", f"until {to_iso(wait.due_at)}", rule.when)
@@ -357,6 +357,8 @@ class _Run:
                 self.write(profile, rule, send, sends[place], at, "due", "", at, event)
             case "skip":
                 self.write(profile, rule, send, sends[place], at, "skipped", verdict.reason, at)
+            case "hold" if len(profile.waits) >= WAIT_LIMIT:
+                self.write(profile, rule, send, sends[place], at, "skipped", _TOO_MANY_WAITS, at)
             case "hold":
                 wait = Wait(verdict.until, rule.ruleset, rule.name, event, list(sends), place)
                 profile.waits.append(wait)
@@ -383,7 +385,7 @@ class _Run:
         name = rule.name if isinstance(rule, Rule) else rule.rule
         known = self.sends.get(identifier)
         template = send.template if send else (known.template if known else "")
-        self.sends[identifier] = Due(
+        due = Due(
             id=identifier,
             profile=profile.id,
             ruleset=rule.ruleset,
@@ -397,6 +399,8 @@ class _Run:
             due_at=due_at,
             trigger=trigger,
         )
+        if known is None or known.status == "scheduled":
+            self.sends[identifier] = due
         body = {"send": identifier, "rule": f"{rule.ruleset} / {name}", "template": template, "status": status}
         self.note(profile, at, "send", body | ({"reason": reason} if reason else {}))
 
@@ -421,6 +425,17 @@ class _Run:
         if when is not None:
             body["because"] = findings(explain(when.root, self.view(profile, at, event)))
         self.note(profile, at, "decision", body)
+
+    def note_merges(self, profile: Profile, event: Event, at: Instant) -> None:
+        """Write down which profiles an event made part of this one. Their messages on the way are this one's now; those
+        of earlier batches the store hands over.
+        """
+        for each in profile.merges:
+            if each.message_id == event.message_id and each.at == at:
+                self.note(profile, at, "merge", {"profile": each.profile, "because": each.because})
+        for due in self.sends.values():
+            if due.status in ("scheduled", "due"):
+                due.profile = self.people.merged.get(due.profile, due.profile)
 
     def note(
         self,

@@ -13,7 +13,20 @@ from msgspec import Struct
 
 from triggerfish.clock import Instant
 from triggerfish.ingest import Event
-from triggerfish.profile import IDENTITY_LIMIT, Claim, Identity, Profile, claims_of, merge, new_profile, previous_claims
+from triggerfish.log import Position
+from triggerfish.profile import (
+    IDENTITY_LIMIT,
+    Claim,
+    Identity,
+    Profile,
+    claims_of,
+    know_seen,
+    merge,
+    new_profile,
+    previous_claims,
+)
+
+_STRENGTH = {"anonymous": 0, "email": 1, "user": 2}
 
 
 class Loaded(Struct, frozen=True):
@@ -48,11 +61,21 @@ class People:
         if claim in self.owners:
             return self.owners[claim]
         if claim.kind == "profile" and (claim.value in self.changed or claim.value in self.loaded.profiles):
-            return self.merged.get(claim.value, claim.value)
-        return self.loaded.owners.get(claim)
+            owner: str | None = claim.value
+        else:
+            owner = self.loaded.owners.get(claim)
+        return None if owner is None else self.merged.get(owner, owner)
 
-    def who(self, event: Event, now: Instant) -> Profile | None:
-        """The working copy of the person whose event this is; made, merged and named as the event says.
+    def have_seen(self, event: Event) -> bool:
+        """Whether somebody who goes by one of the event's names had it before. Then nothing may come of it, not even a
+        name that changes hands: it may have done so again since.
+        """
+        owners = {owner for claim in claims_of(event) if (owner := self.owner(claim)) is not None}
+        return any(self._as_is(owner).has_seen(event.message_id) for owner in owners)
+
+    def who(self, event: Event, position: Position, now: Instant) -> Profile | None:
+        """The working copy of the person whose event this is; made, merged and named as the event says. `position` is
+        the event's place in the log.
 
         None when an event of our own (a click, say) is about a profile that is gone.
         """
@@ -60,17 +83,23 @@ class People:
         if event.profile_id:
             known = self.owner(claims[0])
             return None if known is None else self.take(known)
-        person = self._nearest(claims, now)
+        person = self._nearest(claims, position, now)
         for claim in claims:
             person = self._settle(person, claim, event, now)
-        for claim in previous_claims(event):
-            before = self.owner(claim)
-            if before is not None and before != person.id:
-                person = self._join(person, self.take(before), "alias", event, now)
-                break
+        previous = previous_claims(event)
+        owners = [owner for claim in previous if (owner := self.owner(claim)) is not None]
+        other = next((owner for owner in owners if owner != person.id), None)
+        if other is not None:
+            person = self._join(person, self.take(other), "alias", event, now)
+        elif previous and not owners:
+            # Nobody has been known by that name yet: events under it may be late.
+            person = self._settle(person, previous[-1], event, now)
         return person
 
-    def _nearest(self, claims: Iterable[Claim], now: Instant) -> Profile:
+    def _as_is(self, profile_id: str) -> Profile:
+        return self.changed.get(profile_id) or self.loaded.profiles[profile_id]
+
+    def _nearest(self, claims: Iterable[Claim], position: Position, now: Instant) -> Profile:
         """The profile to start from: that of the userId, else of another name, if nobody else's; else a new one."""
         strongest = None
         has_user = False
@@ -80,14 +109,11 @@ class People:
             known = self.owner(claim)
             if known is None:
                 continue
-            person = self.take(known)
-            if claim.kind == "user" or not (has_user and person.has_user):
-                return person
+            if claim.kind == "user" or not (has_user and self._as_is(known).has_user):
+                return self.take(known)
         if strongest is None:
             raise ValueError("an event without an identity passed the front door")
-        person = new_profile(strongest, now)
-        while person.id in self.loaded.profiles or person.id in self.changed:
-            person.id += "x"
+        person = new_profile(strongest, position, now)
         self.changed[person.id] = person
         return person
 
@@ -103,18 +129,19 @@ class People:
             if claim.kind == "email":
                 return person
             other.identities = [held for held in other.identities if (held.kind, held.value) != claim]
+            # What was sent under this name may be sent again: it was the other's, and stays theirs.
+            know_seen(person, other)
         person.identities.append(Identity(claim.kind, claim.value, now))
         self.owners[claim] = person.id
-        if len(person.identities) > IDENTITY_LIMIT:
-            self._give_up_oldest(person)
+        self._give_up_names(person)
         return person
 
-    def _give_up_oldest(self, person: Profile) -> None:
-        for place, held in enumerate(person.identities):
-            if held.kind == "anonymous":
-                del person.identities[place]
-                self.owners[Claim(held.kind, held.value)] = None
-                return
+    def _give_up_names(self, person: Profile) -> None:
+        """Keep to the limit: the weakest kind of name first, of these the oldest."""
+        while len(person.identities) > IDENTITY_LIMIT:
+            weakest = min(person.identities, key=lambda held: (_STRENGTH[held.kind], held.since))
+            person.identities.remove(weakest)
+            self.owners[Claim(weakest.kind, weakest.value)] = None
 
     def _join(self, one: Profile, other: Profile, because: str, event: Event, now: Instant) -> Profile:
         """The one with a userId stays, else the older."""
@@ -133,4 +160,5 @@ class People:
                 self.owners[Claim("profile", former)] = into.id
         self.merged[gone.id] = into.id
         del self.changed[gone.id]
+        self._give_up_names(into)
         return into

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from triggerfish.activity import Activity, Tally, Window
 from triggerfish.clock import DAY, Instant
 from triggerfish.ingest import Event
+from triggerfish.log import Position
 
 SEEN_LIMIT = 1_024
 """Message ids that a profile remembers for telling repeats (8 bytes each)."""
@@ -22,6 +23,7 @@ SEEN_FOR = 2 * DAY
 """A profile that had no event for this long forgets its message ids: nobody retries for days."""
 IDENTITY_LIMIT = 200
 SENT_LIMIT = 200
+TRAIT_LIMIT = 500
 MERGE_LIMIT = 50
 
 
@@ -146,9 +148,12 @@ def _digest(message_id: str) -> bytes:
     return blake2b(message_id.encode(), digest_size=8).digest()
 
 
-def new_profile(claim: Claim, now: Instant) -> Profile:
-    """A profile for a person not seen before. Its id follows from the claim, so deciding again gives the same id."""
-    digest = blake2b(f"{claim.kind}\0{claim.value}".encode(), digest_size=10, person=b"profile").hexdigest()
+def new_profile(claim: Claim, position: Position, now: Instant) -> Profile:
+    """A profile for a person not seen before. Its id follows from the claim and from the place of its first event in
+    the log: deciding again gives the same id, and a name that was given up and comes back gives another one.
+    """
+    text = f"{claim.kind}\0{claim.value}\0{position}"
+    digest = blake2b(text.encode(), digest_size=10, person=b"profile").hexdigest()
     return Profile(id=f"p{digest}", created_at=now, updated_at=now)
 
 
@@ -182,6 +187,12 @@ def remember(profile: Profile, message_id: str, now: Instant) -> None:
     profile.seen_at = now
 
 
+def know_seen(profile: Profile, other: Profile) -> None:
+    """Let a working copy know the message ids that another profile has seen, as older than its own."""
+    profile.seen = (other.seen + profile.seen)[-8 * SEEN_LIMIT :]
+    profile.seen_at = max(profile.seen_at, other.seen_at)
+
+
 def fold(profile: Profile, event: Event, activities: Sequence[Activity], now: Instant) -> None:
     """Add one event to a working copy: traits (the newest wins), context, consent, activity, wherever its time falls.
 
@@ -202,9 +213,14 @@ def fold(profile: Profile, event: Event, activities: Sequence[Activity], now: In
 
 
 def set_traits(profile: Profile, traits: dict[str, Any], at: Instant) -> None:
-    """Set traits as of `at`: an older value never replaces a newer one. None removes a value, but keeps its time."""
+    """Set traits as of `at`: an older value never replaces a newer one. None removes a value, but keeps its time.
+
+    A profile has at most TRAIT_LIMIT traits; further names are not taken.
+    """
     for name, value in traits.items():
         known = profile.traits.get(name)
+        if known is None and len(profile.traits) >= TRAIT_LIMIT:
+            continue
         if known is None or known.set_at <= at:
             profile.traits[name] = Trait(value, at)
 
@@ -255,8 +271,7 @@ def merge(into: Profile, other: Profile, *, because: str, message_id: str, now: 
         into.memberships[segment] = min(since, into.memberships.get(segment, since))
     into.waits = sorted(into.waits + other.waits, key=lambda wait: wait.due_at)
     into.sent = sorted(into.sent + other.sent, key=lambda sent: sent.at)[-SENT_LIMIT:]
-    into.seen = (other.seen + into.seen)[-8 * SEEN_LIMIT :]
-    into.seen_at = max(into.seen_at, other.seen_at)
+    know_seen(into, other)
     into.suppressed = into.suppressed or other.suppressed
     into.time_zone = into.time_zone or other.time_zone
     into.locale = into.locale or other.locale

@@ -5,7 +5,7 @@ for one another.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from triggerfish.adapters.outline import OutlineFile
 from triggerfish.clock import Instant, to_iso
 from triggerfish.errors import NotFound, SettingsWrong
 from triggerfish.ingest import Event
@@ -25,7 +26,6 @@ from triggerfish.reads import (
     IdentityView,
     MemberView,
     ProfileView,
-    RulebookOutline,
     RuleView,
     SegmentView,
     SendView,
@@ -54,14 +54,15 @@ _HEARD = """
 
 
 class SqliteReads:
-    """Reads over the state in the file `path`; events' contents come from `log`, the segments' tree from `rulebook()`.
+    """Reads over the state in the file `path`; events' contents come from `log`, the segments' tree from the file
+    `rulebook`, in which the supervisor describes the live rulebook.
 
     May be called from any thread; calls wait for one another. Raises SettingsWrong (TF412) when the file is no state.
     """
 
-    def __init__(self, path: Path, log: EventLog, rulebook: Callable[[], RulebookOutline]) -> None:
+    def __init__(self, path: Path, log: EventLog, rulebook: Path) -> None:
         self._log = log
-        self._rulebook = rulebook
+        self._rulebook = OutlineFile(rulebook)
         self._lock = Lock()
         uri = f"{path.absolute().as_uri()}?mode=ro"
         try:
