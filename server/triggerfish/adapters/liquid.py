@@ -6,6 +6,7 @@ import html
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
+from io import StringIO
 from typing import Any, TextIO
 
 from liquid import BoundTemplate, Environment, RenderContext
@@ -46,7 +47,7 @@ class Limits(Struct, frozen=True):
     """What one rendering may use; beyond it, the message is refused."""
 
     loop_iterations: int = 10_000
-    output_bytes: int = 1_000_000
+    output_characters: int = 1_000_000
     locals_bytes: int = 200_000
     range_length: int = 1_000
     seconds: float = 1.0
@@ -119,6 +120,20 @@ def checked_url(url: str, token: Token) -> str:
     return url
 
 
+class _Buffer(StringIO):
+    """Text that is written, up to a limit in characters. python-liquid's own encodes every piece to count its bytes."""
+
+    def __init__(self, limit: int, left: int | None = None) -> None:
+        super().__init__()
+        self.left = limit if left is None else left
+
+    def write(self, text: str) -> int:
+        self.left -= len(text)
+        if self.left < 0:
+            raise ResourceLimitError("it becomes too long", token=None)
+        return super().write(text)
+
+
 class Context(RenderContext):
     """A rendering's variables. Nothing reads the clock, and blank texts count as missing: a blank is a hole, too."""
 
@@ -139,12 +154,15 @@ class Context(RenderContext):
         try:
             found = self.scope[str(path[0])]
             for part in path[1:]:
-                found = self.get_item(found, part)
+                found = found[part] if type(found) is dict and part in found else self.get_item(found, part)
         except (KeyError, TypeError, IndexError):
             found = None
-        if found is None or (isinstance(found, str) and not found.strip() and path[0] not in self.locals):
+        if found is None or (type(found) is str and not found.strip() and path[0] not in self.locals):
             return Missing(_written(path), token=token) if default is UNDEFINED else default
         return found
+
+    def get_buffer(self, buf: TextIO | None = None) -> _Buffer:
+        return _Buffer(self.env.output_stream_limit or 0, buf.left if isinstance(buf, _Buffer) else None)
 
     def filter(self, name: str, token: Token | None) -> Callable[..., object]:
         self.check_time(token)
@@ -167,7 +185,7 @@ class Compiled(BoundTemplate):
         """The text for this data. Raises LiquidError (MissingValue, WrongValue, limits)."""
         context = Context(self, globals=data)
         context.sending = sending
-        buffer = self._get_buffer()
+        buffer = context.get_buffer()
         self.render_with_context(context, buffer)
         return buffer.getvalue()
 
@@ -175,15 +193,19 @@ class Compiled(BoundTemplate):
 class _Output(OutputNode):
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
         value = self.expression.evaluate(context)
+        if isinstance(value, str):
+            return buffer.write(str(escape_html(value)) if context.autoescape else value)
         if value is None:
             raise MissingValue(str(self.expression), self.token)
-        if isinstance(value, Missing):
+        if type(value) is Missing:
             raise MissingValue(value.name, self.token)
-        if isinstance(value, Mapping) or (
-            isinstance(value, list | tuple) and any(isinstance(item, Mapping | list) for item in value)
-        ):
+        if isinstance(value, Mapping) or (isinstance(value, list | tuple) and any(map(_is_structure, value))):
             raise WrongValue(f'"{self.expression}" is a structure, not a text', token=self.token)
         return buffer.write(to_liquid_string(value, context.autoescape))
+
+
+def _is_structure(value: object) -> bool:
+    return isinstance(value, list | Mapping)
 
 
 class _OutputTag(Output):
@@ -197,7 +219,7 @@ class _Echo(EchoTag):
 class _For(ForNode):
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
         found = self.expression.iterable.evaluate(context)
-        if isinstance(found, Missing) and self.default is None:
+        if type(found) is Missing and self.default is None:
             raise MissingValue(found.name, self.token)
         if isinstance(found, list | tuple | Mapping):
             context.raise_for_loop_limit(len(found))
@@ -312,7 +334,7 @@ def _false_if_unlike(evaluate: Callable[[RenderContext], object], context: Rende
 class _Environment(Environment):
     template_class = Compiled
     loop_iteration_limit = LIMITS.loop_iterations
-    output_stream_limit = LIMITS.output_bytes
+    output_stream_limit = LIMITS.output_characters
     local_namespace_limit = LIMITS.locals_bytes
     context_depth_limit = 30
     block_nesting_limit = 40

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
@@ -35,7 +35,7 @@ def guarded(name: str, function: Filter, missing: type) -> Filter:
 
     @functools.wraps(function)
     def call(value: Any, *args: Any, **more: Any) -> Any:
-        if isinstance(value, missing):
+        if type(value) is missing:
             return value
         _check_size(value)
         for arg in args:
@@ -110,7 +110,20 @@ def format_money(value: object, code: object = None, *, usual: str, locale: Loca
             raise InvalidOperation
     except InvalidOperation:
         raise FilterArgumentError(f'money needs a number, not "{str(value)[:40]}"', token=None) from None
-    return format_currency(amount, chosen, locale=locale)
+    return _money(amount, chosen, str(locale))
+
+
+@functools.lru_cache(maxsize=4096)
+def _money(amount: Decimal, code: str, language: str) -> str:
+    return format_currency(amount, code, locale=language)
+
+
+@functools.lru_cache(maxsize=64)
+def _names(kind: str, language: str) -> tuple[str, ...]:
+    """The names that one of the directives a, A, b, B stands for, Monday or January first."""
+    width: Literal["wide", "abbreviated"] = "wide" if kind in "AB" else "abbreviated"
+    found = get_day_names(width, locale=language) if kind in "aA" else get_month_names(width, locale=language)
+    return tuple(str(found[at]) for at in sorted(found))
 
 
 def format_date(value: object, form: object = "%-d %B %Y", zone: object = None, *, locale: Locale) -> str:
@@ -128,9 +141,9 @@ def format_date(value: object, form: object = "%-d %B %Y", zone: object = None, 
         if directive is None or (directive != "%" and directive not in _ZONED):
             raise FilterArgumentError(f'date does not know "{found[0]}"', token=None)
         if directive in "aA":
-            return str(get_day_names("wide" if directive == "A" else "abbreviated", locale=locale)[when.weekday()])
+            return _names(directive, str(locale))[when.weekday()]
         if directive in "bBh":
-            return str(get_month_names("wide" if directive == "B" else "abbreviated", locale=locale)[when.month])
+            return _names("B" if directive == "B" else "b", str(locale))[when.month - 1]
         return when.strftime(found[0])
 
     return _DIRECTIVE.sub(write, form)

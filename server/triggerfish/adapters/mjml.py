@@ -79,9 +79,9 @@ class _Swap:
         names = {child.name for child in head.children if isinstance(child, Element)} if head else set()
         inner = "".join(self._element(child, "mj-head") for child in head.children) if head else ""
         if "mj-title" not in names:
-            inner += f"<mj-title>{self._hold([(title, NOWHERE)], root.start, 'title')}</mj-title>"
+            inner += f"<mj-title>{self._hold([(title, NOWHERE)], root.start, 'head')}</mj-title>"
         if "mj-preview" not in names and preview:
-            inner += f"<mj-preview>{self._hold([(preview, NOWHERE)], root.start, 'content')}</mj-preview>"
+            inner += f"<mj-preview>{self._hold([(preview, NOWHERE)], root.start, 'head')}</mj-preview>"
         body = next(child for child in root.children if isinstance(child, Element) and child.name == "mj-body")
         written = "".join(f' {name}="{value}"' for name, value in attributes.items())
         return f"<mjml{written}><mj-head>{inner}</mj-head>{self._element(body, 'mjml')}</mjml>"
@@ -98,7 +98,7 @@ class _Swap:
         if node.content is None:
             inner = "".join(self._element(child, node.name) for child in node.children)
         elif self.source.text[slice(*node.content)].strip():
-            kind = "title" if node.name == "mj-title" else "content"
+            kind = "head" if parent == "mj-head" else "content"
             inner = self._hold(self.source.cut(*node.content), node.content[0], kind)
         else:
             inner = ""

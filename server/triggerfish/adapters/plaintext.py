@@ -20,21 +20,32 @@ _TOKEN = re.compile(
     r"|<(?P<end>/?)(?P<name>[a-zA-Z][\w:-]*)(?P<rest>(?:[^<>\"']|\"[^\"]*\"|'[^']*')*)>",
     re.DOTALL | re.IGNORECASE,
 )
-_BREAKS = {"br": "\n", "tr": "\n", "li": "\n", "dt": "\n", "dd": "\n", "td": "\t", "th": "\t"}
 _PARAGRAPHS = frozenset(
-    {"p", "div", "h1", "h2", "h3", "h4", "h5", "h6", "table", "ul", "ol", "dl", "blockquote", "pre", "section"}
+    {"p", "div", "h1", "h2", "h3", "h4", "h5", "h6", "table", "ul", "ol", "dl", "blockquote", "pre"}
 )
-_TIDY_BLANKS = re.compile(
-    r"[ \xa0\u200b-\u200d\u2060\ufeff\u00ad\u034f]*\t[ \t\xa0]*|[ \xa0\u200b-\u200d\u2060\ufeff\u00ad\u034f]+"
-)
-_TIDY_LINES = re.compile(r" *\n[ \n]*\n *")
+
+# Marks that stand for the breaks of tables until the text is tidied: what a row holds is known only per person.
+_CELL, _LINE, _ROW, _TALL_ROW = "\t", "\x1c", "\x1e", "\x1d"
+_BLANK = r"\s\xa0\u200b-\u200d\u2060\ufeff\u00ad\u034f"
+_GAP = re.compile(rf" *[\n\t\x1c-\x1e\xa0\u200b-\u200d\u2060\ufeff\u00ad\u034f][{_BLANK}]*|  +")
 
 
 def tidy(text: str) -> str:
     """Blanks collapsed, lines stripped, at most one empty line in a row, and one line end at the end."""
-    text = _TIDY_BLANKS.sub(lambda found: "  " if "\t" in found[0] else " ", text.replace("\r", ""))
-    text = _TIDY_LINES.sub("\n\n", text.replace("\n\t", "\n"))
-    return "\n".join(line.strip() for line in text.strip().split("\n")) + "\n"
+    return _GAP.sub(_gap, text).strip() + "\n"
+
+
+def _gap(found: re.Match[str]) -> str:
+    gap = found[0]
+    if _TALL_ROW in gap:
+        return "\n\n"
+    if _ROW in gap:
+        return "\n\n" if "\n\n" in gap else "\n"
+    if _CELL in gap:
+        return "  "
+    if gap.count("\n") > 1:
+        return "\n\n"
+    return "\n" if "\n" in gap or _LINE in gap else " "
 
 
 def text_of(source: Woven, root: Element) -> Woven:
@@ -89,7 +100,9 @@ class _Walk:
 
     def linked(self, element: Element, between: str) -> None:
         if element.content:
-            self.content(*element.content)
+            text = self.source.text[slice(*element.content)]
+            start = element.content[0] + len(text) - len(text.lstrip())
+            self.content(start, start + len(text.strip()))
         href = element.get("href")
         if href and href.value:
             self.say(between)
@@ -113,26 +126,41 @@ class _Walk:
     def content(self, start: int, end: int) -> None:
         """HTML between two places as text."""
         masked = mask(self.source.text[start:end])
-        at, links = 0, []
+        at, row_is_tall, cells = 0, False, 0
+        links: list[tuple[tuple[int, int] | None, int]] = []
+        skipped: list[str] = []
         for found in _TOKEN.finditer(masked):
+            name, is_end = (found["name"] or "").lower(), bool(found["end"])
+            if skipped:
+                if name == skipped[0]:
+                    skipped = skipped[1:] if is_end else [name, *skipped]
+                at = found.end()
+                continue
             self.static(start + at, start + found.start())
             at = found.end()
-            name = (found["name"] or "").lower()
-            if name == "a":
-                if not found["end"]:
-                    links.append((self._value(found, "href", start), start + found.end()))
-                elif links:
-                    self._close_link(links.pop(), start + found.start())
+            if SKIPPED_CLASS in (found["rest"] or "") and not is_end and name not in ("img", "br", "hr"):
+                skipped = [name]
+            elif name == "a" and not is_end:
+                links.append((self._value(found, "href", start), start + found.end()))
+            elif name == "a" and links:
+                self._close_link(links.pop(), start + found.start())
             elif name == "img":
                 alt = self._value(found, "alt", start)
                 if alt and self.source.text[slice(*alt)].strip():
                     self.static(*alt)
-            elif name in _PARAGRAPHS:
-                self.say("\n\n")
-            elif name in _BREAKS and (not found["end"] or name == "tr"):
-                self.say(_BREAKS[name])
-                if name == "li":
-                    self.say("- ")
+            elif name == "tr":
+                self.say(_TALL_ROW if is_end and row_is_tall else _ROW)
+                row_is_tall, cells = False, 0
+            elif name in ("td", "th") and not is_end:
+                cells += 1
+                self.say(_CELL if cells > 1 else "")
+            elif name in _PARAGRAPHS or name == "br":
+                self.say("\n" if name == "br" else _LINE if cells else "\n\n")
+                row_is_tall = row_is_tall or cells > 0
+                if name == "table":
+                    cells = 0
+            elif name == "li" and not is_end:
+                self.say("\n- ")
             elif name == "hr":
                 self.say("\n\n---\n\n")
         self.static(start + at, end)

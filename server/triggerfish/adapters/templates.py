@@ -81,8 +81,7 @@ def check_templates(
         problems += loader.problems
         if template and not any(not problem.is_warning for problem in loader.problems):
             templates[template.name] = template
-    unique = list(dict.fromkeys(problems))  # a block's problem is found by every template that uses it
-    return templates, sorted(unique)
+    return templates, sorted(dict.fromkeys(problems))
 
 
 class _Loader:
@@ -329,10 +328,12 @@ class _Loader:
     def _note(self, complaints: Iterable[Complaint], origin: Callable[[int], int]) -> None:
         for complaint in complaints:
             at = self.sources.place(origin(complaint.at))
+            # A block's problem is the block's: said once, however many templates use it.
+            within = f'template "{self.name}"' if at.path.startswith(f"{self.label}/") else ""
             self.problems.append(
                 Problem(
                     path=at.path, line=at.line, column=at.column, code=complaint.code, sentence=complaint.sentence,
-                    hint=complaint.hint, within=f'template "{self.name}"', source=at.source,
+                    hint=complaint.hint, within=within, source=at.source,
                     width=max(1, min(complaint.width, len(at.source) - at.column + 1)), is_warning=complaint.is_warning,
                 )
             )  # fmt: skip
