@@ -2,7 +2,7 @@
 
 errors, clock <- rooms, each may import earlier ones <- engine <- walk
 rulefile, adapters, plugin: errors, clock, rooms, engine       config: errors, clock
-compose: everything but web and cli       web: compose, walk, rooms, config       cli: everything
+compose: everything but web and cli       web: compose, walk, rooms, plugin, config       cli: everything
 the bundled plugins: the public names of `triggerfish`, as anyone's plugin
 """
 
@@ -25,6 +25,7 @@ ROOMS = (
     "errors", "clock", "zones",
     "ingest", "log", "activity", "profile", "people", "conditions", "segments", "rules", "decisions", "schedule",
     "render", "deliver", "measure",
+    "reads", "why",
 )  # fmt: skip
 """In order: each may import the ones before it. errors, clock and zones are the ground they stand on."""
 
@@ -37,7 +38,7 @@ OPENS = {room: set(ROOMS[:place]) for place, room in enumerate(ROOMS)} | {
     "plugin": AROUND,
     "config": {"errors", "clock"},
     "compose": AROUND | {"walk", "rulefile", "adapters", "plugin", "config"},
-    "web": {*ROOMS, "walk", "config", "compose"},
+    "web": {*ROOMS, "walk", "plugin", "config", "compose"},
     "processes": AROUND | {"walk", "rulefile", "adapters", "plugin", "config", "compose", "web"},
     "cli": AROUND | {"walk", "rulefile", "adapters", "plugin", "config", "compose", "web", "processes"},
     # `triggerfish` itself: what plugin authors see.

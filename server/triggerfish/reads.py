@@ -5,7 +5,7 @@ Reads never wait for the worker and never make it wait. Times are RFC 3339 text 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Literal, Protocol
 
@@ -15,6 +15,7 @@ from msgspec import Struct
 from triggerfish.clock import MINUTE, Instant, say_duration
 from triggerfish.log import EventLog, Position
 from triggerfish.measure import Results
+from triggerfish.profile import Profile
 from triggerfish.rules import Action, Emit, Rule, Rulebook, Send
 from triggerfish.schedule import Status
 from triggerfish.segments import Segment
@@ -100,6 +101,15 @@ class MergeLine(Line, frozen=True, kw_only=True, tag="merge"):
 
 
 TimelineLine = EventLine | SegmentLine | DecisionLine | SendLine | MergeLine
+Kind = Literal["event", "segment", "decision", "send", "merge"]
+
+
+class HappenedView(Struct, frozen=True):
+    """How often something happened to a person, and when last; of segments `segment.entered` and `segment.left`."""
+
+    event: str
+    count: int
+    last_at: str
 
 
 class SendView(Struct, frozen=True):
@@ -113,6 +123,19 @@ class SendView(Struct, frozen=True):
     reason: str
     due_at: str
     sent_at: str | None
+
+
+class SendDetails(SendView, frozen=True, kw_only=True):
+    """A send with what is known of it besides: the event that it answers, every change of its status and what was heard
+    of it (newest first).
+    """
+
+    class_: str
+    purpose: str
+    attempt: int
+    event: str | None
+    properties: dict[str, Any]
+    history: list[TimelineLine]
 
 
 class SegmentView(Struct, frozen=True):
@@ -142,13 +165,24 @@ class StatusView(Struct, frozen=True):
     sends: dict[str, int]
 
 
+class ReasonView(Struct, frozen=True):
+    """Why messages did not leave. A value that was looked at is left out of the reason, so that alike ones add up."""
+
+    status: Status
+    reason: str
+    count: int
+
+
 class RuleView(Struct, frozen=True):
-    """What a rule's messages came to: how many have which status, and what was heard of those sent."""
+    """What a rule's messages came to: how many have which status, what was heard of those sent, and the most frequent
+    reasons of those that did not leave.
+    """
 
     ruleset: str
     rule: str
     sends: dict[str, int]
     results: Results
+    reasons: list[ReasonView] = []
 
 
 class DeadLetterView(Struct, frozen=True):
@@ -166,12 +200,29 @@ class Reads(Protocol):
     def profile(self, identity: str) -> ProfileView:
         """The person who goes by this profile id (perhaps a former one), userId, anonymousId or email, in this order.
 
+        A kind before a colon asks for that kind only: `email:ana@example.com`, `user:…`, `anonymous:…`, `profile:…`.
         Raises NotFound.
         """
         ...
 
-    def timeline(self, identity: str, limit: int, before: int | None = None) -> list[TimelineLine]:
-        """A person's timeline, newest first, with that of the profiles that became part of theirs. Raises NotFound."""
+    def stored(self, identity: str) -> Profile:
+        """The same person as the engine sees them. Raises NotFound."""
+        ...
+
+    def timeline(
+        self, identity: str, limit: int, before: int | None = None, kinds: Collection[Kind] = ()
+    ) -> list[TimelineLine]:
+        """A person's timeline, newest first, with that of the profiles that became part of theirs; of some `kinds` of
+        lines, if given. Raises NotFound.
+        """
+        ...
+
+    def happened(self, identity: str) -> list[HappenedView]:
+        """What happened to a person, by name, at most LONGEST_PAGE names, the newest first. Raises NotFound."""
+        ...
+
+    def recent(self, limit: int) -> list[TimelineLine]:
+        """The newest lines of everybody's timelines, newest first."""
         ...
 
     def sends(
@@ -180,13 +231,23 @@ class Reads(Protocol):
         profile: str | None = None,
         status: Status | None = None,
         template: str | None = None,
+        rule: str | None = None,
         limit: int = 100,
         before: str | None = None,
     ) -> list[SendView]:
-        """Sends, the newest decision first; `before` is the id of a send, to read on from it.
+        """Sends, the newest decision first; `before` is the id of a send, to read on from it. `rule` is a rule's name,
+        or `rule set / rule`.
 
         Nobody's sends are none. Raises NotFound when `before` is no send.
         """
+        ...
+
+    def send(self, send_id: str) -> SendDetails:
+        """One send. Raises NotFound."""
+        ...
+
+    def rulebook(self) -> RulebookOutline:
+        """What is known of the live rulebook."""
         ...
 
     def segments(self) -> list[SegmentView]:

@@ -5,7 +5,7 @@ for one another.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -23,11 +23,16 @@ from triggerfish.profile import Profile
 from triggerfish.reads import (
     LONGEST_PAGE,
     DeadLetterView,
+    HappenedView,
     IdentityView,
+    Kind,
     MemberView,
     ProfileView,
+    ReasonView,
+    RulebookOutline,
     RuleView,
     SegmentView,
+    SendDetails,
     SendView,
     StatusView,
     TimelineLine,
@@ -38,12 +43,14 @@ from triggerfish.reads import (
 from triggerfish.schedule import Status
 
 _PROFILE = msgspec.msgpack.Decoder(Profile)
+_EVENT = msgspec.msgpack.Decoder(Event)
 _JSON = msgspec.json.Decoder(dict[str, Any])
 
 _KINDS = ("profile", "user", "anonymous", "email")
 """In the order in which a name is looked up."""
 _SENDS = "SELECT id, profile, ruleset, rule, template, channel, status, reason, due_at, sent_at FROM sends"
-_MOMENTS = "SELECT id, at, profile, kind, position, body FROM moments WHERE profile = ? AND id < ?"
+_LINES = "SELECT id, at, profile, kind, position, body FROM moments"
+_MOMENTS = f"{_LINES} WHERE profile = ? AND id < ?"
 _NEWEST = 2**63 - 1
 _HEARD = """
     SELECT ruleset, rule, CASE name WHEN 'Email Link Clicked' THEN 'Email Opened' ELSE name END AS heard,
@@ -51,6 +58,23 @@ _HEARD = """
     FROM feedback JOIN sends ON sends.id = feedback.send
     WHERE status = 'sent' GROUP BY ruleset, rule, heard
 """
+_HAPPENED = """
+    SELECT CASE kind WHEN 'event' THEN body ->> '$.event' ELSE 'segment.' || (body ->> '$.change') END AS name,
+        count(*), max(at) FROM moments
+    WHERE kind IN ('event', 'segment') AND profile IN ({}) GROUP BY name ORDER BY max(id) DESC LIMIT ?
+"""
+_REASONS = """
+    SELECT ruleset, rule, status, said, number FROM (
+        SELECT ruleset, rule, status, said, count(*) AS number,
+            row_number() OVER (PARTITION BY ruleset, rule ORDER BY count(*) DESC, said) AS place
+        FROM (SELECT ruleset, rule, status,
+                CASE instr(reason, ' (it is ') WHEN 0 THEN reason
+                ELSE substr(reason, 1, instr(reason, ' (it is ') - 1) END AS said
+            FROM sends WHERE status IN ('skipped', 'failed', 'uncertain'))
+        GROUP BY ruleset, rule, status, said)
+    WHERE place <= 3 ORDER BY number DESC, said
+"""
+_KIND_WORDS = {"profile", "user", "anonymous", "email", "userId", "anonymousId"}
 
 
 class SqliteReads:
@@ -90,32 +114,61 @@ class SqliteReads:
             updated_at=to_iso(profile.updated_at),
         )
 
-    def timeline(self, identity: str, limit: int, before: int | None = None) -> list[TimelineLine]:
+    def stored(self, identity: str) -> Profile:
+        with self._snapshot():
+            return self._find(identity)
+
+    def timeline(
+        self, identity: str, limit: int, before: int | None = None, kinds: Collection[Kind] = ()
+    ) -> list[TimelineLine]:
         limit = min(limit, LONGEST_PAGE)
         end = _NEWEST if before is None else before
-        query = f"{_MOMENTS} ORDER BY id DESC LIMIT ?"
+        only = f" AND kind IN ({_marks(kinds)})" if kinds else ""
+        query = f"{_MOMENTS}{only} ORDER BY id DESC LIMIT ?"
         with self._snapshot():
             rows = [
-                row for profile_id in _ids_of(self._find(identity)) for row in self._all(query, profile_id, end, limit)
+                row
+                for profile_id in _ids_of(self._find(identity))
+                for row in self._all(query, profile_id, end, *kinds, limit)
             ]
-        rows = sorted(rows, reverse=True)[:limit]
+        return self._lines(sorted(rows, reverse=True)[:limit])
+
+    def happened(self, identity: str) -> list[HappenedView]:
+        with self._snapshot():
+            ids = _ids_of(self._find(identity))
+            rows = self._all(_HAPPENED.format(_marks(ids)), *ids, LONGEST_PAGE)
+        return [HappenedView(name, count, to_iso(last)) for name, count, last in rows]
+
+    def recent(self, limit: int) -> list[TimelineLine]:
+        with self._snapshot():
+            rows = self._all(f"{_LINES} ORDER BY id DESC LIMIT ?", min(limit, LONGEST_PAGE))
+        return self._lines(rows)
+
+    def _lines(self, rows: Sequence[Sequence[Any]]) -> list[TimelineLine]:
         events = {each.position: each.event for each in self._log.at([row[4] for row in rows if row[4]])}
         return [_line(row, events.get(row[4])) for row in rows]
 
     def _find(self, identity: str) -> Profile:
-        found = self._all("SELECT profile FROM profiles WHERE id = ?", identity)
-        for kind in () if found else _KINDS:
-            value = identity.strip().lower() if kind == "email" else identity
-            owners = self._all("SELECT profile FROM identities WHERE kind = ? AND value = ?", kind, value)
-            if owners:
-                found = self._all(_FOLLOWED, owners[0][0])
-                break
+        """Within a snapshot. A userId may have a colon in it, so the whole text is tried first."""
+        found = self._named(identity, _KINDS)
+        kind, colon, value = identity.partition(":")
+        if not found and colon and kind in _KIND_WORDS:
+            found = self._named(value, (kind.removesuffix("Id"),))
         if not found:
             raise NotFound(
                 f'nobody is known as "{identity}"', hint="try a userId, an anonymousId, an email or a profile id"
             )
         profile: Profile = _PROFILE.decode(found[0][0])
         return profile
+
+    def _named(self, name: str, kinds: Sequence[str]) -> list[tuple[Any, ...]]:
+        found = self._all("SELECT profile FROM profiles WHERE id = ?", name) if "profile" in kinds else []
+        for kind in () if found else kinds:
+            value = name.strip().lower() if kind == "email" else name
+            owners = self._all("SELECT profile FROM identities WHERE kind = ? AND value = ?", kind, value)
+            if owners:
+                return self._all(_FOLLOWED, owners[0][0])
+        return found
 
     # --- sends --------------------------------------------------------------------------------------------------------
 
@@ -125,6 +178,7 @@ class SqliteReads:
         profile: str | None = None,
         status: Status | None = None,
         template: str | None = None,
+        rule: str | None = None,
         limit: int = 100,
         before: str | None = None,
     ) -> list[SendView]:
@@ -135,9 +189,12 @@ class SqliteReads:
                     ids = _ids_of(self._find(profile))
                 except NotFound:
                     return []
-                tests.append(f"profile IN ({','.join('?' * len(ids))})")
+                tests.append(f"profile IN ({_marks(ids)})")
                 values += ids
-            for column, value in (("status", status), ("template", template)):
+            ruleset, slash, name = (rule or "").partition("/")
+            of_rule = (ruleset.strip(), name.strip()) if slash else (None, rule)
+            named = (("status", status), ("template", template), ("ruleset", of_rule[0]), ("rule", of_rule[1]))
+            for column, value in named:
                 if value is not None:
                     tests.append(f"{column} = ?")
                     values.append(value)
@@ -151,10 +208,35 @@ class SqliteReads:
             rows = self._all(f"{_SENDS} WHERE {where} ORDER BY number DESC LIMIT ?", *values, min(limit, LONGEST_PAGE))
         return [_send(*row) for row in rows]
 
+    def send(self, send_id: str) -> SendDetails:
+        query = f"{_LINES} WHERE profile IN ({{}}) AND kind IN ('send', 'event') AND body ->> '$.send' = ?"
+        with self._snapshot():
+            found = self._all(f"{_SENDS} WHERE id = ?", send_id)
+            if not found:
+                raise NotFound(f'there is no send "{send_id}"')
+            more = self._all("SELECT class, purpose, attempt, trigger FROM sends WHERE id = ?", send_id)[0]
+            try:
+                ids = _ids_of(self._find(found[0][1]))
+            except NotFound:
+                ids = [found[0][1]]
+            history = self._all(f"{query.format(_marks(ids))} ORDER BY id DESC LIMIT ?", *ids, send_id, LONGEST_PAGE)
+        class_, purpose, attempt, trigger = more
+        event = None if trigger is None else _EVENT.decode(trigger)
+        return SendDetails(
+            **msgspec.structs.asdict(_send(*found[0])),
+            class_=class_,
+            purpose=purpose,
+            attempt=attempt,
+            event=None if event is None else event.name,
+            properties={} if event is None else event.properties,
+            history=self._lines(history),
+        )
+
     def results(self) -> list[RuleView]:
         with self._snapshot():
             decided = self._all("SELECT ruleset, rule, status, count(*) FROM sends GROUP BY ruleset, rule, status")
             heard = self._all(_HEARD)
+            said = self._all(_REASONS)
         sends: dict[tuple[str, str], dict[str, int]] = {}
         for ruleset, rule, status, count in decided:
             sends.setdefault((ruleset, rule), {})[status] = count
@@ -165,7 +247,18 @@ class SqliteReads:
                 results[ruleset, rule][field_of[name]] = count
             if clicked:
                 results[ruleset, rule]["clicked"] = clicked
-        return [RuleView(*group, counts, Results(**results[group])) for group, counts in sorted(sends.items())]
+        reasons: dict[tuple[str, str], list[ReasonView]] = {}
+        for ruleset, rule, *reason in said:
+            reasons.setdefault((ruleset, rule), []).append(ReasonView(*reason))
+        return [
+            RuleView(*group, counts, Results(**results[group]), reasons.get(group, []))
+            for group, counts in sorted(sends.items())
+        ]
+
+    # --- the rulebook -------------------------------------------------------------------------------------------------
+
+    def rulebook(self) -> RulebookOutline:
+        return self._rulebook()
 
     # --- segments -----------------------------------------------------------------------------------------------------
 
@@ -239,6 +332,11 @@ _FOLLOWED = """
     SELECT profile FROM profiles WHERE id IN (SELECT id FROM chain)
 """
 """The profile that an owner's id leads to, through profiles that became part of one another."""
+
+
+def _marks(values: Collection[Any]) -> str:
+    """Question marks for so many values."""
+    return ",".join("?" * len(values))
 
 
 def _ids_of(profile: Profile) -> list[str]:
