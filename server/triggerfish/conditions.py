@@ -64,13 +64,50 @@ class View:
         return self.profile.activity.get(activity.key)
 
 
+class Elapsed(Struct, frozen=True):
+    """A test changes when `delay` has passed since the newest event of an activity."""
+
+    activity: Activity
+    delay: Millis
+
+    def next(self, view: View) -> Instant | None:
+        """The next instant after now at which it changes, should nothing happen."""
+        at = last_at(view, self.activity)
+        return at + self.delay if at is not None and at + self.delay > view.now else None
+
+
+class Leaving(Struct, frozen=True):
+    """A test changes when the oldest event leaves an activity's window."""
+
+    activity: Activity
+
+    def next(self, view: View) -> Instant | None:
+        state = view.state(self.activity)
+        if not isinstance(state, Window) or self.activity.window is None:
+            return None
+        oldest = state.oldest_since(view.now - self.activity.window)
+        return None if oldest is None else oldest + self.activity.window
+
+
+class Turning(Struct, frozen=True):
+    """A test changes with the person's local hour or day."""
+
+    what: Literal["hour", "day"]
+
+    def next(self, view: View) -> Instant | None:
+        return view.local.next_hour() if self.what == "hour" else view.local.next_day()
+
+
+Change = Elapsed | Leaving | Turning
+"""What time alone can change."""
+
+
 class Test(Struct, frozen=True):
     """A leaf of a condition: something that is true or false by itself.
 
     `value` gives what it looks at (for explanations, and for the rule engine's network); when the test is a plain
     comparison of that value with a constant, `operator` and `bound` say so, else they are None.
-    `changes` gives the next instant after now at which the test can change without an event.
-    Within a rulebook two tests with one `text` are the same test, and two values with one `value_key` the same value.
+    `changes` are what time alone can change about it.
     """
 
     text: str
@@ -79,7 +116,7 @@ class Test(Struct, frozen=True):
     value_key: str = ""
     operator: Literal["==", "!=", "<", "<=", ">", ">="] | None = None
     bound: int | float | str | bool | None = None
-    changes: tuple[tuple[str, Callable[[View], Instant | None]], ...] = ()
+    changes: tuple[Change, ...] = ()
 
 
 class All(Struct, frozen=True):
@@ -106,7 +143,7 @@ class Condition(Struct, frozen=True):
     root: Node
     holds: Callable[[View], bool]
     activities: tuple[Activity, ...] = ()
-    changes: tuple[tuple[str, Callable[[View], Instant | None]], ...] = ()
+    changes: tuple[Change, ...] = ()
     names: frozenset[str] = frozenset()
 
 
@@ -232,24 +269,6 @@ def since(view: View, activity: Activity, unit: Millis) -> float | None:
     """How long ago the newest event happened, in units; None when there was none."""
     at = last_at(view, activity)
     return None if at is None else (view.now - at) / unit
-
-
-def since_changes(view: View, activity: Activity, unit: Millis, bound: float) -> Instant | None:
-    """When `since` next meets or passes `bound`."""
-    at = last_at(view, activity)
-    if at is None:
-        return None
-    meets = at + int(bound * unit)
-    return next((instant for instant in (meets, meets + 1) if instant > view.now), None)
-
-
-def window_changes(view: View, activity: Activity) -> Instant | None:
-    """When the oldest event within the window leaves it."""
-    state = view.state(activity)
-    if not isinstance(state, Window) or activity.window is None:
-        return None
-    oldest = state.oldest_since(view.now - activity.window)
-    return None if oldest is None else oldest + activity.window
 
 
 UNITS: dict[str, Millis] = {"minutes_since": MINUTE, "hours_since": HOUR, "days_since": DAY}

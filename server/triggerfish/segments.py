@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from msgspec import Struct
 
-from triggerfish.clock import Instant
-from triggerfish.conditions import Condition, View
+from triggerfish.activity import Tally
+from triggerfish.clock import Instant, Millis
+from triggerfish.conditions import Change, Condition, Elapsed, View
 from triggerfish.profile import Profile
 from triggerfish.zones import Zones
 
@@ -28,7 +30,7 @@ class Segment(Struct, frozen=True):
     description: str = ""
 
 
-class Change(Struct, frozen=True):
+class Move(Struct, frozen=True):
     segment: str
     what: Literal["entered", "left"]
 
@@ -42,9 +44,11 @@ class SegmentTree:
         self.segments = tuple(segments)
         self._rank = {segment.name: segment.rank for segment in segments}
         self._taken_by = {segment.name for segment in segments if segment.is_exclusive}
-        self._changes = _distinct_changes(segments)
+        changes = {change for segment in segments if segment.when is not None for change in segment.when.changes}
+        self._elapsed = _delays(changes)
+        self._others = [change for change in changes if not isinstance(change, Elapsed)]
 
-    def settle(self, profile: Profile, now: Instant, zones: Zones) -> list[Change]:
+    def settle(self, profile: Profile, now: Instant, zones: Zones) -> list[Move]:
         """Bring a copy's memberships up to `now` and note when to look again. Gives what was left, then entered."""
         before = profile.memberships
         after: dict[str, Instant] = {}
@@ -62,8 +66,8 @@ class SegmentTree:
         if after.keys() == before.keys():
             return []
         profile.memberships = after
-        left = [Change(name, "left") for name in before if name not in after]
-        return left + [Change(name, "entered") for name in after if name not in before]
+        left = [Move(name, "left") for name in before if name not in after]
+        return left + [Move(name, "entered") for name in after if name not in before]
 
     def primary(self, memberships: Mapping[str, Instant]) -> str | None:
         """The one segment that speaks for the person."""
@@ -71,21 +75,27 @@ class SegmentTree:
         return min(known, key=self._rank.__getitem__, default=None)
 
     def _next_change(self, view: View) -> Instant | None:
-        soonest: Instant | None = None
-        for change in self._changes:
-            at = change(view)
-            if at is not None and (soonest is None or at < soonest):
-                soonest = at
-        return soonest
+        """The next instant at which any segment can change, should nothing happen."""
+        instants = [change.next(view) for change in self._others]
+        activity, now = view.profile.activity, view.now
+        for key, delays in self._elapsed:
+            state = activity.get(key)
+            if isinstance(state, Tally) and state.last_at is not None:
+                place = bisect_right(delays, now - state.last_at)
+                if place < len(delays):
+                    instants.append(state.last_at + delays[place])
+        return min((instant for instant in instants if instant is not None), default=None)
 
 
-def _distinct_changes(segments: Sequence[Segment]) -> tuple[Callable[[View], Instant | None], ...]:
-    """What can change with time alone; segments that look at the same thing share it."""
-    distinct = {}
-    for segment in segments:
-        if segment.when is not None:
-            distinct.update(dict(segment.when.changes))
-    return tuple(distinct.values())
+def _delays(changes: Iterable[Change]) -> list[tuple[str, list[Millis]]]:
+    """By activity, the ages of its newest event at which something changes, ascending: the first that is to come is
+    all that needs to be known, however many segments look at it.
+    """
+    delays: dict[str, set[Millis]] = {}
+    for change in changes:
+        if isinstance(change, Elapsed):
+            delays.setdefault(change.activity.key, set()).add(change.delay)
+    return [(key, sorted(each)) for key, each in delays.items()]
 
 
 def ranked(segments: Sequence[Segment]) -> list[str]:

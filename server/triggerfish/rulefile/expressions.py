@@ -8,15 +8,15 @@ file is ever evaluated as it stands.
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from triggerfish import conditions
 from triggerfish.activity import Activity
-from triggerfish.clock import Instant
-from triggerfish.conditions import All, Condition, Node, Not, Some, Test, View
+from triggerfish.conditions import All, Change, Condition, Elapsed, Leaving, Node, Not, Some, Test, Turning, View
 from triggerfish.rulefile.functions import FUNCTIONS, Function
 from triggerfish.rulefile.grammar import Fault, Faulty, offset_of, parse
 from triggerfish.rulefile.problems import nearest
@@ -25,10 +25,10 @@ from triggerfish.rulefile.selectors import Selector, activity_of
 DEPTH_LIMIT = 24
 LIST_LIMIT = 1_000
 KINDS = ("page", "screen", "identify", "group", "alias")
-LOCAL = {"hour": "hour", "weekday": "day", "date": "day"}
+LOCAL: Mapping[str, Literal["hour", "day"]] = {"hour": "hour", "weekday": "day", "date": "day"}
 ROOTS = ("event", "traits", "context", "segments", "segment", "local")
 
-Changes = dict[str, Callable[[View], Instant | None]]
+Changes = tuple[Change, ...]
 
 
 class Scope(Struct, frozen=True):
@@ -52,7 +52,7 @@ class Value(Struct):
     is_truth: bool = False
     items: tuple[Any, ...] | None = None
     since: tuple[Activity, int] | None = None
-    changes: Changes = field(default_factory=dict)
+    changes: Changes = ()
 
 
 class Truth(Struct):
@@ -60,7 +60,7 @@ class Truth(Struct):
 
     code: str
     node: Node
-    changes: Changes = field(default_factory=dict)
+    changes: Changes = ()
 
 
 def compile_condition(texts: Tree, scope: Scope) -> Condition:
@@ -72,7 +72,7 @@ def compile_condition(texts: Tree, scope: Scope) -> Condition:
         root=truth.node,
         holds=reader.function(truth.code),
         activities=tuple(reader.activities.values()),
-        changes=tuple(truth.changes.items()),
+        changes=tuple(dict.fromkeys(truth.changes)),
         names=frozenset(reader.names),
     )
 
@@ -196,9 +196,9 @@ class _Reader:
             raise self.fault("TF242", whole, '"is" is not used in conditions', 'write "==" to compare')
         if a.is_constant and not b.is_constant:
             a, b, sign = b, a, _TURNED[sign]
-        changes = a.changes | b.changes
+        changes = a.changes + b.changes
         if a.since or b.since:
-            changes |= self.since(whole, a, b)
+            changes += self.since(whole, a, sign, b)
         if a.items is not None or b.items is not None or "v.segments" in (a.code, b.code):
             raise self.fault("TF243", whole, "a list cannot be compared this way", 'use "in", as in  event.x in [1, 2]')
         x, y = self.temporary(), self.temporary()
@@ -220,7 +220,7 @@ class _Reader:
                 raise self.fault("TF245", whole, "segments are asked for by name", 'write  "vip" in segments')
             self.check_segment(whole, a.constant)
             code = f"({self.bind_constant(a.constant)} in v.segments)"
-            truth = self.test(whole, code, None, {})
+            truth = self.test(whole, code, None, ())
             return truth if isinstance(op, ast.In) else self.negation(truth)
         if b.items is None and b.is_constant:
             raise self.fault(
@@ -230,24 +230,24 @@ class _Reader:
         code = f"{among}({x} := {a.code}, {b.code})"
         if isinstance(op, ast.NotIn):
             code = f"(not {among}({x} := {a.code}, {b.code}) and {x} is not None)"
-        return self.test(whole, code, a, a.changes | b.changes)
+        return self.test(whole, code, a, a.changes + b.changes)
 
     def check_segment(self, node: ast.AST, name: str) -> None:
         if name not in self.scope.segments:
             hint = nearest(name, self.scope.segments)
             raise self.fault("TF247", node, f'no segment "{name}" can be asked for here', hint)
 
-    def since(self, node: ast.AST, a: Value, b: Value) -> Changes:
+    def since(self, node: ast.AST, a: Value, sign: str, b: Value) -> Changes:
         if a.since is None or type(b.constant) not in conditions.NUMBERS:
             sentence = "days_since, hours_since and minutes_since are compared with a number"
             raise self.fault("TF248", node, sentence, "as in  days_since(purchase) > 30")
         activity, unit = a.since
-        bound: float = b.constant
-
-        def changes(view: View) -> Instant | None:
-            return conditions.since_changes(view, activity, unit, bound)
-
-        return {f"since:{activity.key}:{bound * unit}": changes}
+        delay = math.floor(b.constant * unit)
+        # Whole milliseconds pass: 30 days are reached exactly, and passed one millisecond later.
+        meets, passes = Elapsed(activity, delay), Elapsed(activity, delay + 1)
+        if delay != b.constant * unit or sign in (">", "<="):
+            return (passes,)
+        return (meets,) if sign in (">=", "<") else (meets, passes)
 
     def test(
         self,
@@ -266,7 +266,7 @@ class _Reader:
             value_key="" if value is None else value.text,
             operator=operator,
             bound=bound,
-            changes=tuple(changes.items()),
+            changes=changes,
         )
         return Truth(code, leaf, changes)
 
@@ -299,7 +299,7 @@ class _Reader:
                         "TF248", node, "days_since and the like are not calculated with", "compare with a number"
                     )
                 function = self.bind(_ARITHMETIC[type(op)])
-                return Value(f"{function}({a.code}, {b.code})", text, changes=a.changes | b.changes)
+                return Value(f"{function}({a.code}, {b.code})", text, changes=a.changes + b.changes)
             case ast.Name(id=name):
                 return self.name(node, name)
             case ast.Attribute() | ast.Subscript():
@@ -355,9 +355,7 @@ class _Reader:
                 code = f"v.trait({self.bind_constant(names[0])})"
                 return self.dig(node, code, names[1:])
             case "local" if len(names) == 1 and names[0] in LOCAL:
-                turns = LOCAL[names[0]]
-                change = _next_hour if turns == "hour" else _next_day
-                return Value(f"v.local.{names[0]}", ast.unparse(node), changes={f"local:{turns}": change})
+                return Value(f"v.local.{names[0]}", ast.unparse(node), changes=(Turning(LOCAL[names[0]]),))
             case "local":
                 hint = nearest(names[0], LOCAL) or "local has hour, weekday and date"
                 raise self.fault("TF235", node, f'"local.{names[0]}" is not known', hint)
@@ -430,9 +428,7 @@ class _Reader:
             raise self.fault("TF249", window or node, str(error)) from error
         self.activities.setdefault(activity.key, activity)
         bound = self.bind(self.activities[activity.key])
-        changes: Changes = {}
-        if activity.window is not None:
-            changes = {f"window:{activity.key}": _window(activity)}
+        changes: Changes = () if activity.window is None else (Leaving(activity),)
         since = None
         if function.unit:
             since = (self.activities[activity.key], function.unit)
@@ -511,22 +507,7 @@ def _link(left: ast.expr, op: ast.cmpop, right: ast.expr) -> ast.Compare:
 
 
 def _changes(parts: Sequence[Truth] | Sequence[Value]) -> Changes:
-    united: Changes = {}
-    for part in parts:
-        united |= part.changes
-    return united
-
-
-def _window(activity: Activity) -> Callable[[View], Instant | None]:
-    return lambda view: conditions.window_changes(view, activity)
-
-
-def _next_hour(view: View) -> Instant | None:
-    return view.local.next_hour()
-
-
-def _next_day(view: View) -> Instant | None:
-    return view.local.next_day()
+    return tuple(change for part in parts for change in part.changes)
 
 
 def _arithmetic(of: Callable[[float, float], float]) -> Callable[[Any, Any], float | None]:
