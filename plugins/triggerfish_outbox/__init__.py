@@ -122,6 +122,8 @@ class Outbox(BlockingChannel):
 
     def _files(self) -> Iterator[tuple[int, str]]:
         """(written at, in nanoseconds; send id) of every file."""
+        if not self._folder.is_dir():
+            return
         for entry in os.scandir(self._folder):
             if entry.name.endswith(_SUFFIX) and not entry.name.startswith("."):
                 try:

@@ -18,6 +18,8 @@ from triggerfish_smtp.config import SmtpConfig
 # wanted (RFC 4954, RFC 3207).
 _OUR_FAULT = frozenset({530, 534, 535, 538})
 _LONGEST_REPLY = 300
+_LONGEST_LINE = 4_096
+_MOST_LINES = 100
 
 
 class Outcome(Struct, frozen=True):
@@ -35,12 +37,43 @@ class Envelope(Struct, frozen=True):
     content: bytes
 
 
-class _Broken(Exception):  # noqa: N818 - nothing is wrong with us
+class _Broken(Exception):
     """The server answered something that ends this transaction."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome.detail)
         self.outcome = outcome
+
+
+class _Plain(smtplib.SMTP):
+    """smtplib's client, which would read a reply of any length into memory."""
+
+    def getreply(self) -> tuple[int, bytes]:
+        """One reply (RFC 5321, 4.2.1): its code, and its lines without it. A broken one ends the connection."""
+        if self.sock is None:
+            raise smtplib.SMTPServerDisconnected("the connection is closed")
+        if self.file is None:
+            self.file = self.sock.makefile("rb")
+        lines: list[bytes] = []
+        for _ in range(_MOST_LINES):
+            try:
+                line = self.file.readline(_LONGEST_LINE)
+            except OSError as error:
+                self.close()
+                raise smtplib.SMTPServerDisconnected(f"no answer: {error}") from error
+            if not line.endswith(b"\n"):
+                self.close()
+                raise smtplib.SMTPServerDisconnected("the server hung up, or its line is too long")
+            lines.append(line[4:].strip())
+            if line[3:4] != b"-":
+                code = int(line[:3]) if line[:3].isdigit() else -1
+                return code, b"\n".join(lines)
+        self.close()
+        raise smtplib.SMTPServerDisconnected("a reply without an end")
+
+
+class _Secure(_Plain, smtplib.SMTP_SSL):
+    """The same with TLS from the first byte."""
 
 
 class Connection:
@@ -79,10 +112,8 @@ class Connection:
     def _connect(config: SmtpConfig, tls: ssl.SSLContext | None, timeout: float) -> smtplib.SMTP:
         name = config.ehlo or _own_name()
         if config.security == "tls":
-            return smtplib.SMTP_SSL(
-                config.host, config.effective_port, local_hostname=name, timeout=timeout, context=tls
-            )
-        return smtplib.SMTP(config.host, config.effective_port, local_hostname=name, timeout=timeout)
+            return _Secure(config.host, config.effective_port, local_hostname=name, timeout=timeout, context=tls)
+        return _Plain(config.host, config.effective_port, local_hostname=name, timeout=timeout)
 
     @property
     def _sock(self) -> socket.socket:

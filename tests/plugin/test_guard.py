@@ -260,6 +260,17 @@ async def test_a_send_that_is_not_async_is_unknown_and_not_a_crash():
     assert await statuses(guard, "a") == ["unknown"]
 
 
+async def test_looking_at_what_a_channel_keeps_fails_by_name():
+    class Unreadable(MemoryOutbox):
+        def kept(self, limit):
+            raise OSError("the folder is gone")
+
+    guard, _ = guarded(Unreadable())
+    assert await guard.read_kept("s1") is None
+    with pytest.raises(PluginFailed, match='channel "memory": kept failed: OSError: the folder is gone'):
+        await guard.kept(10)
+
+
 BATCH = [make_message("a"), make_message("b")]
 GOOD = Receipt("a", "accepted")
 

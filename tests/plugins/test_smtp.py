@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import email
 import email.policy
 import socket
@@ -315,6 +316,40 @@ async def test_a_server_that_talks_nonsense_gets_nothing(opened):
         channel = await opened(At(listener))
         with pytest.raises(NotHandedOver, match="cannot be reached"):
             await statuses(channel)
+
+
+@pytest.mark.parametrize("flood", [b"220-more\r\n" * 200, b"220-" + b"x" * 10_000], ids=["lines", "one long line"])
+async def test_a_reply_without_an_end_is_not_read_for_ever(opened, flood):
+    sent = []
+
+    def serve(listener):
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            while True:
+                sent.append(connection.send(flood))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=[listener], daemon=True)
+        thread.start()
+        channel = await opened(At(listener))
+        with pytest.raises(NotHandedOver, match="cannot be reached"):
+            await statuses(channel)
+        thread.join(5)
+    assert not thread.is_alive()
+
+
+async def test_a_server_that_takes_no_passwords_gets_none(opened, tls_sink, ca_file):
+    channel = await opened(tls_sink, security="tls", ca_file=ca_file, username="u", password="p")
+    with pytest.raises(NotHandedOver, match="AUTH extension not supported"):
+        await statuses(channel)
+
+
+async def test_a_reply_of_many_lines_is_one_reply(opened, sink):
+    sink.replies["RCPT"] = ["550-5.1.1 no such user\r\n550 5.1.1 really not"]
+    channel = await opened(sink)
+    (receipt,) = await channel.send(batch(1))
+    assert (receipt.status, receipt.detail) == ("refused", "550 5.1.1 no such user\n5.1.1 really not")
+    assert await statuses(channel) == ["accepted"]
 
 
 async def test_an_answer_to_the_text_that_makes_no_sense_is_unknown(opened, sink):

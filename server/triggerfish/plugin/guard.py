@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Sequence
-from typing import get_args
+from collections.abc import Callable, Sequence
+from typing import TypeVar, get_args
 
 from triggerfish.clock import MINUTE, SECOND, Clock, Instant, Millis
 from triggerfish.deliver import Features, Receipt, Status, free_at, full_bucket, spend
@@ -21,9 +21,13 @@ from triggerfish.render import Message
 
 log = logging.getLogger("triggerfish.plugin")
 
+A = TypeVar("A")
+T = TypeVar("T")
+
 _STATUSES = frozenset(get_args(Status))
 _GRACE_SECONDS = 1.0
 _MOST_HUNG = 4
+_LOOK_SECONDS = 10.0
 _LONGEST_DETAIL = 500
 
 
@@ -195,12 +199,21 @@ class GuardedChannel:
         task.add_done_callback(ended)
 
     async def kept(self, limit: int) -> list[Kept]:
-        """The newest messages that the channel keeps for people to look at, newest first."""
-        return await asyncio.to_thread(self._channel.kept, limit)
+        """The newest messages that the channel keeps for people to look at, newest first. Raises PluginFailed."""
+        return await self._look("kept", self._channel.kept, limit)
 
     async def read_kept(self, send_id: str) -> bytes | None:
-        """A kept message as RFC 5322 bytes, or None."""
-        return await asyncio.to_thread(self._channel.read_kept, send_id)
+        """A kept message as RFC 5322 bytes, or None. Raises PluginFailed."""
+        return await self._look("read_kept", self._channel.read_kept, send_id)
+
+    async def _look(self, method: str, call: Callable[[A], T], argument: A) -> T:
+        try:
+            async with asyncio.timeout(_LOOK_SECONDS):
+                return await asyncio.to_thread(call, argument)
+        except TimeoutError:
+            raise PluginFailed(f"{self._who}: {method} took too long", code="TF512") from None
+        except Exception as error:
+            raise PluginFailed(f"{self._who}: {method} failed: {_said(error)}", code="TF512") from error
 
 
 def check_receipts(batch: Sequence[Message], given: object) -> tuple[list[Receipt], list[str]]:
