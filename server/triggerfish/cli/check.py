@@ -63,7 +63,8 @@ def check_workspace(workspace: Path) -> tuple[list[Problem], Counts]:
     plugins = plugins_of(settings)
     texts, problems = read_folder(settings.rules_path)
     templates, of_templates = check_templates(settings.templates_path, company_of(settings), filters=plugins.filters)
-    counts = Counts(files=len(texts), templates=len(templates))
+    files = len({*texts, *(problem.path for problem in problems)})
+    counts = Counts(files=files, templates=len(templates))
     try:
         rulebook, of_rules = load_rulebook(
             texts,
@@ -73,7 +74,7 @@ def check_workspace(workspace: Path) -> tuple[list[Problem], Counts]:
             channel=settings.delivery.channel,
         )
         counts = Counts(
-            files=len(texts),
+            files=files,
             rules=sum(len(ruleset.rules) for ruleset in rulebook.rulesets),
             rulesets=len(rulebook.rulesets),
             segments=len(rulebook.segments.segments),

@@ -93,7 +93,7 @@ class Walk:
         fields = {field.encode_name: field for field in type_.fields}
         kind = noun(type_.cls)
         unknown = [key for key in value if key not in fields]
-        for key in unknown:
+        for key in unknown[:PROBLEM_LIMIT]:
             self.report(
                 (*path, key), "TF214", f"unknown key {quote(key)} in {kind}", hint=_known(key, fields), at_key=True
             )
@@ -157,7 +157,9 @@ class Walk:
             if _fitting(type_, True):
                 return _TRUTHS.get(value.lower(), "write true or false, without quotes")
         if takes_text and isinstance(value, int | float):
-            return _example(path) or f'if text is meant, put quotes around it: "{self.marks.written(path)}"'
+            if path[-1] in _WITH_UNITS:
+                return _example(path)
+            return f'if text is meant, put quotes around it: "{self.marks.written(path)}"'
         if _fitting(type_, []) and not takes_text:
             return 'begin each item with "- " in a line of its own'
         if isinstance(value, list) and _fitting(type_, {}) and not takes_text:
@@ -165,6 +167,7 @@ class Walk:
         return _example(path)
 
 
+_WITH_UNITS = ("wait", "cooldown", "max_age", "within")
 _TRUTHS = {"yes": "write true", "on": "write true", "no": "write false", "off": "write false"}
 
 

@@ -16,6 +16,7 @@ from triggerfish.rulefile.problems import Problem, quote
 _NO_SPACE = re.compile(r"(?:[ ]*-[ ]+)*[ ]*[A-Za-z_][\w-]*(:)(?=[^\s:/])")
 _NO_COLON = re.compile(r"(?:[ ]*-[ ]+)*[ ]*([A-Za-z_][\w-]*)(?=[ ]|$)")
 _VALUE = re.compile(r"(?:[ ]*-[ ]+)*[ ]*[^\s:#][^:#]*:[ ]+(?=\S)")
+_NO_SPACES = re.compile("[^ ]+")
 _NO_DASH_SPACE = re.compile(r"[ ]*-[A-Za-z]")
 _HAS_COLON = re.compile(r":(?:[ ]|$)")
 _LAST_LOOKED_AT = 200
@@ -25,7 +26,7 @@ _LAST_LOOKED_AT = 200
 def explain(error: MarkedYAMLError, source: Source) -> Problem:
     """The problem behind a YAML error, at the place where it was most likely made."""
     fault = _Fault(error, source)
-    return fault.tab() or fault.by_words() or fault.unknown()
+    return fault.false_space() or fault.by_words() or fault.unknown()
 
 
 class _Fault:
@@ -72,15 +73,16 @@ class _Fault:
         hint = "look at the quotes, colons and indentation of this line and of the one above"
         return self.problem(self.at, "TF205", "from here on, this is not YAML", hint=hint)
 
-    def tab(self) -> Problem | None:
-        """Tabs in the indentation, which look like spaces and are not."""
-        for row in (self.row, self.source.place(self.since).line):
+    def false_space(self) -> Problem | None:
+        """Tabs and other blanks in the indentation, which look like spaces and are not."""
+        for row in (self.row, self.source.place(self.since).line, self.row_above() or self.row):
             line = self.source.line(row)
             indent = line[: len(line) - len(line.lstrip())]
-            if "\t" in indent:
-                start = self.source.start_of(row) + indent.index("\t")
-                width = indent.count("\t")
-                return self.problem(start, "TF206", "a tab indents this line", width=width, hint="use spaces")
+            found = _NO_SPACES.search(indent)
+            if found is not None:
+                what = "a tab" if found[0][0] == "\t" else "a blank that is no space (such as a no-break space)"
+                start = self.source.start_of(row) + found.start()
+                return self.problem(start, "TF206", f"{what} indents this line", width=len(found[0]), hint="use spaces")
         return None
 
     def open_quote(self, start: int) -> Problem:

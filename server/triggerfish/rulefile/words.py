@@ -26,7 +26,7 @@ EXAMPLES = {
     "all": "all: [event.value > 200, count(purchase) >= 1]",
     "any": "any: [event.value > 200, count(purchase) >= 1]",
     "none": "none: [count(purchase) >= 1]",
-    "name": "name: vip-cart",
+    "name": "name: vip",
     "on": "on: purchase",
     "then": "then: [{send: cart-reminder}]",
     "start": 'start: "21:00"',
