@@ -13,11 +13,12 @@ from typing import Any
 from msgspec import Struct
 
 from triggerfish.adapters.sqlite.log import SqliteEventLog
+from triggerfish.adapters.sqlite.migrate import migrate
 from triggerfish.adapters.sqlite.reads import SqliteReads
 from triggerfish.adapters.sqlite.state import SqliteStateStore
 from triggerfish.adapters.templates import check_templates
 from triggerfish.clock import Clock, EventClock, Instant, WallClock
-from triggerfish.config import Settings
+from triggerfish.config import Settings, starter_path
 from triggerfish.engine import Moment
 from triggerfish.errors import RulebookBroken, SettingsWrong
 from triggerfish.log import EventLog
@@ -106,8 +107,15 @@ def clock_of(log: EventLog, demo_since: Instant | None) -> Clock:
     return WallClock() if demo_since is None else EventClock(demo_since, lambda: log.head()[1])
 
 
-def open_log(settings: Settings) -> SqliteEventLog:
+def prepare(settings: Settings) -> None:
+    """Make the workspace's data folder, and bring log and state to the newest schema: before any process opens them."""
     settings.data_path.mkdir(parents=True, exist_ok=True)
+    migrations = starter_path("migrations")
+    migrate(settings.log_path, migrations / "log.py")
+    migrate(settings.state_path, migrations / "state.py")
+
+
+def open_log(settings: Settings) -> SqliteEventLog:
     return SqliteEventLog(settings.log_path, queue_events=settings.limits.queue_events)
 
 

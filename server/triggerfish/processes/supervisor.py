@@ -23,6 +23,7 @@ import msgspec
 from watchfiles import Change, awatch
 
 from triggerfish.clock import Instant, WallClock, to_iso
+from triggerfish.compose import prepare
 from triggerfish.config import Settings
 from triggerfish.errors import SettingsWrong, TriggerfishError, WorkspaceTaken
 from triggerfish.processes.orders import Orders, Report, encode, read_report
@@ -113,6 +114,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         with _only_one(self.settings.data_path) as lock, _listen(self.settings) as listener:
+            prepare(self.settings)
             self._since = _demo_since(self.settings.data_path) if self.is_demo else None
             self._listener = listener
             self._bell_read, self._bell_write = os.pipe()
