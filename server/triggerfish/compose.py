@@ -164,9 +164,7 @@ async def open_desk(
         yield Desk(
             settings=settings,
             front=front,
-            reads=stack.enter_context(
-                contextlib.closing(SqliteReads(settings.state_path, log, settings.rulebook_path))
-            ),
+            reads=reads,
             signer=signer_of(settings),
             channel=channel,
             sources=plugins.sources(_tables(settings)),

@@ -1,11 +1,13 @@
-"""A process's end of its control socket: report once, wait for "go", notice when the supervisor is gone."""
+"""A process's end of its control socket: report, wait for "go", say when it came through, notice when the supervisor is
+gone.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 
-from triggerfish.processes.orders import Report, encode
+from triggerfish.processes.orders import THROUGH, Report, encode
 
 
 class Control:
@@ -26,6 +28,10 @@ class Control:
     async def told_to_go(self) -> bool:
         """Wait for the word; False when the supervisor is gone instead."""
         return await self._reader.read(2) == b"go"
+
+    def came_through(self) -> None:
+        """Say that what killed the worker before is behind us."""
+        self._writer.write(THROUGH)
 
     async def gone(self) -> None:
         """Return when the supervisor is gone."""

@@ -10,6 +10,9 @@ from msgspec import Struct
 
 from triggerfish.clock import Instant
 
+THROUGH = b"through\n"
+"""The worker's word that it is past the events at which one before it died."""
+
 
 class Orders(Struct, frozen=True, kw_only=True):
     """`bell`, `control` and `listen` are inherited file descriptors. `control` is a socket: the process sends one

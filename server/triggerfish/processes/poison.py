@@ -2,12 +2,13 @@
 
 After a failure the batch is taken apart: events are decided one by one. One that fails by itself goes to the dead
 letters with its cause. When the worker died (a segfault, say), nothing was caught; so the next worker notes on disk
-which event it is about to decide, one by one, until it is past the batch; an event noted twice before is not tried again.
+which event it is about to decide, one by one, until it is past the batch; one noted twice before is not tried again.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from triggerfish import walk
 
@@ -17,10 +18,13 @@ TRIES = 2
 
 
 class Taster:
-    """Follows the log, carefully after a failure. `crashes` is how often workers died at it before this one."""
+    """Follows the log, carefully after a failure. `crashes` is how often workers died at it before this one; `through`
+    is called once when it is past what may have killed them.
+    """
 
-    def __init__(self, house: walk.House, crashes: int) -> None:
+    def __init__(self, house: walk.House, crashes: int, through: Callable[[], None]) -> None:
         self._house = house
+        self._through = through
         self._careful = house.batch_events if crashes else 0
         self._notes = crashes > 0
 
@@ -40,19 +44,30 @@ class Taster:
         coming = self._house.log.read(position, 1)
         if not coming:
             # Only the agenda is left: it is decided as a whole.
-            self._careful, self._notes = 0, False
-            return walk.follow(self._house)
+            done = walk.follow(self._house)
+            self._relax()
+            return done
         entry = coming[0]
-        self._careful -= 1
         cause = ""
         if self._notes and store.attempt(entry.position) > TRIES:
             cause = f"the worker died {TRIES} times when it decided this event"
         else:
             try:
-                return walk.follow(self._house, limit=1)
+                done = walk.follow(self._house, limit=1)
+                if store.position()[0] >= entry.position:
+                    self._careful -= 1
+                    if not self._careful:
+                        self._relax()
+                return done
             except Exception as error:
                 log.exception("event %d cannot be decided", entry.position)
                 cause = f"{type(error).__name__}: {error}"
         store.bury(entry.position, cause, self._house.clock.now())
         log.error("event %d was put aside: %s", entry.position, cause)
         return 1
+
+    def _relax(self) -> None:
+        self._careful = 0
+        if self._notes:
+            self._notes = False
+            self._through()

@@ -26,12 +26,10 @@ from triggerfish.clock import Instant, WallClock, to_iso
 from triggerfish.compose import prepare
 from triggerfish.config import Settings
 from triggerfish.errors import SettingsWrong, TriggerfishError, WorkspaceTaken
-from triggerfish.processes.orders import Orders, Report, encode, read_report
+from triggerfish.processes.orders import THROUGH, Orders, Report, encode, read_report
 
 log = logging.getLogger("triggerfish.supervisor")
 
-STEADY_SECONDS = 30
-"""A process that lived this long is well: the count of crashes starts again."""
 STOP_SECONDS = 15
 
 
@@ -51,6 +49,7 @@ class Process:
     def __init__(self, name: str) -> None:
         self.name = name
         self.started = time.monotonic()
+        self.is_through = False
 
     async def start(self, module: str, orders: Callable[[int], Orders]) -> Report:
         """Start it and wait for its report."""
@@ -67,7 +66,12 @@ class Process:
             code = await self._child.wait()
             error = f"the {self.name} process ended with {_ending(code)} before it was ready"
             return Report(is_ready=False, error=error)
+        self._listening = asyncio.create_task(self._listen(reader))
         return read_report(line)
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        while line := await reader.readline():
+            self.is_through = self.is_through or line == THROUGH
 
     @property
     def pid(self) -> int:
@@ -199,8 +203,9 @@ class Supervisor:
                 self.worker.go()
 
     async def _pause_after(self, process: Process, code: int) -> None:
-        was_steady = time.monotonic() - process.started > STEADY_SECONDS
-        self._crashes = 1 if was_steady else self._crashes + 1
+        """Not at all if it had got on since the last crash; else longer and longer."""
+        got_on = process.is_through or not self._crashes
+        self._crashes = 1 if got_on else self._crashes + 1
         wait = min(0.05 * 2 ** min(self._crashes, 10), 5.0) if self._crashes > 3 else 0.0
         log.error("the %s process ended with %s; starting it again", process.name, _ending(code))
         await asyncio.sleep(wait)

@@ -63,7 +63,7 @@ async def _work(house: walk.House, orders: Orders, control: Control, stopping: a
     gc.collect()
     gc.freeze()
     tasks = {
-        asyncio.create_task(_follow(house, news, outgoing, orders.crashes)),
+        asyncio.create_task(_follow(house, news, outgoing, Taster(house, orders.crashes, control.came_through))),
         asyncio.create_task(_send(house, outgoing)),
         asyncio.create_task(stopping.wait()),
         asyncio.create_task(control.gone()),
@@ -76,9 +76,8 @@ async def _work(house: walk.House, orders: Orders, control: Control, stopping: a
         task.result()
 
 
-async def _follow(house: walk.House, news: asyncio.Event, outgoing: asyncio.Event, crashes: int) -> None:
+async def _follow(house: walk.House, news: asyncio.Event, outgoing: asyncio.Event, taster: Taster) -> None:
     """Decide whatever comes, batch by batch; rest when there is nothing."""
-    taster = Taster(house, crashes)
     waker = Waker(house.clock, news.set)
     while True:
         await news.wait()
