@@ -15,6 +15,7 @@ BODY_SECONDS = 20.0
 """How long a body may take to arrive."""
 
 _GZIP = 16 + zlib.MAX_WBITS
+_MOST_MEMBERS = 16
 
 
 async def read_body(inward: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
@@ -69,7 +70,7 @@ def inflate(packed: bytes, limit: int) -> bytes:
     parts: list[bytes] = []
     size = 0
     try:
-        while packed:
+        for _ in range(_MOST_MEMBERS):
             member = zlib.decompressobj(_GZIP)
             part = member.decompress(packed, limit + 1 - size)
             size += len(part)
@@ -79,8 +80,10 @@ def inflate(packed: bytes, limit: int) -> bytes:
                 raise zlib.error("it ends too early")
             parts.append(part)
             packed = member.unused_data
+            if not packed:
+                return b"".join(parts)
+        raise zlib.error(f"it has more than {_MOST_MEMBERS} members")
     except zlib.error as error:
         raise Refused(
             f"the body is not gzip: {error}", code="TF111", expected="gzip, as Content-Encoding says"
         ) from None
-    return b"".join(parts)
