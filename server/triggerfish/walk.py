@@ -12,10 +12,13 @@ are pure.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from itertools import count
+from typing import Any, Protocol
 from uuid import uuid4
+
+import msgspec
 
 from triggerfish import decisions, deliver, engine, ingest, measure
 from triggerfish.clock import Clock, Instant
@@ -260,3 +263,29 @@ async def hear(front: FrontDoor, hit: measure.Hit, *, user_agent: str = "") -> N
     event = measure.to_event(hit, now, nonce=front.new_message_id(), user_agent=user_agent)
     await front.log.append([(event, front.clock.receipt_of(now, front.clock.wall()))])
     front.ring()
+
+
+async def hear_hook(
+    front: FrontDoor, told: Sequence[measure.Hit | Mapping[str, Any]], received_at: Instant, *, nonce: str
+) -> int:
+    """Let in what a webhook told (plugin/source.py), all of it or nothing, and return how many events are on disk.
+
+    `nonce` follows from the request: a webhook that comes again makes the same message ids, and so changes nothing.
+    Raises Refused, Busy and Unavailable as `receive` does.
+    """
+    now = front.clock.now()
+    numbers = count()
+    events = [
+        measure.to_event(each, now, nonce=f"{nonce}.{next(numbers)}") for each in told if isinstance(each, measure.Hit)
+    ]
+    calls = [each for each in told if not isinstance(each, measure.Hit)]
+    if calls:
+        try:
+            body = msgspec.json.encode({"batch": calls})
+        except (TypeError, ValueError) as error:
+            raise Refused(f"the source told what is no JSON: {error}", code="TF101") from error
+        events += ingest.accept(body, "import", received_at, new_message_id=lambda: f"hook:{nonce}.{next(numbers)}")
+    arrivals = [(event, front.clock.receipt_of(event.timestamp, received_at)) for event in events]
+    await front.log.append(arrivals)
+    front.ring()
+    return len(arrivals)

@@ -6,7 +6,11 @@ from typing import TypeAlias
 
 from litestar.di import NamedDependency
 
+from triggerfish.compose import Desk
 from triggerfish.walk import FrontDoor
 
 Front: TypeAlias = NamedDependency[FrontDoor]
 """For a parameter named `front`."""
+
+TheDesk: TypeAlias = NamedDependency[Desk]
+"""For a parameter named `desk`: what reads and pages work with."""

@@ -33,6 +33,7 @@ STATUS: dict[str, int] = {
     "TF112": 415,  # an encoding that we do not read
     "TF113": 408,  # the body came too slowly
     "TF114": 401,  # no admin key, or a wrong one
+    "TF115": 401,  # a webhook that its provider has not signed
     "TF120": 429,  # busy
     "TF121": 503,  # the disk refuses
     "TF130": 404,  # no such thing
@@ -72,7 +73,7 @@ def headers_of(error: TriggerfishError) -> dict[str, str]:
     status = status_of(error)
     if status == 503:
         return {"Retry-After": "5"}
-    if status == 401:
+    if status == 401 and error.code != "TF115":
         scheme = "Bearer" if error.code == "TF114" else "Basic"
         return {"WWW-Authenticate": f'{scheme} realm="Triggerfish"'}
     return {}
