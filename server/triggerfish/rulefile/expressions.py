@@ -184,6 +184,9 @@ class _Reader:
         value = self.value(node)
         if value.is_constant and not isinstance(value.constant, bool):
             raise self.fault("TF241", node, f"{value.text} is neither true nor false", "compare it with something")
+        if isinstance(node, ast.BinOp) or (isinstance(node, ast.Call) and _gives_a_number(node)):
+            hint = f"compare it, as in  {value.text} > 3"
+            raise self.fault("TF241", node, f"{value.text} is a number, neither true nor false", hint)
         code = value.code if value.is_truth else f"({value.code} is True)"
         return self.test(node, code, value, value.changes, operator="==", bound=True)
 
@@ -389,6 +392,8 @@ class _Reader:
 
     def call(self, node: ast.Call, name: str, arguments: Sequence[ast.expr], keywords: Sequence[ast.keyword]) -> Value:
         if name in self.scope.functions:
+            if keywords:
+                raise self.fault("TF238", node, f"{name} takes values without names", f"as in  {name}(event.x, 2)")
             values = [self.value(argument) for argument in arguments]
             code = f"{self.bind(self.scope.functions[name])}({', '.join(value.code for value in values)})"
             return Value(code, ast.unparse(node), changes=_changes(values))
@@ -423,7 +428,8 @@ class _Reader:
         if not function.needs_field and selector.field is not None:
             raise self.fault("TF240", arguments[0], f"{name} counts events, not a property", function.example)
         try:
-            activity = activity_of(selector, None if window is None else ast.literal_eval(window))
+            length = window.value if isinstance(window, ast.Constant) else window
+            activity = activity_of(selector, length)
         except ValueError as error:
             raise self.fault("TF249", window or node, str(error)) from error
         self.activities.setdefault(activity.key, activity)
@@ -504,6 +510,12 @@ def _link(left: ast.expr, op: ast.cmpop, right: ast.expr) -> ast.Compare:
         end_lineno=right.end_lineno,
         end_col_offset=right.end_col_offset,
     )
+
+
+def _gives_a_number(node: ast.Call) -> bool:
+    name = node.func.id if isinstance(node.func, ast.Name) else ""
+    function = FUNCTIONS.get(name)
+    return function is not None and (name == "count" or function.takes_name or function.unit > 0)
 
 
 def _changes(parts: Sequence[Truth] | Sequence[Value]) -> Changes:

@@ -9,6 +9,8 @@ from msgspec import Struct
 
 TEXT_LIMIT = 4_000
 NODE_LIMIT = 1_500
+NESTING_LIMIT = 50
+"""Levels of the ast, far above what people write; CPython refuses code with 200 brackets in one another."""
 
 
 class Fault(Struct, frozen=True):
@@ -48,6 +50,8 @@ def parse(text: str) -> ast.expr:
     nodes = [node for node in ast.walk(tree) if isinstance(node, ast.expr)]
     if len(nodes) > NODE_LIMIT:
         raise Faulty([Fault("TF231", f"the condition has {len(nodes)} parts; that is too many", hint="split it up")])
+    if _nesting(tree) > NESTING_LIMIT:
+        raise Faulty([Fault("TF231", "the condition is nested too deeply", hint="split it with all: or any:")])
     shift = len(text) - len(text.lstrip()) if "\n" not in text else -1
     for node in nodes:
         if shift > 0 or node.lineno == 1:
@@ -55,6 +59,15 @@ def parse(text: str) -> ast.expr:
         if node.end_col_offset is not None and (shift > 0 or node.end_lineno == 1):
             node.end_col_offset += shift
     return tree
+
+
+def _nesting(tree: ast.expr) -> int:
+    """How many levels the ast has, counted without recursion."""
+    levels, level = 0, [tree]
+    while level:
+        levels += 1
+        level = [child for node in level for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
+    return levels
 
 
 def _syntax_fault(text: str, error: SyntaxError) -> Fault:
