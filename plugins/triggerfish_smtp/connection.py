@@ -64,10 +64,11 @@ class _Plain(smtplib.SMTP):
             if not line.endswith(b"\n"):
                 self.close()
                 raise smtplib.SMTPServerDisconnected("the server hung up, or its line is too long")
+            if not line[:3].isdigit():
+                return -1, line.strip()
             lines.append(line[4:].strip())
             if line[3:4] != b"-":
-                code = int(line[:3]) if line[:3].isdigit() else -1
-                return code, b"\n".join(lines)
+                return int(line[:3]), b"\n".join(lines)
         self.close()
         raise smtplib.SMTPServerDisconnected("a reply without an end")
 
