@@ -19,7 +19,7 @@ def people() -> dict[str, list[Deed]]:
     table = table.sort_values("at", kind="stable")
     return {
         str(customer): [
-            Deed(at, "purchase", Fraction(dollars)) for at, dollars in zip(rows["at"], rows["dollar_value"], strict=True)
+            Deed(at, "purchase", Fraction(total)) for at, total in zip(rows["at"], rows["dollar_value"], strict=True)
         ]
         for customer, rows in table.groupby("customer_id")
     }

@@ -38,7 +38,8 @@ def people() -> dict[str, list[Deed]]:
     table = pd.read_csv(FILE)
     table["at"] = pd.to_datetime(table["timestamp"], utc=True).map(lambda when: int(when.timestamp()) * 1000)
     table["what"] = table["event"].map(WHAT)
-    assert table["what"].notna().all()
+    if table["what"].isna().any():
+        raise ValueError("there is an event that WHAT does not list")
     table = table.sort_values("at", kind="stable")
     return {
         str(user): [Deed(at, what) for at, what in zip(rows["at"], rows["what"], strict=True)]

@@ -1,17 +1,18 @@
 """What the starter rulebook must come to, worked out a second time: by hand, from rules/*.yaml as people read them.
 
-Nothing here is shared with the server, and nothing is read from the rule files. Who changes those changes this.
+Nothing here is shared with the server, and nothing is read from the rule files: who changes those changes this, too.
 One person after the other: what they did is known as a whole, so a segment is a question about a list, and not a state.
 """
 
 from __future__ import annotations
 
 import json
-from bisect import bisect_left
+import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fractions import Fraction
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 MINUTE = 60_000
@@ -171,10 +172,10 @@ class Person:
                 known += 1
                 self.follow(self.deeds[known - 1], known)
             at_risk, vip = self.is_at_risk(now, known), self.is_vip(now, known)
-            if vip and not was_vip:
-                self.offer(VIP, now)
             if at_risk and not was_at_risk:
                 self.offer(WIN_BACK, now)
+            if vip and not was_vip:
+                self.offer(VIP, now)
             was_at_risk, was_vip = at_risk, vip
 
     def instants_of_change(self) -> list[int]:
@@ -250,8 +251,9 @@ def figures(people: dict[str, list[Deed]]) -> dict[str, dict[str, int]]:
     segments: Counter[str] = Counter()
     sends: Counter[str] = Counter()
     for deeds in people.values():
+        if any(later.at < earlier.at for earlier, later in pairwise(deeds)):
+            raise ValueError("deeds are not in order of time")
         person = Person([Deed(deeds[0].at, "identify"), *deeds], end)
-        assert bisect_left(person.times, person.times[-1] + 1) == len(person.times), "deeds are in order of time"
         person.live()
         segments.update(person.segments())
         sends.update(rule.name for _, rule in person.sent)
@@ -259,4 +261,4 @@ def figures(people: dict[str, list[Deed]]) -> dict[str, dict[str, int]]:
 
 
 def print_figures(people: dict[str, list[Deed]]) -> None:
-    print(json.dumps(figures(people), indent=2))
+    sys.stdout.write(json.dumps(figures(people), indent=2) + "\n")
