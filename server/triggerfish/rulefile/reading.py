@@ -30,7 +30,7 @@ from triggerfish.rulefile.syntax import explain
 
 SIZE_LIMIT = 256 * 1024
 DEPTH_LIMIT = 32
-NODE_LIMIT = 50_000
+NODE_LIMIT = 20_000
 PROBLEM_LIMIT = 100
 """Of one file, at most this many problems are told; a file with more is broken in one way, over and over."""
 

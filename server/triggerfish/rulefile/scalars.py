@@ -77,21 +77,38 @@ def raw_offset(text: str, start: int, end: int, style: Style, value: str, offset
 
 def _after(text: str, at: int, end: int, style: Style, letter: str) -> int:
     """The place after one character of a value, which stands at `at` or later."""
-    if letter.isspace() and not (style == '"' and text[at : at + 1] == "\\" and text[at + 1 : at + 2] not in "\r\n"):
-        return at + 1 if at < end and text[at] in " \t" else at
+    if letter.isspace():
+        if style == '"':
+            at = _after_escaped_breaks(text, at, end)
+        if not (style == '"' and text.startswith("\\", at)):
+            return at + 1 if at < end and text[at] in " \t" else at
     at = _next_written(text, at, end, style)
     if style == "'" and text.startswith("''", at):
         return at + 2
-    if style == '"' and text[at : at + 1] == "\\":
+    if style == '"' and text.startswith("\\", at):
         escape = _ESCAPE.match(text, at + 1)
         return escape.end() if escape else at + 1
     return at + 1
 
 
 def _next_written(text: str, at: int, end: int, style: Style) -> int:
-    """Skip white space (and, in double quotes, escaped line ends) up to the next character of the value."""
-    while at < end and (text[at].isspace() or (style == '"' and text[at] == "\\" and text[at + 1 : at + 2] in "\r\n")):
-        at += 1
+    """Skip what is no character of the value: indentation and line ends, escaped or not."""
+    while at < end:
+        if style == '"' and (after := _after_escaped_breaks(text, at, end)) > at:
+            at = after
+        elif text[at].isspace():
+            at += 1
+        else:
+            break
+    return at
+
+
+def _after_escaped_breaks(text: str, at: int, end: int) -> int:
+    """Skip a backslash at a line's end, and the indentation of the line below."""
+    while at + 1 < end and text[at] == "\\" and text[at + 1] in "\r\n":
+        at += 2
+        while at < end and text[at].isspace():
+            at += 1
     return at
 
 
