@@ -108,6 +108,7 @@ class Test(Struct, frozen=True):
     `value` gives what it looks at (for explanations, and for the rule engine's network); when the test is a plain
     comparison of that value with a constant, `operator` and `bound` say so, else they are None.
     `changes` are what time alone can change about it.
+    Within a rulebook two tests with one `text` are the same test, and two values with one `value_key` the same value.
     """
 
     text: str
