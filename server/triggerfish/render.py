@@ -224,10 +224,11 @@ def to_mime(message: Message, *, date: Instant, message_id_domain: str) -> bytes
 
 
 def _part(kind: str, body: str) -> bytes:
-    content = body.replace("\r\n", "\n").replace("\n", "\r\n").encode("utf-8", "replace")
-    encoding, written = "quoted-printable", b2a_qp(content, istext=True)
-    if len(written) > len(content) * 4 // 3:
-        packed = b2a_base64(content, newline=False)
+    content = body.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8", "replace")
+    # b2a_qp breaks lines as the first line of its input ends, so it gets LF throughout, and CRLF comes afterwards.
+    encoding, written = "quoted-printable", b2a_qp(content, istext=True).replace(b"\n", b"\r\n")
+    if len(written) > len(content) * 4 // 3 + 80:
+        packed = b2a_base64(content.replace(b"\n", b"\r\n"), newline=False)
         encoding, written = "base64", b"\r\n".join(packed[at : at + 76] for at in range(0, len(packed), 76))
     head = f'Content-Type: text/{kind}; charset="utf-8"\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n'
     return head.encode() + written
