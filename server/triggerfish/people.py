@@ -150,14 +150,14 @@ class People:
             into, gone = other, one
         if because == "alias":
             into, gone = one, other
+        for former in (gone.id, *(earlier.profile for earlier in gone.merges)):
+            self.owners[Claim("profile", former)] = into.id
         merge(into, gone, because=because, message_id=event.message_id, now=now)
         for held in gone.identities:
             self.owners[Claim(held.kind, held.value)] = into.id
-        self.owners[Claim("profile", gone.id)] = into.id
         for former, owner in self.merged.items():
             if owner == gone.id:
                 self.merged[former] = into.id
-                self.owners[Claim("profile", former)] = into.id
         self.merged[gone.id] = into.id
         del self.changed[gone.id]
         self._give_up_names(into)

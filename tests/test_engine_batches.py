@@ -1,0 +1,256 @@
+"""What exactly-once stands on: how events are cut into batches, and when the agenda is looked at, never shows."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from triggerfish.adapters.memory_store import MemoryStateStore
+from triggerfish.clock import DAY, HOUR, MINUTE, SECOND
+from triggerfish.engine import Arrival, decide
+from triggerfish.ingest import Event
+from triggerfish.profile import Claim, claims_of, new_profile
+from worlds import NOON, claims_in, follow, rulebook, state_of
+
+RULES = """
+    policy:
+      time_zone: Europe/Berlin
+      quiet_hours: {start: "21:00", end: "08:00"}
+      caps:
+        - {sends: 3, within: 1 day}
+    segments:
+      - name: recent
+        when: count(View, "2h") >= 1
+      - name: customers
+        when: count(Order) >= 1
+        exclusive: true
+        segments:
+          - name: lapsed
+            priority: 20
+            when: days_since(Order) > 2
+          - name: big
+            priority: 10
+            when: sum(Order.total, "3d") > 50
+      - name: open-cart
+        when: traits.cart == "open"
+      - name: evening
+        when: local.hour >= 18 and did(View, "1d")
+"""
+SETS = (
+    """
+    ruleset: cart
+    priority: 50
+    mode: first
+    rules:
+      - name: big-cart
+        priority: 9
+        on: Cart
+        when: event.total > 20
+        wait: 30 minutes
+        unless: Order
+        then: [{send: offer}]
+      - name: cart
+        on: Cart
+        wait: 1 hour
+        unless: [Order, segment.left]
+        while_waiting: keep
+        cooldown: 1 day
+        then: [{send: hello}, {send: receipt}]
+    """,
+    """
+    ruleset: state
+    priority: 90
+    max_age: 30 days
+    rules:
+      - {name: opened, on: Cart, then: [{set: {cart: open}}]}
+      - name: closed
+        on: Order
+        then: [{set: {cart: done}}, {emit: Closed, properties: {total: {value: event.total}}}]
+      - {name: thanks, on: Closed, when: event.total > 0, then: [{send: receipt}]}
+    """,
+    """
+    ruleset: moves
+    rules:
+      - name: lapsed
+        on: segment.entered
+        when: event.segment == "lapsed"
+        wait: 3 hours
+        then: [{send: news}]
+      - name: left
+        on: segment.left
+        when: event.segment == "recent" and count(View) > 1
+        while_waiting: each
+        wait: 10 minutes
+        then: [{send: hello}, {set: {left: true}}]
+      - {name: any-view, on: View, cooldown: 30 minutes, then: [{send: news}]}
+    """,
+)
+BOOK = rulebook(RULES, *SETS)
+
+STEPS = (0, 0, SECOND, 10 * MINUTE, 31 * MINUTE, 2 * HOUR, 9 * HOUR, DAY, 3 * DAY)
+LATE = (0, 0, 0, 5 * MINUTE, 3 * HOUR, 2 * DAY)
+
+
+@st.composite
+def histories(draw: st.DrawFn, longest_pause: int = 3 * DAY) -> list[Arrival]:
+    """Up to 14 arrivals of few people with many names, some late, some repeated, some that merge."""
+    steps = [step for step in STEPS if step <= longest_pause]
+    arrivals: list[Arrival] = []
+    at = NOON
+    for position in range(1, draw(st.integers(1, 14)) + 1):
+        at += draw(st.sampled_from(steps))
+        if arrivals and draw(st.integers(0, 7)) == 0:
+            arrivals.append(Arrival(position, at, draw(st.sampled_from(arrivals)).event))
+            continue
+        arrivals.append(Arrival(position, at, draw(events(position, at, tuple(arrivals)))))
+    return arrivals
+
+
+@st.composite
+def events(draw: st.DrawFn, position: int, at: int, before: tuple[Arrival, ...]) -> Event:
+    kind = draw(st.sampled_from(("track",) * 5 + ("identify",) * 3 + ("alias", "feedback")))
+    when = at - draw(st.sampled_from(LATE))
+    user = draw(st.sampled_from((None, "u1", "u2", "u3")))
+    anonymous = draw(st.sampled_from(("a1", "a2", "a3") if user is None else (None, "a1", "a2", "a3")))
+    said = f"m{position}"
+    if kind == "feedback" and before:
+        first = draw(st.sampled_from(before))
+        profile = new_profile(claims_of(first.event)[0], first.position, at).id
+        properties = {"send_id": "s", "purpose": draw(st.sampled_from(("", "news")))}
+        return Event("feedback", "Unsubscribed", said, at, profile_id=profile, properties=properties)
+    if kind == "identify":
+        traits = draw(st.fixed_dictionaries({}, optional={
+            "email": st.sampled_from(("e1@example.com", "e2@example.com")),
+            "cart": st.sampled_from(("open", "done")),
+        }))  # fmt: skip
+        zone = draw(st.sampled_from(({}, {"timezone": "America/New_York"}, {"timezone": "Asia/Tokyo"})))
+        return Event("identify", "identify", said, when, user, anonymous, traits=traits, context=zone)
+    if kind == "alias":
+        previous = draw(st.sampled_from(("u1", "u2", "u3", "a1", "a2")))
+        return Event("alias", "alias", said, when, user or "u1", anonymous, previous_id=previous)
+    name = draw(st.sampled_from(("View", "Cart", "Cart", "Order")))
+    total = draw(st.sampled_from((0, 15, 60)))
+    return Event("track", name, said, when, user, anonymous, properties={"total": total})
+
+
+@st.composite
+def cuts(draw: st.DrawFn, arrivals: list[Arrival], end: int) -> list[tuple[list[Arrival], int]]:
+    """The arrivals cut into batches, each with the instant until which time is seen to pass; empty ones are ticks."""
+    batches: list[tuple[list[Arrival], int]] = []
+    batch: list[Arrival] = []
+    for place, arrival in enumerate(arrivals):
+        batch.append(arrival)
+        following = arrivals[place + 1].at if place + 1 < len(arrivals) else end
+        for _ in range(draw(st.integers(0, 2))):
+            batches.append((batch, draw(st.integers(arrival.at, following))))
+            batch = []
+            arrival = Arrival(arrival.position, batches[-1][1], arrival.event)
+    batches.append((batch, end))
+    return batches
+
+
+@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_cutting_a_history_into_batches_changes_nothing(data: st.DataObject):
+    compare_cut_with_whole(data)
+
+
+@pytest.mark.long
+@settings(max_examples=5_000, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_cutting_any_of_5000_histories_into_batches_changes_nothing(data: st.DataObject):
+    compare_cut_with_whole(data)
+
+
+def compare_cut_with_whole(data: st.DataObject) -> None:
+    arrivals = data.draw(histories())
+    end = arrivals[-1].at + data.draw(st.sampled_from((0, HOUR, DAY, 7 * DAY)))
+    whole = MemoryStateStore()
+    follow(whole, BOOK, arrivals, end)
+    cut = MemoryStateStore()
+    for batch, now in data.draw(cuts(arrivals, end)):
+        follow(cut, BOOK, batch, now)
+    assert state_of(cut) == state_of(whole)
+    assert cut.position() == whole.position()
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@given(histories(), st.sampled_from((0, DAY)))
+def test_deciding_again_gives_the_same_and_touches_nothing_that_it_was_given(arrivals: list[Arrival], rest: int):
+    half = len(arrivals) // 2
+    store = MemoryStateStore()
+    if half:
+        follow(store, BOOK, arrivals[:half], arrivals[half - 1].at)
+    loaded = store.load(claims_in(arrival.event for arrival in arrivals), [])
+    before = msgspec.msgpack.encode(list(loaded.profiles.values()))
+    now = arrivals[-1].at + rest
+    once = decide(arrivals[half:], loaded, BOOK, now)
+    first = msgspec.json.encode([once.merged, list(once.profiles.values()), once.sends, once.moments, once.memberships])
+    again = decide(arrivals[half:], loaded, BOOK, now)
+    assert msgspec.msgpack.encode(list(loaded.profiles.values())) == before
+    assert first == msgspec.json.encode(
+        [again.merged, list(again.profiles.values()), again.sends, again.moments, again.memberships]
+    )
+    assert once.owners == again.owners
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@given(histories(longest_pause=DAY))
+def test_a_history_that_comes_twice_counts_once(arrivals: list[Arrival]):
+    """SDKs send a whole batch again when they missed the answer. (After SEEN_FOR without an event it would count.)"""
+    end = arrivals[-1].at
+    once, twice = MemoryStateStore(), MemoryStateStore()
+    follow(once, BOOK, arrivals, end)
+    follow(twice, BOOK, arrivals, end)
+    again = [Arrival(len(arrivals) + place, end, arrival.event) for place, arrival in enumerate(arrivals, 1)]
+    outcome = follow(twice, BOOK, again, end)
+    unknown = [arrival for arrival in arrivals if not _is_known(once, arrival.event)]
+    assert state_of(twice) == state_of(once)
+    assert outcome.repeats == len(arrivals) - len(unknown)
+
+
+def _is_known(store: MemoryStateStore, event: Event) -> bool:
+    """Feedback about a profile that never was is nobody's."""
+    return event.profile_id is None or bool(store.load([Claim("profile", event.profile_id)], []).profiles)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_the_order_of_unrelated_peoples_events_does_not_matter(data: st.DataObject):
+    """Two people's histories, interleaved in any way that keeps each one's order, at one instant of receipt."""
+    streams = []
+    for user in ("ana", "bo"):
+        names = data.draw(st.lists(st.sampled_from(("View", "Cart", "Order")), min_size=1, max_size=5))
+        streams.append([
+            Event("track", name, f"{user}{place}", NOON, user, properties={"total": 30})
+            for place, name in enumerate(names)
+        ])  # fmt: skip
+    states = []
+    for _ in range(2):
+        left = [list(stream) for stream in streams]
+        order = []
+        while any(left):
+            order.append(data.draw(st.sampled_from([stream for stream in left if stream])).pop(0))
+        store = MemoryStateStore()
+        follow(store, BOOK, [Arrival(place, NOON, event) for place, event in enumerate(order, 1)], NOON + 2 * DAY)
+        states.append({user: _life_of(store, user) for user in ("ana", "bo")})
+    assert states[0] == states[1]
+
+
+def _life_of(store: MemoryStateStore, user: str) -> object:
+    """What became of a user, without what follows from the place in the log: profile ids, send ids, positions."""
+    profile_id = store.owners[Claim("user", user)]
+    profile = msgspec.to_builtins(store.profiles[profile_id])
+    moments = [
+        (moment.at, moment.kind, {key: value for key, value in moment.body.items() if key != "send"})
+        for moment in store.moments
+        if moment.profile == profile_id
+    ]
+    sends = [
+        (due.ruleset, due.rule, due.template, due.status, due.reason, due.due_at)
+        for due in store.sends.values()
+        if due.profile == profile_id
+    ]
+    return profile[1:], moments, sends
