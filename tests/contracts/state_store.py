@@ -1,0 +1,236 @@
+"""What every StateStore must do. Each adapter's tests run this over a store of its own."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from triggerfish.clock import HOUR, MINUTE
+from triggerfish.engine import Membership, Outcome, StateStore
+from triggerfish.people import Loaded
+from triggerfish.profile import Claim, Identity, Profile, Trait, Wait
+from triggerfish.schedule import Due
+from worlds import NOON, World, follow, identify, rulebook, state_of, track
+
+ANA, BO = Claim("user", "ana"), Claim("user", "bo")
+
+
+def profile(name: str, *, wake_at: int | None = None, **more) -> Profile:
+    return Profile(name, NOON, NOON, [Identity("user", name, NOON)], recheck_at=wake_at, **more)
+
+
+def outcome(*profiles: Profile, **more) -> Outcome:
+    given = {"merged": {}, "owners": {}, "memberships": [], "sends": [], "moments": []} | more
+    return Outcome(profiles={each.id: each for each in profiles}, **given)
+
+
+def send(name: str, status: str = "due", *, due_at: int = NOON, **more) -> Due:
+    return Due(
+        id=name, profile="ana", ruleset="set", rule="rule", template="hello", status=status, due_at=due_at, **more
+    )
+
+
+class StateStoreContract:
+    """Subclasses give a fixture `store`: an empty StateStore."""
+
+    def test_an_empty_store_is_before_the_first_position(self, store: StateStore):
+        assert store.position() == (0, 0)
+        assert store.load([ANA], ["ana"]) == Loaded({}, {})
+        assert store.agenda(NOON, 10) == []
+        assert store.to_send(NOON, 10) == []
+        assert store.in_flight() == []
+        assert (store.next_due(), store.next_send()) == (None, None)
+
+    def test_a_committed_profile_is_loaded_by_name_and_by_id(self, store: StateStore):
+        trigger = track("View", NOON, properties={"total": 12.5, "tags": ["a", None]})
+        ana = profile("ana", traits={"city": Trait("Köln", NOON)}, waits=[Wait(NOON, "set", "rule", trigger, ["s"])])
+        store.commit(outcome(ana, profile("bo"), owners={ANA: "ana", BO: "bo"}), 7, NOON)
+        assert store.position() == (7, NOON)
+        assert store.load([ANA], []) == Loaded({"ana": ana}, {ANA: "ana"})
+        assert store.load([], ["ana"]) == Loaded({"ana": ana}, {})
+        assert store.load([ANA, BO, Claim("user", "nobody")], ["ana", "nobody"]).profiles.keys() == {"ana", "bo"}
+
+    def test_many_profiles_are_loaded_at_once(self, store: StateStore):
+        people = [profile(f"p{number}") for number in range(1_300)]
+        owners = {Claim("user", each.id): each.id for each in people}
+        store.commit(outcome(*people, owners=owners), 1, NOON)
+        loaded = store.load(list(owners), [])
+        assert loaded.owners == owners
+        assert loaded.profiles == {each.id: each for each in people}
+
+    def test_a_name_that_changes_hands_has_its_new_owner_and_one_given_up_has_none(self, store: StateStore):
+        store.commit(outcome(profile("ana"), profile("bo"), owners={ANA: "ana", BO: "bo"}), 1, NOON)
+        store.commit(outcome(owners={ANA: "bo", BO: None}), 2, NOON)
+        assert store.load([ANA, BO], []).owners == {ANA: "bo"}
+
+    def test_the_agenda_gives_what_is_due_the_earliest_first(self, store: StateStore):
+        people = [profile("c", wake_at=NOON + 3), profile("a", wake_at=NOON + 1), profile("b", wake_at=NOON + 2)]
+        store.commit(outcome(*people, profile("never")), 1, NOON)
+        assert store.next_due() == NOON + 1
+        assert store.agenda(NOON + 2, 10) == [(NOON + 1, "a"), (NOON + 2, "b")]
+        assert store.agenda(NOON + 9, 1) == [(NOON + 1, "a")]
+        assert store.agenda(NOON, 10) == []
+
+    def test_the_agenda_follows_the_profile(self, store: StateStore):
+        store.commit(outcome(profile("a", wake_at=NOON + 1)), 1, NOON)
+        store.commit(outcome(profile("a", wake_at=NOON + 5)), 2, NOON)
+        assert store.agenda(NOON + 1, 10) == []
+        assert store.next_due() == NOON + 5
+        store.commit(outcome(profile("a", wake_at=NOON - 5)), 3, NOON)
+        assert store.agenda(NOON, 10) == [(NOON - 5, "a")]
+        store.commit(outcome(profile("a")), 4, NOON)
+        assert (store.agenda(NOON + HOUR, 10), store.next_due()) == ([], None)
+
+    def test_working_through_the_agenda_comes_to_an_end(self, store: StateStore):
+        """No row stays behind: what is due is decided, and what it waits for next is later."""
+        rules = rulebook("""
+            segments:
+              - {name: active, when: 'count(View, "15 minutes") >= 1'}
+              - {name: idle, when: 'minutes_since(View) > 30'}
+        """)
+        world = World(store=store)
+        world.rulebook = rules
+        for number in range(20):
+            world.take(track("View", NOON + number * MINUTE, user=f"u{number % 7}"))
+        rounds = 0
+        while store.agenda(NOON + 3 * HOUR, 3):
+            at = store.agenda(NOON + 3 * HOUR, 3)[-1][0]
+            follow(store, rules, [], at)
+            rounds += 1
+            assert rounds < 200, "a row of the agenda stays behind"
+        assert world.segments("u1") == ["idle"]
+
+    def test_the_instant_of_the_agenda_never_goes_back(self, store: StateStore):
+        store.commit(outcome(), 1, NOON)
+        store.commit(outcome(), 2, NOON - HOUR)
+        assert store.position() == (2, NOON)
+
+    def test_a_merged_profile_is_gone_and_its_name_leads_to_the_one_that_took_it_in(self, store: StateStore):
+        bo = profile("bo", wake_at=NOON, memberships={"active": NOON})
+        member = Membership("active", "bo", NOON)
+        store.commit(outcome(profile("ana"), bo, owners={ANA: "ana", BO: "bo"}, memberships=[member]), 1, NOON)
+        former = Claim("profile", "bo")
+        store.commit(outcome(profile("ana"), merged={"bo": "ana"}, owners={BO: "ana", former: "ana"}), 2, NOON)
+        loaded = store.load([BO, former], ["bo"])
+        assert loaded.owners == {BO: "ana", former: "ana"}
+        assert loaded.profiles.keys() == {"ana"}
+        assert store.agenda(NOON, 10) == []
+
+    def test_the_name_of_a_profile_merged_long_ago_leads_through_all_merges(self, store: StateStore):
+        store.commit(outcome(profile("a"), profile("b"), profile("c")), 1, NOON)
+        store.commit(outcome(profile("b"), merged={"a": "b"}, owners={Claim("profile", "a"): "b"}), 2, NOON)
+        store.commit(outcome(profile("c"), merged={"b": "c"}, owners={Claim("profile", "b"): "c"}), 3, NOON)
+        loaded = store.load([Claim("profile", "a")], [])
+        assert loaded.owners == {Claim("profile", "a"): "c"}
+        assert loaded.profiles.keys() == {"c"}
+
+    def test_a_living_profiles_id_is_a_name_too(self, store: StateStore):
+        store.commit(outcome(profile("ana")), 1, NOON)
+        assert store.load([Claim("profile", "ana")], []).profiles.keys() == {"ana"}
+
+    def test_messages_on_their_way_go_along_with_a_merge_and_finished_ones_stay(self, store: StateStore):
+        names = ("scheduled", "due", "retrying", "sending", "sent", "failed", "skipped", "uncertain")
+        first = [replace(send(name, "due"), profile="bo") for name in names if name != "scheduled"]
+        waiting = replace(send("scheduled", "scheduled"), profile="bo")
+        store.commit(outcome(profile("ana"), profile("bo"), sends=[*first, waiting]), 1, NOON)
+        store.mark([replace(due, status=due.id) for due in first], [])
+        store.commit(outcome(profile("ana"), merged={"bo": "ana"}), 2, NOON)
+        owner = {due.id: due.profile for due in (*store.to_send(NOON, 10), *store.in_flight())}
+        assert owner == {"due": "ana", "retrying": "ana", "sending": "ana"}
+        store.commit(outcome(sends=[replace(waiting, profile="ana", status="due")]), 3, NOON)
+        assert {due.id: due.profile for due in store.to_send(NOON, 10)}["scheduled"] == "ana"
+
+    def test_due_and_retrying_messages_come_out_when_their_time_has_come(self, store: StateStore):
+        trigger = track("View", NOON, properties={"total": 3})
+        later = send("later", due_at=NOON + 5, trigger=trigger, channel="outbox", purpose="news")
+        store.commit(outcome(sends=[later, send("now", due_at=NOON), send("waits", "scheduled")]), 1, NOON)
+        assert store.next_send() == NOON
+        assert [due.id for due in store.to_send(NOON, 10)] == ["now"]
+        assert [due.id for due in store.to_send(NOON + 5, 10)] == ["now", "later"]
+        assert [due.id for due in store.to_send(NOON + 5, 1)] == ["now"]
+        assert store.to_send(NOON + 5, 10)[1] == later
+        store.mark([replace(later, status="retrying", due_at=NOON + HOUR, attempt=1)], [])
+        assert [due.id for due in store.to_send(NOON + 5, 10)] == ["now"]
+        retry = store.to_send(NOON + HOUR, 10)[1]
+        assert (retry.id, retry.status, retry.attempt, retry.trigger) == ("later", "retrying", 1, trigger)
+
+    def test_messages_handed_over_are_in_flight_until_they_are_marked(self, store: StateStore):
+        store.commit(outcome(sends=[send("one"), send("two")]), 1, NOON)
+        one, two = store.to_send(NOON, 10)
+        store.mark([replace(one, status="sending", channel="outbox", attempt=1)], [])
+        assert [(due.id, due.channel, due.attempt) for due in store.in_flight()] == [("one", "outbox", 1)]
+        assert store.to_send(NOON, 10) == [two]
+        store.mark([replace(one, status="sent", sent_at=NOON)], [])
+        assert store.in_flight() == []
+        assert store.next_send() == NOON
+
+    def test_what_comes_out_may_be_changed_without_changing_the_store(self, store: StateStore):
+        store.commit(outcome(sends=[send("one")]), 1, NOON)
+        store.to_send(NOON, 10)[0].status = "sent"
+        assert [due.status for due in store.to_send(NOON, 10)] == ["due"]
+
+    def test_a_message_that_is_not_there_stays_away(self, store: StateStore):
+        store.mark([send("erased", "retrying")], [])
+        assert store.to_send(NOON, 10) == []
+
+    @pytest.mark.parametrize("status", ["due", "sending", "sent", "retrying", "failed", "skipped", "uncertain"])
+    def test_deciding_again_never_changes_a_message_that_is_due_or_further(self, store: StateStore, status: str):
+        store.commit(outcome(sends=[send("one")]), 1, NOON)
+        store.mark([replace(send("one"), status=status, reason="so it is")], [])
+        store.commit(outcome(sends=[send("one", due_at=NOON + 1, reason="again")]), 2, NOON)
+        store.commit(outcome(sends=[send("one", "skipped", reason="again")]), 3, NOON)
+        open_now = {due.id: due.reason for due in (*store.to_send(NOON + 9, 9), *store.in_flight())}
+        assert open_now == ({"one": "so it is"} if status in ("due", "retrying", "sending") else {})
+
+    def test_a_scheduled_message_may_become_due_or_be_skipped(self, store: StateStore):
+        waiting = [send("one", "scheduled"), send("two", "scheduled", channel="outbox", purpose="news")]
+        store.commit(outcome(sends=waiting), 1, NOON)
+        # A rule that is gone no longer says what it would have sent.
+        store.commit(outcome(sends=[send("one"), replace(send("two"), template="", purpose="")]), 2, NOON)
+        one, two = store.to_send(NOON, 10)
+        assert (one.id, one.template) == ("one", "hello")
+        assert (two.id, two.template, two.channel, two.purpose) == ("two", "hello", "outbox", "news")
+
+    def test_attempts_are_counted_until_the_position_is_passed(self, store: StateStore):
+        store.commit(outcome(), 4, NOON)
+        assert [store.attempt(5), store.attempt(5), store.attempt(6)] == [1, 2, 1]
+        store.commit(outcome(), 5, NOON)
+        assert store.attempt(6) == 2
+        store.commit(outcome(), 6, NOON)
+        assert store.attempt(6) == 1
+
+    def test_burying_an_event_goes_past_it(self, store: StateStore):
+        store.commit(outcome(), 4, NOON)
+        store.attempt(5)
+        store.bury(5, "it killed the worker", NOON + 1)
+        assert store.position() == (5, NOON)
+        store.commit(outcome(profile("ana")), 6, NOON + 2)
+        assert store.position() == (6, NOON + 2)
+
+    def test_what_a_store_gave_is_never_changed_by_what_follows(self, store: StateStore):
+        """The engine works on copies; the store keeps what it committed."""
+        world = World(store=store)
+        world.rulebook = rulebook("segments: [{name: active, when: 'count(View, \"1h\") >= 1'}]")
+        world.take(track("View", NOON), identify(NOON, email="ana@example.com", city="Köln"))
+        loaded = world.who()
+        before = repr(loaded)
+        world.take(track("View", NOON + MINUTE), identify(NOON + MINUTE, city="Bonn"))
+        assert repr(loaded) == before
+        assert world.who().trait("city") == "Bonn"
+
+    def test_a_store_of_any_kind_comes_to_the_same_state(self, store: StateStore):
+        """A small life, with a merge, the same as in memory."""
+        text = """
+            segments: [{name: active, when: 'count(View, "1h") >= 1'}]
+        """
+        ours, memory = World(text, store=store), World(text)
+        for world in (ours, memory):
+            world.take(track("View", NOON, user=None, anon="x"), track("View", NOON + 1, user="ana"))
+            world.take(identify(NOON + MINUTE, anon="x", email="Ana@Example.com"), track("View", NOON + MINUTE))
+            world.take(track("View", NOON + 2 * MINUTE, user=None, anon="y"))
+            world.take(identify(NOON + 3 * MINUTE, user=None, anon="y", email="ana@example.com"))
+            world.wait_until(NOON + 5 * HOUR)
+        claims = [Claim("user", "ana"), Claim("anonymous", "x"), Claim("anonymous", "y"), *memory.memory.owners]
+        assert ours.store.load(claims, []) == memory.store.load(claims, [])
+        assert ours.store.position() == memory.store.position()
+        assert state_of(memory.memory)["profiles"].keys() == ours.store.load(claims, []).profiles.keys()
