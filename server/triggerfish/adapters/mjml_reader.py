@@ -27,6 +27,8 @@ _ATTRIBUTE = re.compile(
     r"(?P<name>[^\s=/\"'<>]+)(?:\s*=\s*(?:\"(?P<double>[^\"]*)\"|'(?P<single>[^']*)'|(?P<bare>[^\s\"'>]+)))?"
 )
 
+_COMPONENT = re.compile(r"<(mj-[\w-]+)")
+
 BLOCKS = frozenset({"if", "unless", "case", "for", "capture", "with", "ifchanged"})
 DIVIDERS = frozenset({"else", "elsif", "when"})
 
@@ -119,6 +121,18 @@ def mask(text: str) -> str:
     return LIQUID.sub(lambda found: MASK * len(found[0]), text)
 
 
+def unclosed_tag(text: str) -> tuple[str, int] | None:
+    """The innermost Liquid tag that is opened and never closed, and where."""
+    open_tags: list[tuple[str, int]] = []
+    for found in LIQUID.finditer(text):
+        tag = found["tag"] or ""
+        if tag in BLOCKS:
+            open_tags.append((tag, found.start()))
+        elif tag.startswith("end") and open_tags and open_tags[-1][0] == tag[3:]:
+            open_tags.pop()
+    return open_tags[-1] if open_tags else None
+
+
 def read_mjml(text: str) -> tuple[Element | None, list[Complaint]]:
     """The text as a tree, and everything that is wrong with it. Without an <mjml> element the tree is None."""
     reader = _Reader(text)
@@ -187,6 +201,10 @@ class _Reader:
             self.complain("TF310", start, f"<{name}> is never closed", f"add </{name}>", len(name) + 1)
             return len(self.text)
         element.content = (found.end(), closing.start())
+        inner = _COMPONENT.search(self.masked, found.end(), closing.start()) if name != "mj-raw" else None
+        if inner:
+            sentence = f"<{name}> holds text, so <{inner[1].lower()}> cannot stand in it"
+            self.complain("TF310", inner.start(), sentence, f"is a </{name}> missing before it?", len(inner[0]))
         self._check_balance(found.end(), closing.start())
         return closing.end()
 

@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from liquid import Environment
 from liquid.exceptions import LiquidError
+from liquid.token import TOKEN_EOF
 
 from triggerfish.adapters import liquid, plaintext
 from triggerfish.adapters.blocks import FOLDER, ROOTS, Blocks
@@ -20,7 +21,7 @@ from triggerfish.adapters.composed import CompiledTemplate, Envelope, Part, prev
 from triggerfish.adapters.links import add_pixel, find_unsubscribe_link, track_links, wrap_image
 from triggerfish.adapters.liquid_filters import locale_of
 from triggerfish.adapters.mjml import compile_mjml
-from triggerfish.adapters.mjml_reader import Complaint, read_mjml
+from triggerfish.adapters.mjml_reader import Complaint, read_mjml, unclosed_tag
 from triggerfish.adapters.sources import NOWHERE, Sources, Woven
 from triggerfish.adapters.workfile import ReadFile, no_file, read_file, read_form
 from triggerfish.errors import MissingData, Refused, RulebookBroken
@@ -296,14 +297,13 @@ class _Loader:
         try:
             template = liquid.parse(environment, text)
         except LiquidError as error:
-            token = error.token
-            complain(
-                "TF330",
-                token.start_index if token else 0,
-                f"this is no Liquid: {error.message}",
-                "",
-                len(token.value) if token else 1,
-            )
+            token, unclosed = error.token, unclosed_tag(text)
+            if unclosed and (token is None or token.kind == TOKEN_EOF or "found end" in str(error.message)):
+                tag, at = unclosed
+                complain("TF330", at, f"{{% {tag} %}} is never closed", f"add {{% end{tag} %}}", 2)
+            else:
+                at, width = (token.start_index, len(token.value)) if token else (0, 1)
+                complain("TF330", at, f"this is no Liquid: {error.message}", "", max(1, width))
             return None
         analysis = template.analyze()
         for name, spans in analysis.filters.items():
