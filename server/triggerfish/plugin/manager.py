@@ -5,9 +5,7 @@ other. `load_plugins` makes one set of plugins per app; nothing is loaded at imp
 from __future__ import annotations
 
 import difflib
-import inspect
 import logging
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,7 +19,8 @@ from triggerfish.errors import PluginFailed, SettingsWrong
 from triggerfish.plugin import hookspecs
 from triggerfish.plugin.channel import Channel, PluginContext
 from triggerfish.plugin.guard import GuardedChannel
-from triggerfish.plugin.settings import PluginConfig, decode_config
+from triggerfish.plugin.registering import named_things, said, wrong
+from triggerfish.plugin.settings import decode_config
 from triggerfish.plugin.source import Source
 from triggerfish.render import Message
 
@@ -32,8 +31,6 @@ log = logging.getLogger("triggerfish.plugin")
 
 HOOKS = tuple(name for name in vars(hookspecs) if name.startswith(("register_", "on_")))
 
-_NAME = re.compile(r"[a-z][a-z0-9_-]{0,49}")
-_FUNCTION = re.compile(r"[a-z][a-z0-9_]{0,49}")
 _MUTED_AFTER = 10
 
 
@@ -110,7 +107,7 @@ class Plugins:
         """Tell all plugins that the worker starts. Raises PluginFailed when one that is named fails."""
         for plugin, error in self._tell("on_start", context=context):
             if plugin in self._named:
-                raise PluginFailed(f'plugin "{plugin}", hook on_start: {_said(error)}', code="TF511") from error
+                raise PluginFailed(f'plugin "{plugin}", hook on_start: {said(error)}', code="TF511") from error
 
     def stop(self) -> None:
         """Tell all plugins that the worker stops. Never raises."""
@@ -124,7 +121,7 @@ class Plugins:
         """Call on_receipt. Never raises."""
         self._tell("on_receipt", channel=channel, message=message, receipt=receipt, verdict=verdict)
 
-    def _tell(self, hook: str, **said: object) -> list[tuple[str, Exception]]:
+    def _tell(self, hook: str, **told: object) -> list[tuple[str, Exception]]:
         """Call every implementation by itself (pluggy would stop at the first that raises); the errors, all logged.
         One that failed ten times in a row is not called any more.
         """
@@ -135,7 +132,7 @@ class Plugins:
             if failures >= _MUTED_AFTER:
                 continue
             try:
-                implementation.function(*(said[argument] for argument in implementation.argnames))
+                implementation.function(*(told[argument] for argument in implementation.argnames))
             except Exception as error:
                 errors.append((implementation.plugin_name, error))
                 self._failures[key] = failures + 1
@@ -182,7 +179,7 @@ class Plugins:
             module = entry.load()
         except (Exception, SystemExit) as error:
             raise PluginFailed(
-                f"{who} cannot be imported: {_said(error)}",
+                f"{who} cannot be imported: {said(error)}",
                 code="TF501",
                 hint=f"it comes from {plugin.package or 'an unknown package'}; update or uninstall that",
             ) from error
@@ -193,7 +190,7 @@ class Plugins:
             if self._manager.has_plugin(entry.name) and self._manager.get_plugin(entry.name) is module:
                 self._manager.unregister(module)
             raise PluginFailed(
-                f"{who} does not fit the hooks of this server: {_said(error)}",
+                f"{who} does not fit the hooks of this server: {said(error)}",
                 code="TF502",
                 hint=f"the hooks are {', '.join(HOOKS)}; docs/plugins.md has their arguments",
             ) from error
@@ -203,7 +200,7 @@ class Plugins:
         except Exception as error:
             self._manager.unregister(module)
             failed = error if isinstance(error, PluginFailed) else None
-            sentence = failed.sentence if failed else f"{who} cannot register: {_said(error)}"
+            sentence = failed.sentence if failed else f"{who} cannot register: {said(error)}"
             raise PluginFailed(sentence, code="TF503", hint="see docs/plugins.md") from error
         for kind in new.__struct_fields__:
             getattr(self._registered, kind).update(getattr(new, kind))
@@ -218,14 +215,14 @@ class Plugins:
                 if implementation.plugin_name != plugin:
                     continue
                 if implementation.wrapper or implementation.hookwrapper:
-                    raise _wrong(plugin, hook.name, "wrappers are not supported")
+                    raise wrong(plugin, hook.name, "wrappers are not supported")
                 kind = hook.name.removeprefix("register_")
                 if kind == hook.name:
                     continue
-                for name, thing in _named(plugin, hook.name, implementation.function()):
+                for name, thing in named_things(plugin, hook.name, implementation.function()):
                     taken = getattr(self._registered, kind).get(name) or getattr(new, kind).get(name)
                     if taken:
-                        raise _wrong(plugin, hook.name, f'"{name}" is registered already, by plugin "{taken[0]}"')
+                        raise wrong(plugin, hook.name, f'"{name}" is registered already, by plugin "{taken[0]}"')
                     getattr(new, kind)[name] = (plugin, thing)
         return new
 
@@ -244,46 +241,6 @@ def load_plugins(named: Collection[str], found: Iterable[EntryPoint] | None = No
     return plugins
 
 
-def _named(plugin: str, hook: str, given: object) -> list[tuple[str, Any]]:
-    """The objects that a `register_…` hook returned, checked, with their names."""
-    if hook in ("register_functions", "register_filters"):
-        if not isinstance(given, Mapping):
-            raise _wrong(plugin, hook, "it has to return a mapping of names to functions")
-        for name, function in given.items():
-            if not isinstance(name, str) or not _FUNCTION.fullmatch(name) or not callable(function):
-                raise _wrong(plugin, hook, f"{name!r} is no function with a name like lower_case")
-        return list(given.items())
-    if not isinstance(given, Iterable):
-        raise _wrong(plugin, hook, "it has to return a list")
-    things = []
-    for thing in given:
-        if hook == "register_commands":
-            if not isinstance(getattr(thing, "name", None), str) or not callable(getattr(thing, "invoke", None)):
-                raise _wrong(plugin, hook, f"{thing!r} is no click command")
-        else:
-            _check_class(plugin, hook, thing, Channel if hook == "register_channels" else Source)
-        things.append((thing.name, thing))
-    return things
-
-
-def _check_class(plugin: str, hook: str, thing: object, parent: type[Channel] | type[Source]) -> None:
-    if not (isinstance(thing, type) and issubclass(thing, parent)):
-        raise _wrong(plugin, hook, f"{thing!r} is no subclass of {parent.__name__}")
-    if inspect.isabstract(thing):
-        absent = ", ".join(sorted(thing.__abstractmethods__))
-        raise _wrong(plugin, hook, f"{thing.__name__} lacks {absent}")
-    if not _NAME.fullmatch(thing.name):
-        raise _wrong(plugin, hook, f"{thing.__name__} needs a name of lower-case letters, digits, - and _")
-    if not issubclass(thing.Config, PluginConfig):
-        raise _wrong(plugin, hook, f"{thing.__name__}.Config has to be a subclass of PluginConfig")
-    if issubclass(thing, Channel):
-        if not inspect.iscoroutinefunction(thing.send):
-            raise _wrong(plugin, hook, f"{thing.__name__}.send has to be async (or make it a BlockingChannel)")
-        pace = thing.features.per_second
-        if thing.features.batch_size < 1 or thing.deadline_seconds <= 0 or (pace is not None and pace <= 0):
-            raise _wrong(plugin, hook, f"{thing.__name__}: batch_size, per_second and deadline_seconds are more than 0")
-
-
 Made = TypeVar("Made", Channel, Source)
 
 
@@ -294,15 +251,4 @@ def _make(kind: type[Made], plugin: str, table: Mapping[str, Any]) -> Made:
     except SettingsWrong:
         raise
     except Exception as error:
-        raise PluginFailed(
-            f'plugin "{plugin}": {kind.__name__} cannot be made: {_said(error)}', code="TF504"
-        ) from error
-
-
-def _wrong(plugin: str, hook: str, what: str) -> PluginFailed:
-    return PluginFailed(f'plugin "{plugin}", hook {hook}: {what}', code="TF503")
-
-
-def _said(error: BaseException) -> str:
-    text = " ".join(str(error).split())[:500]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+        raise PluginFailed(f'plugin "{plugin}": {kind.__name__} cannot be made: {said(error)}', code="TF504") from error
