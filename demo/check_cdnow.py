@@ -6,14 +6,14 @@ from fractions import Fraction
 from pathlib import Path
 
 import pandas as pd
-from figures import HOUR, MINUTE, Deed, print_figures
+from figures import HOUR, MINUTE, Deed, figures, print_figures
 
 FILE = Path(__file__).parent / "cdnow.txt.gz"
 
 
-def people() -> dict[str, list[Deed]]:
+def people(file: Path = FILE) -> dict[str, list[Deed]]:
     """Who bought when: at 12:00 UTC of the day, the second order of a customer and day at 12:01, and so on."""
-    table = pd.read_csv(FILE, sep=r"\s+", dtype=str)
+    table = pd.read_csv(file, sep=r"\s+", dtype=str)
     day = pd.to_datetime(table["date"], format="%Y%m%d", utc=True).map(lambda when: int(when.timestamp()) * 1000)
     table["at"] = day + 12 * HOUR + table.groupby(["customer_id", "date"]).cumcount() * MINUTE
     table = table.sort_values("at", kind="stable")
@@ -26,4 +26,4 @@ def people() -> dict[str, list[Deed]]:
 
 
 if __name__ == "__main__":
-    print_figures(people())
+    print_figures(figures(people()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
-from figures import Deed, print_figures
+from figures import Deed, figures, print_figures
 
 FILE = Path(__file__).parent / "ecom.csv.gz"
 
@@ -33,9 +33,9 @@ WHAT = {
 }
 
 
-def people() -> dict[str, list[Deed]]:
+def people(file: Path = FILE) -> dict[str, list[Deed]]:
     """Who did what: each row is a deed, in the order of time, and of the file where times are the same."""
-    table = pd.read_csv(FILE)
+    table = pd.read_csv(file)
     table["at"] = pd.to_datetime(table["timestamp"], utc=True).map(lambda when: int(when.timestamp()) * 1000)
     table["what"] = table["event"].map(WHAT)
     if table["what"].isna().any():
@@ -48,4 +48,4 @@ def people() -> dict[str, list[Deed]]:
 
 
 if __name__ == "__main__":
-    print_figures(people())
+    print_figures(figures(people()))

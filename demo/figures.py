@@ -260,5 +260,6 @@ def figures(people: dict[str, list[Deed]]) -> dict[str, dict[str, int]]:
     return {"segments": dict(sorted(segments.items())), "sends": dict(sorted(sends.items()))}
 
 
-def print_figures(people: dict[str, list[Deed]]) -> None:
-    sys.stdout.write(json.dumps(figures(people), indent=2) + "\n")
+def print_figures(found: dict[str, dict[str, int]]) -> None:
+    """As JSON, for compare.py."""
+    sys.stdout.write(json.dumps(found, indent=2) + "\n")
