@@ -114,6 +114,7 @@ WORLD = World(
         "last(purchase.total) == 90 and last(purchase.sku) == 'B-2'",
         "days_since(purchase) == 2 and hours_since(purchase) == 48 and minutes_since(view) == 30",
         "days_since(purchase) < 2.5 and hours_since(view) < 1",
+        "days_since(purchase) < 1e308 and days_since(purchase) > -1e300",
     ],
 )
 def test_what_the_language_can_say(text):

@@ -1,0 +1,51 @@
+"""The command line as a whole: verbs are loaded when they are called, and errors are sentences."""
+
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from triggerfish.cli import VERBS, main
+from triggerfish.errors import TriggerfishError
+
+
+def test_every_verb_is_listed_and_explained() -> None:
+    result = CliRunner().invoke(main, ["--help"])
+    assert result.exit_code == 0
+    listed = [line.split()[0] for line in result.output.partition("Commands:")[2].splitlines() if line.strip()]
+    assert set(VERBS) <= set(listed)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_json(verb: str) -> None:
+    result = CliRunner().invoke(main, [verb, "--help"])
+    assert result.exit_code == 0
+    assert "--json" in result.output
+
+
+def test_an_unknown_verb_is_refused() -> None:
+    result = CliRunner().invoke(main, ["chekc"])
+    assert result.exit_code == 2
+    assert "No such command 'chekc'" in result.output
+
+
+def test_schema_does_not_load_the_web_server() -> None:
+    code = (
+        "import sys, triggerfish.cli as c; c.main(['schema'], standalone_mode=False); print('litestar' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert result.stdout.splitlines()[-1] == "False"
+
+
+def test_our_own_errors_are_printed_plainly_and_end_with_1() -> None:
+    @click.command()
+    def command() -> None:
+        raise TriggerfishError("the pond is dry", code="TF999", hint="wait for rain")
+
+    group = type(main)("triggerfish", commands={"fish": command})
+    group.get_command = lambda ctx, name: command  # type: ignore[method-assign]
+    result = CliRunner().invoke(group, ["fish"])
+    assert result.exit_code == 1
+    assert result.output == "TF999  the pond is dry\n       wait for rain\n"
