@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx
 
-PAGE = 1_000
+PAGE = 500
 ON_THE_WAY = ("due", "sending", "retrying")
 LOST = ("failed", "uncertain")
 

@@ -1,4 +1,4 @@
-"""The starter workspace: its rulebook loads, and the demo's data comes to what demo/ works out apart from the server."""
+"""The starter workspace: its rulebook loads, and the demo's data comes to what demo/ works out without the server."""
 
 from __future__ import annotations
 
