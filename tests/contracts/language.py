@@ -38,7 +38,7 @@ PATHS = ["event.a", "event.b", "event.c", "event['d e']", "event.n.x", "event.n.
 PATHS += ["traits.t", "traits.u", "context.c"]
 AGES = [0, 1, 60_000, DAY // 48, DAY // 24, DAY // 24 + 1, 5 * DAY, 7 * DAY, 8 * DAY, 40 * DAY]
 SIGNS = ["==", "!=", "<", "<=", ">", ">="]
-WINDOWS = {"30 minutes": DAY // 48, "1h": DAY // 24, "7d": 7 * DAY, "30d": 30 * DAY}
+WINDOWS = {"7 days": 7 * DAY, "30 minutes": DAY // 48, "1h": DAY // 24, "7d": 7 * DAY, "30d": 30 * DAY}
 SINCE = {"minutes_since": 60_000, "hours_since": 3_600_000, "days_since": DAY}
 
 
@@ -261,7 +261,7 @@ def _value(node: ast.expr, world: World, inside: dict[str, Any] | None) -> Any:
             return value
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return -_value(operand, world, inside)
-        case ast.List(elts=elements):
+        case ast.List(elts=elements) | ast.Tuple(elts=elements) | ast.Set(elts=elements):
             return [_value(element, world, inside) for element in elements]
         case ast.BinOp(left=left, op=op, right=right):
             a, b = _value(left, world, inside), _value(right, world, inside)

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from triggerfish import conditions
 from triggerfish.activity import Activity
+from triggerfish.clock import Millis
 from triggerfish.conditions import All, Change, Condition, Elapsed, Leaving, Node, Not, Some, Test, Turning, View
 from triggerfish.rulefile.functions import FUNCTIONS, Function
 from triggerfish.rulefile.grammar import Fault, Faulty, offset_of, parse
@@ -24,6 +25,7 @@ from triggerfish.rulefile.selectors import Selector, activity_of
 
 DEPTH_LIMIT = 24
 LIST_LIMIT = 1_000
+FAR_AWAY: Millis = 2**60
 KINDS = ("page", "screen", "identify", "group", "alias")
 LOCAL: Mapping[str, Literal["hour", "day"]] = {"hour": "hour", "weekday": "day", "date": "day"}
 ROOTS = ("event", "traits", "context", "segments", "segment", "local")
@@ -241,14 +243,13 @@ class _Reader:
             raise self.fault("TF247", node, f'no segment "{name}" can be asked for here', hint)
 
     def since(self, node: ast.AST, a: Value, sign: str, b: Value) -> Changes:
-        if a.since is None or type(b.constant) not in conditions.NUMBERS:
+        if a.since is None or type(b.constant) not in conditions.NUMBERS or not math.isfinite(b.constant):
             sentence = "days_since, hours_since and minutes_since are compared with a number"
             raise self.fault("TF248", node, sentence, "as in  days_since(purchase) > 30")
         activity, unit = a.since
-        delay = math.floor(b.constant * unit)
-        # Whole milliseconds pass: 30 days are reached exactly, and passed one millisecond later.
-        meets, passes = Elapsed(activity, delay), Elapsed(activity, delay + 1)
-        if delay != b.constant * unit or sign in (">", "<="):
+        meets = Elapsed(activity, _delay(unit, lambda age: age >= b.constant, b.constant))
+        passes = Elapsed(activity, _delay(unit, lambda age: age > b.constant, b.constant))
+        if sign in (">", "<="):
             return (passes,)
         return (meets,) if sign in (">=", "<") else (meets, passes)
 
@@ -510,6 +511,12 @@ def _link(left: ast.expr, op: ast.cmpop, right: ast.expr) -> ast.Compare:
         end_lineno=right.end_lineno,
         end_col_offset=right.end_col_offset,
     )
+
+
+def _delay(unit: Millis, is_reached: Callable[[float], bool], bound: float) -> Millis:
+    """The first whole millisecond at which an age in units reaches a bound, by the very division that tells the age."""
+    near = math.floor(max(-FAR_AWAY, min(FAR_AWAY, bound * unit)))
+    return next((delay for delay in range(near - 1, near + 3) if is_reached(delay / unit)), near)
 
 
 def _gives_a_number(node: ast.Call) -> bool:
