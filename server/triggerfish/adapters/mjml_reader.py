@@ -309,6 +309,8 @@ class _Reader:
         """What stands between elements: blanks and Liquid tags; anything else would vanish."""
         if self.masked[start:end].isspace() or start == end:
             return
+        if self.stack[-1].name not in _CHILDREN and self.stack[-1].name not in components():
+            return  # the element is unknown, and said to be
         parent, at = self.stack[-1], start
         for found in LIQUID.finditer(self.text, start, end):
             self._check_no_text(at, found.start())

@@ -57,7 +57,7 @@ def read_form(
     """A YAML mapping with known keys; or None and problems (YAML's own, TF302 for keys)."""
     marks, found = read_yaml(file.text, file.label)
     problems += found
-    if not marks.is_readable:
+    if found or not marks.is_readable:
         return None
     if not isinstance(marks.data, dict):
         problems.append(marks.problem((), "TF302", f"this file holds keys: {', '.join(sorted(known))}"))
