@@ -4,7 +4,8 @@
 #   make check        format, lint, types, documents       make fix         mend what can be mended
 #   make demo-check   the demo's figures against an independent computation
 #   make bench        measure                              make lock        pin the requirements anew
-#   make clean        remove all that make has made (not data/)
+#   make clean        remove all that make has made, but data/
+#   make clean-data   remove data/: the next make run plays the demo anew
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := run
@@ -16,8 +17,8 @@ BIN := $(VENV)/bin
 PYTHON ?=
 export PYTHON
 
-RUN = $(BIN)/python -m triggerfish.cli serve --demo
-DEMO_CHECK = $(BIN)/python benchmarks/demo_check.py
+RUN = $(BIN)/python demo/run.py
+DEMO_CHECK = $(BIN)/python demo/check.py
 BENCH = $(BIN)/python -m benchmarks
 TEST = $(BIN)/python -m pytest
 
@@ -27,7 +28,7 @@ RUNS := $(VENV)/.installed-run-$(HERE)
 DEVELOPS := $(VENV)/.installed-dev-$(HERE)
 NODE_MODULES := tests/node/node_modules/.package-lock.json
 
-.PHONY: run test test-long check fix demo-check bench lock clean node
+.PHONY: run test test-long check fix demo-check bench lock clean clean-data node
 
 run: $(RUNS)
 	@exec $(RUN)
@@ -61,6 +62,9 @@ lock: $(DEVELOPS)
 	$(LOCK) --upgrade pyproject.toml --group dev -o requirements-dev.txt
 	$(LOCK) pyproject.toml -c requirements-dev.txt -o requirements.txt
 	$(LOCK) --group build -c requirements-dev.txt -o requirements-build.txt
+
+clean-data:
+	rm -rf data
 
 clean:
 	rm -rf $(VENV) tests/node/node_modules dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -36,7 +36,9 @@ def check(name: str) -> bool:
             expected = subprocess.run(
                 [sys.executable, str(HERE / f"check_{name}.py")], stdout=subprocess.PIPE, check=True
             ).stdout
-            compared = subprocess.run([sys.executable, str(HERE / "compare.py"), url, admin], input=expected, check=False)
+            compared = subprocess.run(
+                [sys.executable, str(HERE / "compare.py"), url, admin], input=expected, check=False
+            )
     print(f"{name}: {time.monotonic() - began:.0f} s\n", flush=True)
     return compared.returncode == 0
 

@@ -92,6 +92,10 @@ class Clock(Protocol):
         """The machine's time: when a request arrived, whatever `now` shows."""
         ...
 
+    def wall_of(self, instant: Instant) -> Instant | None:
+        """The machine's time at which `now` will be `instant` (or was); None when only events can take it there."""
+        ...
+
     def receipt_of(self, event_time: Instant, arrived_at: Instant) -> Instant:
         """The instant of receipt to note in the log for an event of `event_time` that arrived at `arrived_at`."""
         ...
@@ -105,6 +109,9 @@ class WallClock:
 
     def wall(self) -> Instant:
         return time.time_ns() // 1_000_000
+
+    def wall_of(self, instant: Instant) -> Instant | None:
+        return instant
 
     def receipt_of(self, event_time: Instant, arrived_at: Instant) -> Instant:
         return arrived_at
@@ -126,6 +133,9 @@ class EventClock:
 
     def wall(self) -> Instant:
         return self._wall.wall()
+
+    def wall_of(self, instant: Instant) -> Instant | None:
+        return instant if self.has_caught_up() or instant <= self._newest() else None
 
     def receipt_of(self, event_time: Instant, arrived_at: Instant) -> Instant:
         """Until the events have caught up, an event is received when it happened."""

@@ -23,23 +23,26 @@ class Waker:
         self._scheduler.start()
 
     def set(self, instant: Instant | None) -> None:
-        """Wake at `instant`, at once if it is past, not at all if None."""
+        """Wake when the clock shows `instant`, at once if that is past; not at all if None, or if the clock does not run
+        by itself.
+        """
         if instant == self._set_for:
             return
         self._set_for = instant
-        if instant is None:
+        at = None if instant is None else self._clock.wall_of(instant)
+        if at is None:
             self._scheduler.remove_all_jobs()
             return
-        late = self._clock.now() >= instant
         self._scheduler.add_job(
             self._ring,
-            None if late else DateTrigger(to_datetime(instant)),
+            DateTrigger(to_datetime(at)),
             id="wake",
             replace_existing=True,
             misfire_grace_time=None,
+            max_instances=2,  # the one that is ending, and the one that it set
         )
 
-    def _ring(self) -> None:
+    async def _ring(self) -> None:
         self._set_for = None
         self._wake()
 

@@ -40,6 +40,9 @@ class SetClock:
     def wall(self) -> Instant:
         return self.at
 
+    def wall_of(self, instant: Instant) -> Instant | None:
+        return instant
+
     def receipt_of(self, event_time: Instant, arrived_at: Instant) -> Instant:
         return arrived_at
 
