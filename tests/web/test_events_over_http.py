@@ -234,13 +234,12 @@ def test_several_gzip_members_are_one_body_and_are_bounded_together():
     assert inflate(gzip.compress(b"one ") + gzip.compress(b"two"), 7) == b"one two"
     with pytest.raises(Refused):
         inflate(gzip.compress(b"one ") + gzip.compress(b"two"), 6)
-    started = time.perf_counter()
-    assert inflate(gzip.compress(b"") * 20_000, 10) == b""
-    assert time.perf_counter() - started < 5
+    with pytest.raises(Refused, match="members"):
+        inflate(gzip.compress(b"") * 20_000, 10)
 
 
 @pytest.mark.parametrize(
-    "packed", [b"plain text", gzip.compress(b'{"a": 1}')[:-9], zlib.compress(b"{}"), gzip.compress(b"{}") + b"x"]
+    "packed", [b"", b"plain text", gzip.compress(b'{"a": 1}')[:-9], zlib.compress(b"{}"), gzip.compress(b"{}") + b"x"]
 )
 def test_what_is_no_gzip_is_refused(http, stored, packed):
     answer = http.post("/v1/track", auth=(KEY, ""), content=packed, headers={"content-encoding": "gzip"})
