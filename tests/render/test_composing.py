@@ -206,7 +206,7 @@ def test_all_problems_of_all_templates_are_told_at_once(tmp_path: Path) -> None:
         ["templates/one/email.mjml:1:39", "TF311"],
         ["templates/one/email.mjml:1:66", "TF312"],
         ["templates/one/template.yaml:2:1", "TF302"],
-        ["templates/two/email.mjml:1:50", "TF332"],
+        ["templates/two/email.mjml:1:51", "TF332"],
         ["templates/two/sample.yaml:1:9", "TF303"],
         ["templates/two/template.yaml:1:25", "TF331"],
     ]

@@ -146,8 +146,8 @@ def test_what_would_leave_a_hole_is_a_problem_at_its_place(tmp_path: Path, body:
     found = [problem for problem in problems if problem.code == code]
     assert found, "\n".join(problem.render() for problem in problems)
     assert what in found[0].sentence
-    assert found[0].line in (2, 3)
-    assert found[0].column >= 1
+    # The template's second line, but for the block that holds itself, and for what a missing end swallows.
+    assert found[0].line == {"too deeply": 1, "holds text": 3}.get(what, 2)
     assert found[0].source
 
 
