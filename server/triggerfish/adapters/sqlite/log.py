@@ -1,8 +1,8 @@
 """The embedded EventLog: one SQLite file, in WAL mode with synchronous=FULL, that only the log lives in.
 
 One thread writes. While the disk makes one group of appends durable, others gather; the next commit takes them all. So
-many requests share one fsync, and none waits for company: measured, any waiting only made answers later (see
-benchmarks/README.md).
+many requests share one fsync, and none waits for company. Measured with 1 to 256 senders at once: waiting 1 ms for more
+changed nothing beyond noise, waiting 5 ms halved the rate up to 64 senders and gained nothing at 256.
 """
 
 from __future__ import annotations
