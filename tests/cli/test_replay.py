@@ -61,7 +61,7 @@ bob,home,2024-01-01 09:00:00,,,tablet
 
 
 class Moody(MemoryEventLog):
-    """A log that raises what `moods` says, one for each append; before it takes anything, or after when it `is_late`."""
+    """A log that raises what `moods` says, one an append; before it takes anything, or after that when it `is_late`."""
 
     def __init__(self) -> None:
         super().__init__()
