@@ -40,7 +40,8 @@ def weigh(profile: Profile, rule: Rule, send: Send, policy: Policy, zones: Zones
     for cap in policy.caps:
         recent = sum(1 for sent in profile.sent if sent.is_marketing and now - sent.at < cap.within)
         if recent >= cap.sends:
-            return Verdict("skip", f"had {recent} messages within {say_duration(cap.within)}")
+            said = "1 message" if recent == 1 else f"{recent} messages"
+            return Verdict("skip", f"had {said} within {say_duration(cap.within)}")
     return GO
 
 
