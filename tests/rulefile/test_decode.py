@@ -83,6 +83,7 @@ def written(data: object, *, flow: bool | None = False) -> str:
     writer = YAML(typ="safe", pure=True)
     writer.default_flow_style = flow
     writer.width = 60
+    writer.representer.ignore_aliases = lambda _: True  # equal lists may be one object here
     stream = StringIO()
     writer.dump(data, stream)
     return stream.getvalue()
