@@ -13,6 +13,7 @@ from liquid import BoundTemplate, Environment, RenderContext
 from liquid.ast import BlockNode, Node
 from liquid.builtin.content import ContentNode
 from liquid.builtin.expressions.logical import ContainsExpression, GtExpression, LtExpression
+from liquid.builtin.expressions.path import Path
 from liquid.builtin.expressions.primitive import RangeLiteral
 from liquid.builtin.output import Output, OutputNode
 from liquid.builtin.tags.echo_tag import EchoTag
@@ -126,12 +127,17 @@ class _Buffer(StringIO):
     def __init__(self, limit: int, left: int | None = None) -> None:
         super().__init__()
         self.left = limit if left is None else left
+        self._pieces: list[str] = []
 
     def write(self, text: str) -> int:
         self.left -= len(text)
         if self.left < 0:
             raise ResourceLimitError("it becomes too long", token=None)
-        return super().write(text)
+        self._pieces.append(text)
+        return len(text)
+
+    def getvalue(self) -> str:
+        return "".join(self._pieces)
 
 
 class Context(RenderContext):
@@ -249,15 +255,22 @@ class _Address(Node):
         sending = sending_of(context)
         url = self.fixed
         if url is None:
-            inner = context.get_buffer(buffer)
-            self.block.render(context, inner)
-            url = inner.getvalue()
-            url = (html.unescape(url) if context.autoescape else url).strip().replace(" ", "%20")
+            url = self._written(context, buffer).strip().replace(" ", "%20")
         if self.is_link:
             url = sending.link(url, self.token)
         elif not checked_url(url, self.token).lower().startswith(_IMAGE_SCHEMES):
             raise WrongValue(f'"{url[:80]}" is no address of a picture', token=self.token)
         return buffer.write(str(escape_html(url)) if context.autoescape else url)
+
+    def _written(self, context: RenderContext, buffer: TextIO) -> str:
+        """The address without HTML's escapes; one that is a value and nothing else need not be escaped first."""
+        if len(self.block.nodes) == 1 and isinstance(node := self.block.nodes[0], _Output):
+            value = node.expression.evaluate(context)
+            if type(value) is str:
+                return value
+        inner = context.get_buffer(buffer)
+        self.block.render(context, inner)
+        return html.unescape(inner.getvalue()) if context.autoescape else inner.getvalue()
 
     def children(self, static_context: RenderContext, *, include_partials: bool = True) -> Iterable[Node]:
         yield self.block
@@ -292,6 +305,15 @@ class _Range(RangeLiteral):
         if found.stop - found.start > LIMITS.range_length:
             raise ResourceLimitError(f"a range of more than {LIMITS.range_length:,} numbers", token=self.token)
         return found
+
+
+class _Path(Path):
+    """A path without another one in its brackets: nothing of it is worked out per person."""
+
+    __slots__ = ()
+
+    def evaluate(self, context: RenderContext) -> object:
+        return context.get(self.path, token=self.token)  # type: ignore[arg-type]
 
 
 class _Lt(LtExpression):
@@ -380,6 +402,8 @@ def _make_strict(node: Node, context: RenderContext) -> None:
 def _swap(expression: Expression) -> None:
     """python-liquid has no hook for these expressions, so each gets our subclass of its class (same slots)."""
     stricter = _STRICTER.get(type(expression))
+    if type(expression) is Path and not expression.children():
+        stricter = _Path
     if stricter:
         expression.__class__ = stricter
     for child in expression.children():

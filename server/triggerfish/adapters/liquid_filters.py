@@ -72,7 +72,7 @@ def standard_filters(
     Plain text escapes nothing. Raises ValueError when there is no such language.
     """
     filters = {name: f for name, f in builtin.items() if name not in ("safe", "escapejs")}
-    locale = locale_of(language)
+    locale = str(locale_of(language))
     filters["date"] = functools.partial(format_date, locale=locale)
     filters["money"] = functools.partial(format_money, usual=currency, locale=locale)
     if not is_html:
@@ -88,6 +88,7 @@ def locale_of(language: str) -> Locale:
         raise ValueError(f'"{language}" is no language; write it like "en", "de" or "pt-BR"') from None
 
 
+@functools.lru_cache(maxsize=512)
 def is_currency(code: str) -> bool:
     """Whether this is a currency's code (ISO 4217), such as "EUR"."""
     try:
@@ -97,7 +98,7 @@ def is_currency(code: str) -> bool:
     return True
 
 
-def format_money(value: object, code: object = None, *, usual: str, locale: Locale) -> str:
+def format_money(value: object, code: object = None, *, usual: str, locale: str) -> str:
     """`49.9 | money` as "€49.90" (or "49,90 €": the template's language decides).
 
     The currency is the argument, if it is a currency's code, else the one of brand.yaml. Raises FilterArgumentError
@@ -110,7 +111,7 @@ def format_money(value: object, code: object = None, *, usual: str, locale: Loca
             raise InvalidOperation
     except InvalidOperation:
         raise FilterArgumentError(f'money needs a number, not "{str(value)[:40]}"', token=None) from None
-    return _money(amount, chosen, str(locale))
+    return _money(amount, chosen, locale)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -126,7 +127,7 @@ def _names(kind: str, language: str) -> tuple[str, ...]:
     return tuple(str(found[at]) for at in sorted(found))
 
 
-def format_date(value: object, form: object = "%-d %B %Y", zone: object = None, *, locale: Locale) -> str:
+def format_date(value: object, form: object = "%-d %B %Y", zone: object = None, *, locale: str) -> str:
     """A date or time in strftime's directives, in `zone` ("Europe/Berlin") or UTC; names of days and months in the
     template's language. Takes ISO 8601 text, an aware datetime, or seconds since 1970 (milliseconds beyond 10^11).
 
@@ -141,9 +142,9 @@ def format_date(value: object, form: object = "%-d %B %Y", zone: object = None, 
         if directive is None or (directive != "%" and directive not in _ZONED):
             raise FilterArgumentError(f'date does not know "{found[0]}"', token=None)
         if directive in "aA":
-            return _names(directive, str(locale))[when.weekday()]
+            return _names(directive, locale)[when.weekday()]
         if directive in "bBh":
-            return _names("B" if directive == "B" else "b", str(locale))[when.month - 1]
+            return _names("B" if directive == "B" else "b", locale)[when.month - 1]
         return when.strftime(found[0])
 
     return _DIRECTIVE.sub(write, form)

@@ -26,13 +26,16 @@ _PARAGRAPHS = frozenset(
 
 # Marks that stand for the breaks of tables until the text is tidied: what a row holds is known only per person.
 _CELL, _LINE, _ROW, _TALL_ROW = "\t", "\x1c", "\x1e", "\x1d"
-_BLANK = r"\s\xa0\u200b-\u200d\u2060\ufeff\u00ad\u034f"
-_GAP = re.compile(rf" *[\n\t\x1c-\x1e\xa0\u200b-\u200d\u2060\ufeff\u00ad\u034f][{_BLANK}]*|  +")
+_MARKED = r"\n\t\x1c-\x1e\xa0\u200b-\u200d\u2060\ufeff\u00ad\u034f"
+_GAP = re.compile(rf"[{_MARKED}][ {_MARKED}]*")
 
 
 def tidy(text: str) -> str:
     """Blanks collapsed, lines stripped, at most one empty line in a row, and one line end at the end."""
-    return _GAP.sub(_gap, text).strip() + "\n"
+    while "  " in text:
+        text = text.replace("  ", " ")
+    text = _GAP.sub(_gap, text.replace("\r", ""))
+    return text.replace(" \n", "\n").replace("   ", "  ").strip() + "\n"
 
 
 def _gap(found: re.Match[str]) -> str:
@@ -45,7 +48,9 @@ def _gap(found: re.Match[str]) -> str:
         return "  "
     if gap.count("\n") > 1:
         return "\n\n"
-    return "\n" if "\n" in gap or _LINE in gap else " "
+    if "\n" in gap or _LINE in gap:
+        return "\n"
+    return " " if "\xa0" in gap or " " in gap else ""
 
 
 def text_of(source: Woven, root: Element) -> Woven:
