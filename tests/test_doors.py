@@ -23,7 +23,7 @@ PLUGINS = REPOSITORY / "plugins"
 
 ROOMS = (
     "errors", "clock", "zones",
-    "ingest", "log", "activity", "profile", "people", "conditions", "segments", "rules", "decisions", "schedule",
+    "ingest", "expectations", "log", "activity", "profile", "people", "conditions", "segments", "rules", "decisions", "schedule",
     "render", "deliver", "measure",
     "reads", "why",
 )  # fmt: skip

@@ -1,4 +1,8 @@
-"""The only module that knows every adapter: it builds the house from settings and hands it over."""
+"""The only module that knows every adapter: it builds the house from settings and hands it over.
+
+Adapters that only one process needs, and that are large (the MJML compiler, sqlite-utils, durable_rules), are imported
+where they are used: the others stay small and start quickly.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +16,10 @@ from typing import Any
 
 from msgspec import Struct
 
+from triggerfish.adapters.outline import OutlineFile
 from triggerfish.adapters.sqlite.log import SqliteEventLog
-from triggerfish.adapters.sqlite.migrate import migrate
 from triggerfish.adapters.sqlite.reads import SqliteReads
 from triggerfish.adapters.sqlite.state import SqliteStateStore
-from triggerfish.adapters.templates import check_templates
 from triggerfish.clock import Clock, EventClock, Instant, WallClock
 from triggerfish.config import Settings, starter_path
 from triggerfish.engine import Moment
@@ -57,6 +60,8 @@ def load_workshop(settings: Settings, sources: Path | None = None, plugins: Plug
 
     Raises RulebookBroken with all problems of all files, SettingsWrong, PluginFailed.
     """
+    from triggerfish.adapters.templates import check_templates
+
     sources = sources or settings.workspace
     plugins = plugins or plugins_of(settings)
     templates, problems = check_templates(sources / "templates", company_of(settings), filters=plugins.filters)
@@ -109,6 +114,8 @@ def clock_of(log: EventLog, demo_since: Instant | None) -> Clock:
 
 def prepare(settings: Settings) -> None:
     """Make the workspace's data folder, and bring log and state to the newest schema: before any process opens them."""
+    from triggerfish.adapters.sqlite.migrate import migrate
+
     settings.data_path.mkdir(parents=True, exist_ok=True)
     migrations = starter_path("migrations")
     migrate(settings.log_path, migrations / "log.py")
@@ -121,6 +128,7 @@ def open_log(settings: Settings) -> SqliteEventLog:
 
 def front_door(settings: Settings, log: EventLog, *, ring: Callable[[], None], demo_since: Instant | None) -> FrontDoor:
     """What the api process lets events in with."""
+    outline = OutlineFile(settings.rulebook_path)
     return FrontDoor(
         log=log,
         clock=clock_of(log, demo_since),
@@ -128,6 +136,7 @@ def front_door(settings: Settings, log: EventLog, *, ring: Callable[[], None], d
         write_keys=frozenset(key.reveal() for key in settings.keys.write),
         admin_key=settings.keys.admin.reveal(),
         public_url=settings.server.public_url,
+        expectations=lambda: outline().expectations,
     )
 
 

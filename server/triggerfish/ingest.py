@@ -73,7 +73,7 @@ def accept(body: bytes, call: str, received_at: Instant, *, new_message_id: Call
     Raises Refused (TF101 to TF109), naming the field, as `batch[3].timestamp`.
     """
     kind = _SHORTCUTS.get(call, call)
-    if kind in _BATCHES:
+    if is_batch(call):
         return _accept_batch(body, received_at, new_message_id)
     if kind not in _KINDS:
         raise Refused(f'there is no call "{call}"', code="TF107", expected=_ALL_CALLS)
@@ -97,7 +97,12 @@ def write_key_in(body: bytes) -> str | None:
 
 def largest_body(call: str) -> int:
     """How many bytes of JSON `call` may bring."""
-    return LARGEST_BATCH if _SHORTCUTS.get(call, call) in _BATCHES else LARGEST_EVENT
+    return LARGEST_BATCH if is_batch(call) else LARGEST_EVENT
+
+
+def is_batch(call: str) -> bool:
+    """Whether `call` brings many events in one body."""
+    return _SHORTCUTS.get(call, call) in _BATCHES
 
 
 def refuse_size(limit: int, field: str) -> NoReturn:

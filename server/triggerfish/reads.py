@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from triggerfish.clock import MINUTE, Instant, say_duration
+from triggerfish.expectations import Type
 from triggerfish.log import EventLog, Position
 from triggerfish.measure import Results
 from triggerfish.profile import Profile
@@ -315,6 +316,7 @@ class RulebookOutline(Struct, frozen=True):
     segments: list[SegmentOutline] = []
     rulesets: list[RuleSetOutline] = []
     short_names: dict[str, str] = {}
+    expectations: dict[str, dict[str, Type]] = {}
 
 
 def outline(rulebook: Rulebook) -> RulebookOutline:
@@ -341,7 +343,8 @@ def outline(rulebook: Rulebook) -> RulebookOutline:
         RuleSetOutline(each.name, each.mode, [_rule(rule) for rule in each.rules], each.priority, each.description)
         for each in rulebook.rulesets
     ]
-    return RulebookOutline(rulebook.version, below(None), rulesets, rulebook.short_names)
+    expectations = {event: dict(types) for event, types in rulebook.expectations.items()}
+    return RulebookOutline(rulebook.version, below(None), rulesets, rulebook.short_names, expectations)
 
 
 def describe(rulebook: Rulebook) -> dict[str, Any]:

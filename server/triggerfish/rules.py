@@ -12,6 +12,7 @@ from msgspec import Struct
 from triggerfish.activity import Activity
 from triggerfish.clock import HOUR, Millis
 from triggerfish.conditions import Condition, View
+from triggerfish.expectations import Expectations
 from triggerfish.segments import SegmentTree
 from triggerfish.zones import Zones
 
@@ -115,6 +116,7 @@ class Rulebook:
         activities: Sequence[Activity] = (),
         policy: Policy | None = None,
         short_names: Mapping[str, str] | None = None,
+        expectations: Expectations | None = None,
         version: str = "",
     ) -> None:
         self.segments = segments or SegmentTree()
@@ -123,6 +125,7 @@ class Rulebook:
         self.policy = policy or Policy()
         self.zones = Zones(self.policy.time_zone)
         self.short_names = dict(short_names or {})
+        self.expectations = dict(expectations or {})
         self.version = version
         self.activities = tuple(activities)
         self._rules = {(rule.ruleset, rule.name): rule for ruleset in self.rulesets for rule in ruleset.rules}

@@ -20,11 +20,12 @@ from uuid import uuid4
 
 import msgspec
 
-from triggerfish import decisions, deliver, engine, ingest, measure
+from triggerfish import decisions, deliver, engine, expectations, ingest, measure
 from triggerfish.clock import Clock, Instant
 from triggerfish.deliver import Receipt, Verdict
 from triggerfish.engine import Arrival, Moment, Outcome, StateStore
 from triggerfish.errors import MissingData, Refused
+from triggerfish.expectations import Expectations
 from triggerfish.log import EventLog
 from triggerfish.people import Loaded
 from triggerfish.profile import Profile, claims_of, previous_claims
@@ -45,7 +46,7 @@ class FrontDoor:
     """What the api process needs to let events in.
 
     `ring` is the doorbell: it tells the worker that the log has news, returns at once and never raises.
-    `public_url` is where browsers reach us (`https://events.example.org`); empty means: as the request says.
+    `expectations` are those of the live rulebook. `public_url` is where browsers reach us (`https://events.example.org`); empty means: as the request says.
     """
 
     log: EventLog
@@ -55,6 +56,7 @@ class FrontDoor:
     admin_key: str = field(repr=False)
     public_url: str = ""
     new_message_id: Callable[[], str] = random_id
+    expectations: Callable[[], Expectations] = dict
 
 
 async def receive(front: FrontDoor, body: bytes, call: str, received_at: Instant) -> int:
@@ -65,6 +67,7 @@ async def receive(front: FrontDoor, body: bytes, call: str, received_at: Instant
     Raises Refused (then nothing of the request is stored), Busy and Unavailable (then the sender should send again).
     """
     events = ingest.accept(body, call, received_at, new_message_id=front.new_message_id)
+    expectations.check(events, front.expectations(), is_batch=ingest.is_batch(call))
     await front.log.append([(event, front.clock.receipt_of(event.timestamp, received_at)) for event in events])
     front.ring()
     return len(events)
@@ -103,13 +106,13 @@ def follow(house: House, *, limit: int | None = None) -> int:
     """Decide what the log and the agenda have next, and commit it: one batch, one transaction.
 
     Returns how many events and due profiles were taken; 0 means that there is nothing to do now. `limit` takes fewer
-    events than usual.
+    events than usual; with 0 it is only what the agenda has before the next event.
     """
     position, until = house.store.position()
-    limit = limit or house.batch_events
+    limit = house.batch_events if limit is None else limit
     now = house.clock.now()  # before reading, so that whatever the log took until then is read
-    entries = house.log.read(position, limit)
-    if entries and (len(entries) == limit or entries[-1].received_at > now):
+    entries = house.log.read(position, max(limit, 1))
+    if entries and (len(entries) >= limit or entries[-1].received_at > now):
         now = entries[-1].received_at
     now = max(until, now)
     due = house.store.agenda(now, house.agenda_batch)
@@ -117,7 +120,7 @@ def follow(house: House, *, limit: int | None = None) -> int:
         # More is due than one batch takes: stop just before the first instant that may not be whole.
         now = max(until, due[0][0], due[-1][0] - 1)
     arrivals: list[Arrival] = []
-    for entry in entries:
+    for entry in entries[:limit]:
         at = max(until, entry.received_at)
         if at > now:
             break

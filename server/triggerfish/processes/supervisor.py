@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -36,7 +36,7 @@ STOP_SECONDS = 15
 class NotStarted(TriggerfishError):
     """The rulebook is broken, or a process could not be started; `report` says why."""
 
-    code = "TF411"
+    code = "TF413"
 
     def __init__(self, report: Report) -> None:
         super().__init__(report.error or "a process ended before it was ready")
@@ -50,6 +50,7 @@ class Process:
         self.name = name
         self.started = time.monotonic()
         self.is_through = False
+        self.report = Report(is_ready=False)
 
     async def start(self, module: str, orders: Callable[[int], Orders]) -> Report:
         """Start it and wait for its report."""
@@ -61,7 +62,14 @@ class Process:
         )
         theirs.close()
         reader, self._writer = await asyncio.open_unix_connection(sock=ours, limit=16 * 1024 * 1024)
-        line = await reader.readline()
+        try:
+            line = await reader.readline()
+        except asyncio.CancelledError:
+            # We are stopping: nobody waits for it any more.
+            with contextlib.suppress(ProcessLookupError):
+                self._child.kill()
+            await self._child.wait()
+            raise
         if not line:
             code = await self._child.wait()
             error = f"the {self.name} process ended with {_ending(code)} before it was ready"
@@ -135,7 +143,7 @@ class Supervisor:
                         await process.stop()
 
     async def _serve(self) -> None:
-        self.worker = await self._new_worker(self.settings.workspace)
+        self.worker = await self._new_worker(_copy_sources(self.settings))
         self._let_go(self.worker)
         self.api = await self._new_api()
         self.say(self._address)
@@ -173,17 +181,21 @@ class Supervisor:
         if not report.is_ready:
             await worker.stop()
             raise NotStarted(report)
-        self.status = {
-            "state": "live",
-            "loaded_at": to_iso(WallClock().now()),
-            "problems": report.problems,
-            **report.rulebook,
-        }
+        worker.report = report
         return worker
 
     def _let_go(self, worker: Process) -> None:
-        """Let a worker begin, and keep a copy of what it loaded: a crash must not need the files as they are then."""
-        _keep_copy(self.settings.workspace, self.settings.live_path)
+        """Let a worker begin that has loaded a fresh copy of the sources, and keep that copy: a crash must not need the
+        files as they are then.
+        """
+        shutil.rmtree(self.settings.live_path, ignore_errors=True)
+        _copy_of(self.settings).rename(self.settings.live_path)
+        self.status = {
+            "state": "live",
+            "loaded_at": to_iso(WallClock().now()),
+            "problems": worker.report.problems,
+            **worker.report.rulebook,
+        }
         self._note_status()
         worker.go()
 
@@ -198,16 +210,16 @@ class Supervisor:
             async with self._handing_over:
                 if worker is not self.worker:
                     continue
-                await self._pause_after(worker, code)
-                self.worker = await self._new_worker(self.settings.live_path)
+                log.error("the worker process ended with %s; starting it again", _ending(code))
+                await self._pause_after(worker)
+                self.worker = await _persist(lambda: self._new_worker(self.settings.live_path))
                 self.worker.go()
 
-    async def _pause_after(self, process: Process, code: int) -> None:
+    async def _pause_after(self, process: Process) -> None:
         """Not at all if it had got on since the last crash; else longer and longer."""
         got_on = process.is_through or not self._crashes
         self._crashes = 1 if got_on else self._crashes + 1
         wait = min(0.05 * 2 ** min(self._crashes, 10), 5.0) if self._crashes > 3 else 0.0
-        log.error("the %s process ended with %s; starting it again", process.name, _ending(code))
         await asyncio.sleep(wait)
 
     # The api.
@@ -240,7 +252,7 @@ class Supervisor:
                 return
             log.error("the api process ended with %s; starting it again", _ending(code))
             await asyncio.sleep(0 if time.monotonic() - api.started > 1 else 1)
-            self.api = await self._new_api()
+            self.api = await _persist(self._new_api)
 
     # The files.
 
@@ -257,7 +269,7 @@ class Supervisor:
     async def _hand_over(self) -> None:
         async with self._handing_over:
             try:
-                fresh = await self._new_worker(self.settings.workspace)
+                fresh = await self._new_worker(_copy_sources(self.settings))
             except NotStarted as refused:
                 self.status = self.status | {"state": "broken", "problems": refused.report.problems}
                 self.status["error"] = str(refused)
@@ -283,15 +295,43 @@ def _is_source(change: Change, path: str) -> bool:
     return not name.startswith((".", "#")) and not name.endswith(("~", ".swp", ".tmp"))
 
 
-def _keep_copy(workspace: Path, live: Path) -> None:
-    """Copy rules and templates, replacing an older copy only by a whole one."""
-    fresh = live.with_name("live.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    for folder in ("rules", "templates"):
-        if (workspace / folder).is_dir():
-            shutil.copytree(workspace / folder, fresh / folder)
-    shutil.rmtree(live, ignore_errors=True)
-    fresh.rename(live)
+async def _persist(start: Callable[[], Awaitable[Process]]) -> Process:
+    """Start a process, however often that takes: while it cannot be, the others go on (the api takes events without a
+    worker), and whoever mends the cause has nothing to start again.
+    """
+    wait = 0.1
+    while True:
+        try:
+            return await start()
+        except NotStarted as refused:
+            log.error("not started again: %s; trying once more in %.1f s", refused.sentence, wait)
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, 5.0)
+
+
+def _copy_of(settings: Settings) -> Path:
+    return settings.live_path.with_name("live.new")
+
+
+def _copy_sources(settings: Settings) -> Path:
+    """A copy of the rules and templates as they are now. What is checked is then what goes live, whoever edits
+    meanwhile. Raises NotStarted when they cannot be read.
+    """
+    copy = _copy_of(settings)
+    shutil.rmtree(copy, ignore_errors=True)
+    copy.mkdir(parents=True)
+    try:
+        for folder in (settings.rules_path, settings.templates_path):
+            if folder.is_dir():
+                shutil.copytree(folder, copy / folder.name, ignore=_passing_files)
+    except OSError as error:
+        raise NotStarted(Report(is_ready=False, error=f"the rules and templates cannot be read: {error}")) from error
+    return copy
+
+
+def _passing_files(_: str, names: list[str]) -> set[str]:
+    """What editors put beside a file for a moment."""
+    return {name for name in names if not _is_source(Change.modified, name)}
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from triggerfish.activity import Activity
 from triggerfish.clock import Millis, parse_duration
 from triggerfish.conditions import Condition
 from triggerfish.errors import RulebookBroken
+from triggerfish.expectations import Type
 from triggerfish.render import Class
 from triggerfish.rulefile.check import check_files
 from triggerfish.rulefile.expressions import Scope, Tree, compile_condition, compile_value
@@ -104,11 +105,14 @@ class _Compiler:
         self.rulesets: list[RuleSet] = []
         self.policy = Policy()
         self.short_names: dict[str, str] = {}
+        self.expectations: dict[str, dict[str, Type]] = {}
 
     def run(self) -> None:
         for form, _ in self.files:
             for short, event in form.events.items():
                 self.short_names[short] = event if isinstance(event, str) else event.name
+                if not isinstance(event, str) and event.properties:
+                    self.expectations[event.name] = dict(event.properties)
         for form, marks in self.files:
             for place, segment in enumerate(form.segments):
                 self.segment(segment, None, marks, ("segments", place))
@@ -128,6 +132,7 @@ class _Compiler:
             activities=tuple(self.activities.values()),
             policy=self.policy,
             short_names=self.short_names,
+            expectations=self.expectations,
             version=version,
         )
 

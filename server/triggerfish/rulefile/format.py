@@ -31,9 +31,12 @@ class ConditionForm(Form, frozen=True):
 
 
 class EventForm(Form, frozen=True):
-    """What a short name stands for: `purchase: {name: Order Completed}`, or just `purchase: Order Completed`."""
+    """What a short name stands for: `purchase: {name: Order Completed}`, or just `purchase: Order Completed`.
+    `properties` says of which types some of them are: an event that breaks it is refused at the door.
+    """
 
     name: EventName
+    properties: dict[str, Literal["text", "number", "boolean", "list", "object"]] = {}
     description: str = ""
 
 

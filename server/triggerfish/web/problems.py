@@ -34,6 +34,8 @@ STATUS: dict[str, int] = {
     "TF113": 408,  # the body came too slowly
     "TF114": 401,  # no admin key, or a wrong one
     "TF115": 401,  # a webhook that its provider has not signed
+    "TF116": 403,  # a form that another site sent
+    "TF117": 400,  # a property of another type than the rulebook expects
     "TF120": 429,  # busy
     "TF121": 503,  # the disk refuses
     "TF130": 404,  # no such thing
