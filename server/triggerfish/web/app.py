@@ -44,7 +44,7 @@ def build_app(
     given: dict[str, Any] = {"front": front, **(dependencies or {})}
     return Litestar(
         route_handlers=[*events.routes, *routes],
-        state=State({"front": front}),
+        state=State(dict(given)),
         dependencies={name: Provide(_always(value), sync_to_thread=False) for name, value in given.items()},
         exception_handlers=exception_handlers,
         lifespan=list(lifespan),

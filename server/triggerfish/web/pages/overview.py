@@ -1,0 +1,72 @@
+"""The first page: how the whole is doing. It is made at most once in two seconds, however many look at it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from threading import Lock
+from typing import Annotated, Any, Literal
+
+from litestar import Request, Response, get
+from litestar.params import QueryParameter
+
+from triggerfish.compose import Desk
+from triggerfish.reads import events_by_minute
+from triggerfish.web.given import TheDesk
+from triggerfish.web.pages import words
+from triggerfish.web.pages.paper import page
+from triggerfish.web.pages.people import names_of
+from triggerfish.web.questions import takes
+from triggerfish.web.status import rulebook_state
+
+REFRESH_SECONDS = 5
+KEEP_SECONDS = 2.0
+NEWEST = 14
+
+
+class Overview:
+    """The figures of the first page, kept for a moment: they need a look at every send."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._until = 0.0
+        self._facts: Mapping[str, Any] = {}
+
+    def of(self, desk: Desk) -> Mapping[str, Any]:
+        with self._lock:
+            if time.monotonic() >= self._until:
+                self._facts = _figures(desk)
+                self._until = time.monotonic() + KEEP_SECONDS
+            return self._facts
+
+
+def _figures(desk: Desk) -> Mapping[str, Any]:
+    reads = desk.reads
+    recent = reads.recent(NEWEST)
+    figures = reads.status()
+    minutes = events_by_minute(desk.front.log, desk.front.clock.now())
+    return {
+        "figures": figures,
+        "rules": rulebook_state(desk.settings.rulebook_path),
+        "results": reads.results(),
+        "recent": [words.tell(line) for line in recent],
+        "names": names_of(reads, {line.profile for line in recent}),
+        "letters": reads.dead_letters(5) if figures.dead_letters else [],
+        "minutes": minutes,
+        "peak": max(*minutes, 1),
+    }
+
+
+@get("/", guards=[takes("refresh")], sync_to_thread=True, include_in_schema=False)
+def overview(
+    request: Request[Any, Any, Any],
+    desk: TheDesk,
+    refresh: Annotated[Literal["on", "off"], QueryParameter()] = "on",
+) -> Response[str]:
+    state = request.app.state
+    kept: Overview = state.setdefault("overview", Overview())
+    seconds = REFRESH_SECONDS if refresh == "on" else 0
+    return page(request, desk, "status.html", refresh_seconds=seconds, **kept.of(desk))
+
+
+routes = [overview]

@@ -1,0 +1,86 @@
+"""People: find one; then who they are, what happened, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from litestar import Request, Response, get
+from litestar.params import FromPath
+
+from triggerfish.errors import NotFound
+from triggerfish.reads import ProfileView, Reads
+from triggerfish.web.given import TheDesk
+from triggerfish.web.pages.paper import HEADERS, page, with_query
+from triggerfish.web.pages.words import by_day, name_of
+from triggerfish.web.questions import Number, Text, takes
+from triggerfish.why import RuleStory, tell_why
+
+LINES = 80
+STORIES_OPEN = 2
+_LATELY = 12
+_LATELY_LINES = 200
+
+
+def names_of(reads: Reads, profiles: Collection[str]) -> dict[str, str]:
+    """What to call these people; a profile that is gone by its id."""
+    names = {}
+    for profile in profiles:
+        try:
+            names[profile] = name_of(reads.profile(f"profile:{profile}"))
+        except NotFound:
+            names[profile] = profile
+    return names
+
+
+@get("/people", guards=[takes("q")], sync_to_thread=True, include_in_schema=False)
+def people(request: Request[Any, Any, Any], desk: TheDesk, q: Text = None) -> Response[Any]:
+    """Who was here lately, and a box to find anybody; one who is found is shown at once."""
+    wanted = (q or "").strip()
+    if wanted:
+        try:
+            found = desk.reads.profile(wanted)
+        except NotFound:
+            found = None
+        if found is not None:
+            return Response(None, status_code=303, headers=HEADERS | {"Location": f"/people/{found.id}"})
+    lately: dict[str, ProfileView] = {}
+    for line in desk.reads.recent(_LATELY_LINES):
+        if len(lately) < _LATELY and line.profile not in lately:
+            try:
+                lately[line.profile] = desk.reads.profile(f"profile:{line.profile}")
+            except NotFound:
+                continue  # it has become part of another profile, or was erased
+    several = list({each.id: each for each in lately.values()}.values())
+    names = {each.id: name_of(each) for each in several}
+    status = 404 if wanted else 200
+    return page(request, desk, "people.html", status=status, q=wanted, lately=several, names=names)
+
+
+@get("/people/{identity:str}", guards=[takes("before")], sync_to_thread=True, include_in_schema=False)
+def person(
+    request: Request[Any, Any, Any], identity: FromPath[str], desk: TheDesk, before: Number = None
+) -> Response[str]:
+    why = tell_why(desk.reads, identity)
+    lines = desk.reads.timeline(why.profile.id, LINES, before)
+    return page(
+        request,
+        desk,
+        "person.html",
+        person=why.profile,
+        name=name_of(why.profile),
+        why=why,
+        stories=[story for story in why.rules if _is_about_messages(story)],
+        opened=STORIES_OPEN,
+        days=by_day(lines),
+        next=with_query(f"/people/{why.profile.id}", before=lines[-1].id) if len(lines) == LINES else "",
+        is_later=before is not None,
+    )
+
+
+def _is_about_messages(story: RuleStory) -> bool:
+    """Rules that only set traits or emit events are in the timeline."""
+    return bool(story.sends)
+
+
+routes = [people, person]
