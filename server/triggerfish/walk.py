@@ -46,7 +46,8 @@ class FrontDoor:
     """What the api process needs to let events in.
 
     `ring` is the doorbell: it tells the worker that the log has news, returns at once and never raises.
-    `expectations` are those of the live rulebook. `public_url` is where browsers reach us (`https://events.example.org`); empty means: as the request says.
+    `public_url` is where browsers reach us (`https://events.example.org`); empty means: as the request says.
+    `expectations` gives those of the live rulebook.
     """
 
     log: EventLog

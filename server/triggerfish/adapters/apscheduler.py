@@ -1,5 +1,7 @@
-"""APScheduler as the waker, and nothing else: it calls us at the earliest instant on the agenda. What is to be done then
-is in the store; a lost or late wake-up loses nothing (DESIGN.md says why it holds no job of ours).
+"""APScheduler as the waker, and nothing else: it calls us at the earliest instant on the agenda.
+
+What is to be done then is in the store, so that a lost or late wake-up loses nothing. It holds no job of ours: across a
+change of the clocks its cron misses or doubles days, and a late job is dropped.
 """
 
 from __future__ import annotations
@@ -23,8 +25,8 @@ class Waker:
         self._scheduler.start()
 
     def set(self, instant: Instant | None) -> None:
-        """Wake when the clock shows `instant`, at once if that is past; not at all if None, or if the clock does not run
-        by itself.
+        """Wake when the clock shows `instant`, at once if that is past. Not at all if None, or while the clock does not
+        run by itself.
         """
         if instant == self._set_for:
             return
