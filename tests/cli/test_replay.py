@@ -284,7 +284,7 @@ def test_a_file_out_of_order_is_refused_unless_the_mapping_sorts_it(files: Any) 
     data, _ = files()
     with pytest.raises(Refused, match="sort: true") as refused:
         made(data, MAPPING.replace("sort: true", "sort: false"))
-    assert refused.value.code == "TF432"
+    assert refused.value.code == "TF442"
 
 
 @pytest.mark.parametrize("content", [b"\x1f\x8bnot gzip at all", gzip.compress(DATA.encode())[:-20], b"\xff\xfe"])
@@ -293,7 +293,7 @@ def test_a_damaged_file_is_told_as_such(tmp_path: Path, content: bytes) -> None:
     data.write_bytes(content)
     with pytest.raises(Refused) as refused:
         made(data)
-    assert refused.value.code == "TF431"
+    assert refused.value.code == "TF441"
 
 
 # On the way.
@@ -368,7 +368,7 @@ def test_a_server_that_stays_away_is_given_up_after_five_minutes(files: Any) -> 
             pytest.raises(Unavailable, match="no connection") as gone,
         ):
             replay(data, read_mapping(mapping.read_text(), "m"), url, KEY, sender=sender)
-    assert gone.value.code == "TF434"
+    assert gone.value.code == "TF444"
     assert 200 < passed[0] <= 300
 
 

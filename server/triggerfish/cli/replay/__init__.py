@@ -78,7 +78,7 @@ def replay(
 
     `speed` is how many times faster than it happened (None: as fast as the server takes it); with `ends_at`, all times
     are moved so that the last event happens then. `on_progress` gets the calls sent and how many there are in all.
-    Raises Refused (TF431, TF432: the file; TF433: the server refused) and Unavailable (TF434: it is not there).
+    Raises Refused (TF441, TF442: the file; TF443: the server refused) and Unavailable (TF444: it is not there).
     """
     started = time.monotonic()
     with Rows(file, mapping) as rows, sender or Sender(url, key) as out:
@@ -107,7 +107,7 @@ def parse_speed(text: str) -> float | None:
         return None
     found = _SPEED.fullmatch(text)
     if found is None or float(found[1]) <= 0:
-        raise Refused(f'"{text}" is no speed', code="TF435", expected='"3600x": an hour in a second, or "max"')
+        raise Refused(f'"{text}" is no speed', code="TF445", expected='"3600x": an hour in a second, or "max"')
     return float(found[1])
 
 
@@ -189,7 +189,7 @@ def address_of(settings: Settings) -> str:
     server = settings.server
     if server.port == 0:
         raise Refused(
-            f"{SETTINGS_FILE} lets the server choose its port", code="TF435", hint="say where it listens with --to"
+            f"{SETTINGS_FILE} lets the server choose its port", code="TF445", hint="say where it listens with --to"
         )
     host = f"[{server.host}]" if ":" in server.host else server.host
     return f"http://{host}:{server.port}"

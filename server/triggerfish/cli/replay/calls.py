@@ -31,7 +31,7 @@ class Call(Struct, frozen=True, gc=False):
 def calls_of(rows: Iterable[Row], mapping: Mapping, shift: Millis = 0) -> Iterator[Call]:
     """The calls of these rows, in their order, all times moved by `shift`.
 
-    It remembers whom it has identified, about 100 bytes a person. Raises Refused (TF431) for a row that makes no event.
+    It remembers whom it has identified, about 100 bytes a person. Raises Refused (TF441) for a row that makes no event.
     """
     known: set[bytes] = set()
     for row in rows:
@@ -63,7 +63,7 @@ def _event(row: Row, mapping: Mapping, user: str, at: Instant) -> Call:
         if mapping.events:
             hint = nearest(written, mapping.events) or 'add it to "events" of the mapping'
             sentence = f"row {row.number}: the mapping does not say what the event {quote(written)} is called"
-            raise Refused(sentence, code="TF431", field="event", hint=hint)
+            raise Refused(sentence, code="TF441", field="event", hint=hint)
         name = written
     call: dict[str, Any] = {"type": "track", "event": name}
     if isinstance(name, PageForm):
@@ -89,7 +89,7 @@ def _table(fields: Fields, row: Row, field: str) -> dict[str, Any]:
             value = source.fill(row.cells)
         except ValueError as error:
             name = f"{field}.{'.'.join(names)}"
-            raise Refused(f"row {row.number}: {name} is no number: {error}", code="TF431", field=name) from error
+            raise Refused(f"row {row.number}: {name} is no number: {error}", code="TF441", field=name) from error
         if value is None:
             continue
         inner = table
@@ -101,12 +101,12 @@ def _table(fields: Fields, row: Row, field: str) -> dict[str, Any]:
 
 def _filled(value: Any, row: Row, field: str) -> str:
     if value is None:
-        raise Refused(f"row {row.number} has no {field}", code="TF431", field=field)
+        raise Refused(f"row {row.number} has no {field}", code="TF441", field=field)
     return str(value)
 
 
 def _encoded(call: dict[str, Any], row: Row) -> bytes:
     json = msgspec.json.encode(call)
     if len(json) > LARGEST_EVENT:
-        raise Refused(f"row {row.number} makes an event of more than {LARGEST_EVENT // 1024} KB", code="TF431")
+        raise Refused(f"row {row.number} makes an event of more than {LARGEST_EVENT // 1024} KB", code="TF441")
     return json

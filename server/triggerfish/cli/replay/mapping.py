@@ -77,7 +77,7 @@ class MappingForm(Struct, frozen=True, forbid_unknown_fields=True):
 class MappingBroken(RulebookBroken):
     """A mapping file with problems; all of them are in `problems`."""
 
-    code = "TF430"
+    code = "TF440"
 
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__(problems)
@@ -187,7 +187,7 @@ def load_mapping(path: Path) -> Mapping:
         with path.open("rb") as file:
             raw = file.read(SIZE_LIMIT + 1)
     except OSError as error:
-        raise Refused(f"{path} cannot be read: {error.strerror}", code="TF430") from error
+        raise Refused(f"{path} cannot be read: {error.strerror}", code="TF440") from error
     if len(raw) > SIZE_LIMIT:
         raise MappingBroken([too_large(str(path))])
     return read_mapping(raw.decode(errors="replace"), str(path))
@@ -236,7 +236,7 @@ class _Compiler:
         return mapping
 
     def report(self, path: tuple[str | int, ...], sentence: str, hint: str = "", *, offset: int | None = None) -> None:
-        self.problems.append(self.marks.problem(path, "TF430", sentence, hint=hint, offset=offset))
+        self.problems.append(self.marks.problem(path, "TF440", sentence, hint=hint, offset=offset))
 
     def time(self, form: str | TimeForm) -> Time:
         if isinstance(form, str):
@@ -289,7 +289,7 @@ class _Compiler:
 
 
 def check_columns(mapping: Mapping, columns: list[str], path: str) -> None:
-    """Raises Refused (TF431) when the mapping names a column that the file does not have."""
+    """Raises Refused (TF441) when the mapping names a column that the file does not have."""
     for column in sorted(mapping.used - {*columns}):
         hint = nearest(column, columns) or f"its columns are {', '.join(columns[:20])}"
-        raise Refused(f'{path} has no column "{column}", which the mapping names', code="TF431", hint=hint)
+        raise Refused(f'{path} has no column "{column}", which the mapping names', code="TF441", hint=hint)

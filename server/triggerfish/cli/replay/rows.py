@@ -43,7 +43,7 @@ _PACK = msgspec.msgpack.Encoder()
 class Rows:
     """The rows of a file in order of time, as often as they are asked for. Close it: sorted parts lie on disk.
 
-    Raises Refused (TF431) for what cannot be read, with its row, and (TF432) for a row that is out of order in a file
+    Raises Refused (TF441) for what cannot be read, with its row, and (TF442) for a row that is out of order in a file
     that the mapping does not call unsorted.
     """
 
@@ -74,7 +74,7 @@ class Rows:
             if row.at < newest:
                 raise Refused(
                     f"row {row.number} of {self.path} is of {to_iso(row.at)}, earlier than the row before it",
-                    code="TF432",
+                    code="TF442",
                     hint='write "sort: true" into the mapping, and the rows are put in order',
                 )
             newest = row.at
@@ -131,7 +131,7 @@ def _rows_of(part: IO[bytes] | list[Row]) -> Iterator[Row]:
 
 
 def read_rows(path: Path, mapping: Mapping) -> Iterator[Row]:
-    """The rows in the order of the file, with their times. Raises Refused (TF431)."""
+    """The rows in the order of the file, with their times. Raises Refused (TF441)."""
     before: tuple[Any, Instant] | None = None
     together = 0
     with ExitStack() as files:
@@ -142,14 +142,14 @@ def read_rows(path: Path, mapping: Mapping) -> Iterator[Row]:
                 try:
                     at = mapping.time.read(cells)
                 except (ValueError, OverflowError) as error:
-                    raise Refused(f"row {number} of {path}: {error}", code="TF431", field="time") from error
+                    raise Refused(f"row {number} of {path}: {error}", code="TF441", field="time") from error
                 if mapping.time.apart:
                     person = mapping.user.fill(cells)
                     together = together + 1 if before == (person, at) else 0
                     before = (person, at)
                 yield Row(at + together * mapping.time.apart, number, cells)
         except (OSError, EOFError) as error:
-            raise Refused(f"{path} cannot be read: {error}", code="TF431") from error
+            raise Refused(f"{path} cannot be read: {error}", code="TF441") from error
 
 
 def _opened(path: Path) -> IO[bytes]:
@@ -163,11 +163,11 @@ def _lines(file: IO[bytes], path: Path) -> Iterator[str]:
     while raw := file.readline(LINE_LIMIT + 1):
         number += 1
         if len(raw) > LINE_LIMIT:
-            raise Refused(f"line {number} of {path} is longer than {LINE_LIMIT // 1024} KB", code="TF431")
+            raise Refused(f"line {number} of {path} is longer than {LINE_LIMIT // 1024} KB", code="TF441")
         try:
             text = raw.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            raise Refused(f"line {number} of {path} is not UTF-8", code="TF431") from error
+            raise Refused(f"line {number} of {path} is not UTF-8", code="TF441") from error
         yield text
 
 
@@ -190,10 +190,10 @@ def _cells(lines: Iterator[str], mapping: Mapping, path: str) -> Iterator[dict[s
                 continue
             number += 1
             if len(values) != len(columns):
-                raise Refused(f"row {number} of {path} has {len(values)} cells, not {len(columns)}", code="TF431")
+                raise Refused(f"row {number} of {path} has {len(values)} cells, not {len(columns)}", code="TF441")
             yield dict(zip(columns, values, strict=True))
     except csv.Error as error:
-        raise Refused(f"row {number + 1} of {path} is no CSV: {error}", code="TF431") from error
+        raise Refused(f"row {number + 1} of {path} is no CSV: {error}", code="TF441") from error
 
 
 def _json_cells(lines: Iterator[str], path: str) -> Iterator[dict[str, Any]]:
@@ -204,7 +204,7 @@ def _json_cells(lines: Iterator[str], path: str) -> Iterator[dict[str, Any]]:
         try:
             yield _flat(decoder.decode(line), "")
         except (msgspec.DecodeError, RecursionError) as error:
-            raise Refused(f"line {number} of {path} is no JSON object: {error}", code="TF431") from error
+            raise Refused(f"line {number} of {path} is no JSON object: {error}", code="TF441") from error
 
 
 def _flat(table: dict[str, Any], before: str) -> dict[str, Any]:

@@ -53,9 +53,9 @@ class Sender:
         try:
             where = httpx.URL(url.rstrip("/") + "/v1/batch")
         except httpx.InvalidURL as error:
-            raise Refused(f"{url} is no address: {error}", code="TF433") from error
+            raise Refused(f"{url} is no address: {error}", code="TF443") from error
         if where.scheme not in ("http", "https") or not where.host:
-            raise Refused(f"{url} is no address", code="TF433", expected="http://127.0.0.1:8400")
+            raise Refused(f"{url} is no address", code="TF443", expected="http://127.0.0.1:8400")
         self.sent = Sent()
         self._url = where
         self._sleep = sleep
@@ -76,7 +76,7 @@ class Sender:
     def send(self, calls: list[Call]) -> None:
         """Send one batch until the server has it.
 
-        Raises Refused (TF433) when the server refuses it, Unavailable (TF434) when it stays away or stays busy.
+        Raises Refused (TF443) when the server refuses it, Unavailable (TF444) when it stays away or stays busy.
         """
         body = _HEAD + b",".join(call.json for call in calls) + _TAIL
         started, attempt = self._now(), 0
@@ -89,7 +89,7 @@ class Sender:
             if self._now() - started + pause > PATIENCE_SECONDS:
                 raise Unavailable(
                     f"{self._url} did not take the events: {reason}",
-                    code="TF434",
+                    code="TF444",
                     hint="run the same command again: what was sent already is not counted twice",
                 )
             self._sleep(pause)
@@ -166,7 +166,7 @@ def _refusal(answer: httpx.Response) -> Refused:
     detail = str(problem.get("detail") or problem.get("title") or "it says no more")
     return Refused(
         f"the server answered {answer.status_code}: {detail}",
-        code="TF433",
+        code="TF443",
         field=str(problem.get("field", "")),
         hint=str(problem.get("hint", "")),
     )
