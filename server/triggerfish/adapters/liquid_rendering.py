@@ -1,0 +1,181 @@
+"""One rendering of python-liquid: what it may use, what it knows of its message, and how it says what is missing."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from io import StringIO
+from typing import Any, TextIO
+
+from liquid import BoundTemplate, RenderContext
+from liquid.exceptions import LiquidError, ResourceLimitError
+from liquid.token import Token
+from liquid.undefined import UNDEFINED, Undefined
+from liquid.utils import ReadOnlyChainMap
+from msgspec import Struct
+
+from triggerfish.render import Links
+
+LONGEST_URL = 2048
+
+_LINK_SCHEMES = {"http": True, "https": True, "mailto": False, "tel": False, "sms": False}
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*(?=:)", re.IGNORECASE)
+_UNSAFE_IN_URL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+class Limits(Struct, frozen=True):
+    """What one rendering may use; beyond it, the message is refused."""
+
+    loop_iterations: int = 10_000
+    output_characters: int = 1_000_000
+    locals_bytes: int = 200_000
+    range_length: int = 1_000
+    seconds: float = 1.0
+
+
+LIMITS = Limits()
+
+
+class MissingValue(LiquidError):
+    """A value without a fallback is missing. `variable` is its name as the template writes it."""
+
+    def __init__(self, variable: str, token: Token | None) -> None:
+        super().__init__(f'"{variable}" is missing and has no fallback', token=token)
+        self.variable = variable
+
+
+class WrongValue(LiquidError):
+    """A value is there but cannot stand where the template puts it (a list as text, `javascript:` as a link)."""
+
+
+class Missing(Undefined):
+    """A value that is not there: false in a test, nothing in a comparison, and an error when it is printed."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        raise MissingValue(self.name, self.token)
+
+    def __int__(self) -> int:
+        raise MissingValue(self.name, self.token)
+
+    __hash__ = Undefined.__hash__
+
+
+class Sending:
+    """What one message's renderings share: its links, each made once, and the time they may take together."""
+
+    def __init__(self, links: Links, unsubscribe_url: str, limits: Limits = LIMITS) -> None:
+        self.unsubscribe_url = unsubscribe_url
+        self.has_unsubscribe_link = False
+        self.ends_at = time.monotonic() + limits.seconds
+        self._links = links
+        self._made: dict[str, str] = {}
+
+    def link(self, url: str, token: Token) -> str:
+        """The address to print for a link: tracked, or as it is (unsubscribe, mailto, tel, #here)."""
+        made = self._made.get(url)
+        if made is None:
+            made = self._made[url] = self._make(url, token)
+        return made
+
+    def _make(self, url: str, token: Token) -> str:
+        if url == self.unsubscribe_url:
+            self.has_unsubscribe_link = True
+            return url
+        if url.startswith("#"):
+            return url
+        is_tracked = _LINK_SCHEMES.get(checked_url(url, token).partition(":")[0].lower())
+        if is_tracked is None:
+            raise WrongValue(f'"{url[:80]}" is no address for a link', token=token)
+        return self._links.click(url) if is_tracked else url
+
+
+def checked_url(url: str, token: Token) -> str:
+    """The address, if it has a scheme, an acceptable length and nothing hidden in it; else WrongValue."""
+    if not url:
+        raise MissingValue("the address of this link", token)
+    if _UNSAFE_IN_URL.search(url) or not _SCHEME.match(url) or len(url) > LONGEST_URL:
+        raise WrongValue(f'"{url[:80]}" is no whole address; one starts with https://', token=token)
+    return url
+
+
+class _Buffer(StringIO):
+    """Text that is written, up to a limit in characters. python-liquid's own encodes every piece to count its bytes."""
+
+    def __init__(self, limit: int, left: int | None = None) -> None:
+        super().__init__()
+        self.left = limit if left is None else left
+        self._pieces: list[str] = []
+
+    def write(self, text: str) -> int:
+        self.left -= len(text)
+        if self.left < 0:
+            raise ResourceLimitError("it becomes too long", token=None)
+        self._pieces.append(text)
+        return len(text)
+
+    def getvalue(self) -> str:
+        return "".join(self._pieces)
+
+
+class Context(RenderContext):
+    """A rendering's variables. Nothing reads the clock, and blank texts count as missing: a blank is a hole, too."""
+
+    __slots__ = ("sending",)
+    sending: Sending
+
+    def __init__(self, template: BoundTemplate, **settings: Any) -> None:
+        super().__init__(template, **settings)
+        self.scope = ReadOnlyChainMap(self.locals, self.globals, self.counters)
+
+    def check_time(self, token: Token | None = None) -> None:
+        if time.monotonic() > self.sending.ends_at:
+            raise ResourceLimitError("it takes too long", token=token)
+
+    def get(self, path: list[object], *, token: Token | None, default: object = UNDEFINED) -> object:
+        self.check_time(token)
+        found: Any = None
+        try:
+            found = self.scope[str(path[0])]
+            for part in path[1:]:
+                found = found[part] if type(found) is dict and part in found else self.get_item(found, part)
+        except (KeyError, TypeError, IndexError):
+            found = None
+        if found is None or (type(found) is str and not found.strip() and path[0] not in self.locals):
+            return Missing(_written(path), token=token) if default is UNDEFINED else default
+        return found
+
+    def get_buffer(self, buf: TextIO | None = None) -> _Buffer:
+        return _Buffer(self.env.output_stream_limit or 0, buf.left if isinstance(buf, _Buffer) else None)
+
+    def filter(self, name: str, token: Token | None) -> Callable[..., object]:
+        self.check_time(token)
+        return super().filter(name, token)
+
+
+def sending_of(context: RenderContext) -> Sending:
+    """The message that a rendering belongs to."""
+    if not isinstance(context, Context):
+        raise TypeError("tracked links are rendered by Compiled.write only")
+    return context.sending
+
+
+class Compiled(BoundTemplate):
+    """A parsed template. Rendering it is pure: the same data and links give the same text."""
+
+    context_class = Context
+
+    def write(self, data: Mapping[str, Any], sending: Sending) -> str:
+        """The text for this data. Raises LiquidError (MissingValue, WrongValue, limits)."""
+        context = Context(self, globals=data)
+        context.sending = sending
+        buffer = context.get_buffer()
+        self.render_with_context(context, buffer)
+        return buffer.getvalue()
+
+
+def _written(path: list[object]) -> str:
+    head, *rest = path
+    return str(head) + "".join(f".{part}" if isinstance(part, str) else f"[{part}]" for part in rest)
