@@ -1,7 +1,8 @@
 """Local time: a person's wall clock at an instant, and the instant of a local time, through every change of the clocks.
 
 Stated rules: a local time that a change of the clocks skips means the instant of the change; one that happens twice
-means the first. So a daily time happens exactly once on every local day.
+means the first. So a daily time happens exactly once for every local day; one that is skipped at a day's very end
+happens as the next day begins.
 """
 
 from __future__ import annotations
