@@ -124,6 +124,7 @@ def test_rows_of_a_loop_stay_inside_their_table(tmp_path: Path) -> None:
         ('<mj-image width="{{ event.w }}" src="https://x.example/a.png" />', "TF314", "plain value"),
         ("{% if traits.a %}<mj-text>a{% endif %}</mj-text>", "TF315", "another component"),
         ("<mj-text>a", "TF310", "holds text"),
+        ("<!--" * 20_000, "TF310", "never closed"),
         ('<mj-include path="/etc/passwd" />', "TF316", "not used here"),
         ('<mj-text><a href="javascript:alert(1)">x</a></mj-text>', "TF318", "no whole address"),
         ('<mj-text><a href="/cart">x</a></mj-text>', "TF318", "no whole address"),

@@ -112,6 +112,8 @@ class Blocks:
     def _text(self, name: str) -> Woven:
         """A block's text without its comments: they are for the reader."""
         start, text = self._starts[name], self.files[name]
+        if text.rfind("<!--") > text.rfind("-->"):  # one is never closed: said where the template is read
+            return Woven([(text, start)])
         return Woven([(text, start)]).edited([(found.start(), found.end(), []) for found in _COMMENT.finditer(text)])
 
     def _wanted(self, name: str, complaints: list[Complaint], within: Sequence[str]) -> frozenset[str]:

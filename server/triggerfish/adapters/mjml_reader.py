@@ -160,7 +160,10 @@ class _Reader:
         self.complaints.append(Complaint(code, at, sentence, hint, width))
 
     def read(self) -> None:
-        at = 0
+        at, comment = 0, self.masked.rfind("<!--")
+        if comment > self.masked.rfind("-->"):
+            self.complain("TF310", comment, "this comment is never closed", "add -->", 4)
+            return
         while found := _MARKUP.search(self.masked, at):
             self._gap(at, found.start())
             at = found.end()
