@@ -226,6 +226,14 @@ def test_a_template_puts_texts_and_columns_together_as_written(parts: list[tuple
     assert template.fill(cells) == "-" + "".join(text + cells[column] for text, column in parts) + end
 
 
+@pytest.mark.parametrize("packs", [lambda text: text.encode(), lambda text: gzip.compress(text.encode())])
+def test_a_file_without_a_line_of_names_gets_them_from_the_mapping(tmp_path: Path, packs: Any) -> None:
+    data = tmp_path / "data.csv"
+    data.write_bytes(packs("\ufeff" + DATA.partition("\n")[2]))
+    named = made(data, MAPPING.replace("sort: true", "sort: true\ncolumns: [who, what, when, total, plan, device]"))
+    assert [call["userId"] for call in named] == ["bob", "bob", "ana", "ana", "ana"]
+
+
 # What is refused, before anything is sent.
 
 
@@ -262,6 +270,7 @@ def test_a_broken_mapping_is_told_with_its_place(old: str, new: str, says: str) 
         (DATA.replace("12.50", "inf"), "properties.total is no number"),
         (DATA.replace("bob,home", "bob,gone"), 'what the event "gone" is called'),
         (DATA.replace("bob,home", ",home"), "row 3 has no user"),
+        (DATA.replace("bob,home", "bob,home,away"), "row 3 of"),
         (DATA.replace("phone", "x" * 40_000), "more than 32 KB"),
         (DATA.replace("phone", "x" * 200_000), "is no CSV"),
         (DATA.replace("phone", "x" * 2_000_000), "is longer than 1024 KB"),

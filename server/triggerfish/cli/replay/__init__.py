@@ -121,7 +121,12 @@ def parse_speed(text: str) -> float | None:
     help="The YAML file that says how rows become events.",
 )
 @click.option("--to", "url", help="The server's address.  [default: as triggerfish.toml says]")
-@click.option("--key", help="A write key of the server.  [default: the first in triggerfish.toml]")
+@click.option(
+    "--key",
+    envvar="TRIGGERFISH_WRITE_KEY",
+    show_envvar=True,
+    help="A write key of the server.  [default: the first in triggerfish.toml]",
+)
 @click.option(
     "--speed", default="max", show_default=True, help='How much faster than it happened, like "3600x"; or "max".'
 )

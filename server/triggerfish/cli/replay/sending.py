@@ -90,7 +90,7 @@ class Sender:
                 raise Unavailable(
                     f"{self._url} did not take the events: {reason}",
                     code="TF444",
-                    hint="run the same command again: what was sent already is not counted twice",
+                    hint="see that it runs, then run the same command again: it remembers what it had for two days",
                 )
             self._sleep(pause)
         self.sent.calls += len(calls)
