@@ -111,6 +111,12 @@ class StateStore(Protocol):
         """Put the event at `position` among the dead letters, and go past it in the log, in one transaction."""
         ...
 
+    def strike(self, moment: Moment) -> None:
+        """Take the person of `moment` off the agenda until something happens to them again, and write the moment down,
+        which says why, in one transaction. Notes of `attempt` at the present position are forgotten.
+        """
+        ...
+
     def to_send(self, now: Instant, limit: int) -> list[Due]:
         """Messages due or to be retried at or before `now`, the earliest first."""
         ...
@@ -223,8 +229,10 @@ class _Run:
                 self.note(profile, at, "decision", body)
                 return
             self.cancel_waits(profile, event, at)
-            fold(profile, event, self.rulebook.counts(event.name), at)
-            self.settle(profile, at, event, depth, following)
+            counting = self.rulebook.counts(event.name)
+            fold(profile, event, counting, at)
+            if counting or event.kind != "derived":
+                self.settle(profile, at, event, depth, following)
             for rule in self.rulebook.match(self.view(profile, at, event)):
                 self.fire(profile, rule, event, at, depth, following)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -27,6 +27,7 @@ class MemoryStateStore:
         self.moments: list[Moment] = []
         self.dead_letters: dict[Position, tuple[Instant, str]] = {}
         self._attempts: dict[Position, int] = {}
+        self._struck: set[str] = set()
         self._position: Position = 0
         self._until: Instant = 0
 
@@ -44,6 +45,11 @@ class MemoryStateStore:
         self.dead_letters[position] = (at, cause)
         self._go_on(position, 0)
 
+    def strike(self, moment: Moment) -> None:
+        self._struck.add(moment.profile)
+        self.moments.append(moment)
+        self._go_on(self._position, 0)
+
     def load(self, claims: Sequence[Claim], ids: Sequence[str]) -> Loaded:
         owners: dict[Claim, str] = {}
         wanted = dict.fromkeys(ids)
@@ -59,17 +65,22 @@ class MemoryStateStore:
         return Loaded({each: self.profiles[each] for each in wanted if each in self.profiles}, owners)
 
     def agenda(self, until: Instant, limit: int) -> list[tuple[Instant, str]]:
-        due = [(at, each.id) for each in self.profiles.values() if (at := each.wake_at) is not None and at <= until]
-        return sorted(due)[:limit]
+        return sorted((at, profile) for at, profile in self._wakes() if at <= until)[:limit]
 
     def next_due(self) -> Instant | None:
-        return min((at for each in self.profiles.values() if (at := each.wake_at) is not None), default=None)
+        return min((at for at, _ in self._wakes()), default=None)
+
+    def _wakes(self) -> Iterator[tuple[Instant, str]]:
+        for each in self.profiles.values():
+            if each.id not in self._struck and (at := each.wake_at) is not None:
+                yield at, each.id
 
     def commit(self, outcome: Outcome, position: Position, until: Instant) -> None:
         self._go_on(position, until)
         for gone, into in outcome.merged.items():
             self._take_in(gone, into)
         self.profiles.update(outcome.profiles)
+        self._struck -= outcome.profiles.keys()
         for claim, owner in outcome.owners.items():
             if owner is None:
                 self.owners.pop(claim, None)

@@ -1,16 +1,20 @@
-"""Poison: an event that makes `decide` fail, or kills the worker, must not stop all that come after it.
+"""Poison: an event that makes `decide` fail, or kills the worker, must not stop all that come after it. Nor must a
+person whose time has come.
 
-After a failure the batch is taken apart: events are decided one by one. One that fails by itself goes to the dead
-letters with its cause. When the worker died (a segfault, say), nothing was caught; so the next worker notes on disk
-which event it is about to decide, one by one, until it is past the batch; one noted twice before is not tried again.
+After a failure the batch is taken apart: what is due on the agenda is decided person by person, events one by one. An
+event that fails by itself goes to the dead letters with its cause; a person is struck from the agenda until something
+happens to them again. When the worker died (a segfault, say), nothing was caught; so the next worker notes on disk what
+it is about to decide until it is past the batch; what was noted twice before is not tried again.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 from triggerfish import walk
+from triggerfish.engine import Moment
 
 log = logging.getLogger("triggerfish.worker")
 
@@ -24,8 +28,10 @@ class Taster:
 
     def __init__(self, house: walk.House, crashes: int, through: Callable[[], None]) -> None:
         self._house = house
+        self._one_by_one = replace(house, agenda_batch=1)
         self._through = through
-        self._careful = house.batch_events if crashes else 0
+        self._batch = house.batch_events + house.agenda_batch
+        self._careful = self._batch if crashes else 0
         self._notes = crashes > 0
 
     def follow(self) -> int:
@@ -34,40 +40,54 @@ class Taster:
             try:
                 return walk.follow(self._house)
             except Exception:
-                log.exception("a batch could not be decided; its events are taken one by one")
-                self._careful = self._house.batch_events
-        return self._taste()
+                log.exception("a batch could not be decided; it is taken one by one")
+                self._careful = self._batch
+        done = self._taste()
+        self._careful = self._careful - 1 if done else 0
+        if self._notes and not self._careful:
+            self._notes = False
+            self._through()
+        return done
 
     def _taste(self) -> int:
+        """One person of the agenda, or else one event."""
+        return self._taste_agenda() or self._taste_event()
+
+    def _taste_agenda(self) -> int:
+        store = self._house.store
+        position, until = store.position()
+        coming = self._house.log.read(position, 1)
+        now = max(until, coming[0].received_at if coming else self._house.clock.now())
+        due = store.agenda(now, 1)
+        if not due:
+            return 0
+        cause = self._try(position, limit=0)
+        if cause:
+            at, profile = due[0]
+            body = {"outcome": "stopped", "event": "time", "reason": f"it could not be decided: {cause}"}
+            store.strike(Moment(profile, max(until, at), "decision", body))
+            log.error("profile %s was taken off the agenda: %s", profile, cause)
+        return 1
+
+    def _taste_event(self) -> int:
         store = self._house.store
         position, _ = store.position()
         coming = self._house.log.read(position, 1)
         if not coming:
-            # Only the agenda is left: it is decided as a whole.
-            done = walk.follow(self._house)
-            self._relax()
-            return done
-        entry = coming[0]
-        cause = ""
-        if self._notes and store.attempt(entry.position) > TRIES:
-            cause = f"the worker died {TRIES} times when it decided this event"
-        else:
-            try:
-                done = walk.follow(self._house, limit=1)
-                if store.position()[0] >= entry.position:
-                    self._careful -= 1
-                    if not self._careful:
-                        self._relax()
-                return done
-            except Exception as error:
-                log.exception("event %d cannot be decided", entry.position)
-                cause = f"{type(error).__name__}: {error}"
-        store.bury(entry.position, cause, self._house.clock.now())
-        log.error("event %d was put aside: %s", entry.position, cause)
+            return 0
+        cause = self._try(coming[0].position, limit=1)
+        if cause:
+            store.bury(coming[0].position, cause, self._house.clock.now())
+            log.error("event %d was put aside: %s", coming[0].position, cause)
         return 1
 
-    def _relax(self) -> None:
-        self._careful = 0
-        if self._notes:
-            self._notes = False
-            self._through()
+    def _try(self, position: int, *, limit: int) -> str:
+        """Decide one thing; why that cannot be done, or nothing."""
+        if self._notes and self._house.store.attempt(position) > TRIES:
+            return f"the worker died {TRIES} times when it decided this"
+        try:
+            walk.follow(self._one_by_one, limit=limit)
+        except Exception as error:
+            log.exception("what was to be decided at position %d of the log cannot be decided", position)
+            return f"{type(error).__name__}: {error}"
+        return ""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import gc
 import logging
 import os
 import signal
 import sys
+from pathlib import Path
+from typing import TextIO
 
 import msgspec
 
@@ -25,6 +28,9 @@ from triggerfish.processes.poison import Taster
 from triggerfish.reads import describe
 
 log = logging.getLogger("triggerfish.worker")
+
+LAST_BATCH_SECONDS = 10
+"""How long the batch under way may take when the worker is told to stop; the supervisor waits longer (STOP_SECONDS)."""
 
 
 async def run(orders: Orders) -> int:
@@ -47,9 +53,24 @@ async def run(orders: Orders) -> int:
     await control.report(Report(is_ready=True, rulebook=describe(workshop.rulebook), problems=warnings))
     if not await control.told_to_go():
         return 0
-    async with open_house(settings, workshop, public_url=orders.public_url, demo_since=orders.demo_since) as house:
-        await _work(house, orders, control, stopping)
+    with await _alone(settings.data_path):
+        async with open_house(settings, workshop, public_url=orders.public_url, demo_since=orders.demo_since) as house:
+            await _work(house, orders, control, stopping)
     return 0
+
+
+async def _alone(data: Path) -> TextIO:
+    """Hold the workspace's lock for workers, until it is closed. Who is killed with its supervisor may have left a
+    worker that is about to notice: two that send at the same time could send twice.
+    """
+    lock = (data / "worker.lock").open("a")
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            await asyncio.sleep(0.05)
+        else:
+            return lock
 
 
 async def _work(house: walk.House, orders: Orders, control: Control, stopping: asyncio.Event) -> None:
@@ -62,16 +83,22 @@ async def _work(house: walk.House, orders: Orders, control: Control, stopping: a
         log.warning("%d messages were with the channel when the worker stopped; each says what became of it", lost)
     gc.collect()
     gc.freeze()
+    taster = Taster(house, orders.crashes, control.came_through)
+    sending = asyncio.create_task(_send(house, outgoing, stopping))
     tasks = {
-        asyncio.create_task(_follow(house, news, outgoing, Taster(house, orders.crashes, control.came_through))),
-        asyncio.create_task(_send(house, outgoing)),
+        asyncio.create_task(_follow(house, news, outgoing, taster)),
         asyncio.create_task(stopping.wait()),
         asyncio.create_task(control.gone()),
+        sending,
     }
-    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in pending:
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    stopping.set()
+    outgoing.set()
+    # What the channel has been given, it answers: else we would not know whether it was sent.
+    await asyncio.wait({sending}, timeout=LAST_BATCH_SECONDS)
+    for task in tasks:
         task.cancel()
-    await asyncio.gather(*pending, return_exceptions=True)
+    await asyncio.gather(*tasks, return_exceptions=True)
     for task in done:
         task.result()
 
@@ -88,15 +115,14 @@ async def _follow(house: walk.House, news: asyncio.Event, outgoing: asyncio.Even
         waker.set(house.store.next_due())
 
 
-async def _send(house: walk.House, outgoing: asyncio.Event) -> None:
-    """Send whatever is due, batch by batch; rest when there is nothing."""
+async def _send(house: walk.House, outgoing: asyncio.Event, stopping: asyncio.Event) -> None:
+    """Send whatever is due, batch by batch; rest when there is nothing. Ends between two batches."""
     waker = Waker(house.clock, outgoing.set)
-    while True:
+    while not stopping.is_set():
         await outgoing.wait()
         outgoing.clear()
-        has_more = 1
-        while has_more:
-            has_more = await walk.send(house)
+        while not stopping.is_set() and await walk.send(house):
+            pass
         retry = house.store.next_send()
         if retry is not None:
             waker.set(max(retry, house.channel.free_at(), house.clock.now() + SECOND))

@@ -4,7 +4,7 @@ one write lock.
 Durability. A process may be killed at any moment and loses nothing that was committed. When the power fails, the newest
 transactions of a WAL with synchronous=NORMAL can be gone, always the newest ones and always whole. For `commit` that is
 fine: the log position goes back with them, and the same is decided again. For `mark` it is not: a channel has acted on
-"sending" by then. So `mark` (and the rare `attempt` and `bury`) use FULL, which makes all before them durable too.
+"sending" by then. So `mark` (and the rare `bury` and `strike`) use FULL, which makes all before them durable too.
 
 Of one person all that is decided upon is one blob: a msgpack array (`Profile`). The newest ones are kept decoded.
 """
@@ -103,7 +103,7 @@ class SqliteStateStore:
         return self._progress()
 
     def attempt(self, position: Position) -> int:
-        with self._transaction("FULL"):
+        with self._transaction("NORMAL"):
             self._db.execute(
                 "INSERT INTO attempts VALUES (?, 1) ON CONFLICT (position) DO UPDATE SET tries = tries + 1", (position,)
             )
@@ -116,6 +116,12 @@ class SqliteStateStore:
             self._db.execute("INSERT INTO dead_letters VALUES (?, ?, ?)", (position, at, cause))
             self._go_on(position, 0)
         self._position = position
+
+    def strike(self, moment: Moment) -> None:
+        with self._transaction("FULL"):
+            self._db.execute("UPDATE profiles SET wake_at = NULL WHERE id = ?", (moment.profile,))
+            self._put_moments([moment])
+            self._go_on(self._position, 0)
 
     # --- what `decide` is given ---------------------------------------------------------------------------------------
 
