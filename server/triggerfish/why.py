@@ -7,7 +7,8 @@ messages that came of it.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -128,6 +129,14 @@ def _occasions(lines: Sequence[DecisionLine | SendLine]) -> dict[tuple[str, str]
             occasions[-1].messages.append(story)
         story.changes.append(change)
     return {key: occasions[::-1] for key, occasions in found.items()}
+
+
+def is_missing(node: Mapping[str, Any]) -> bool:
+    """Whether a leaf of a condition's tree compared something that the person did not have."""
+    return "value" not in node and "parts" not in node and _COMPARES.search(str(node.get("condition"))) is not None
+
+
+_COMPARES = re.compile(r" (?:[=!]=|[<>]=?) ")
 
 
 def rule_key(text: str) -> tuple[str, str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
@@ -13,10 +15,13 @@ from msgspec import Struct
 from triggerfish.clock import DAY, HOUR, MINUTE, SECOND, Instant, from_datetime, to_iso
 from triggerfish.reads import DecisionLine, EventLine, MergeLine, ProfileView, SegmentLine, SendLine, TimelineLine
 from triggerfish.render import full_name, one_line, shorten
+from triggerfish.why import RuleStory, is_missing
 
 FACTS_SHOWN = 4
 LONGEST_FACT = 60
 LONGEST_DETAIL = 20_000
+
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
 class Told(Struct, frozen=True):
@@ -69,9 +74,8 @@ def tell(line: TimelineLine) -> Told:
         case DecisionLine():
             return _decision(line)
         case SendLine():
-            after = f": {line.reason}" if line.reason else ""
             link = f"/sends/{line.send}"
-            return Told(line, "send", "message", line.template or "?", after, link, status=line.status)
+            return Told(line, "send", "message", line.template or "?", line.reason, link, status=line.status)
         case MergeLine():
             return Told(line, "merge", "became one with", line.merged, f", because of {line.because}")
 
@@ -142,6 +146,11 @@ def say_clock(iso: str) -> str:
     return iso[11:19]
 
 
+def plain_times(text: str) -> str:
+    """A text in which instants are written as `say_time` does."""
+    return _INSTANT.sub(lambda found: say_time(found[0]), text)
+
+
 def say_ago(iso: str, now: Instant) -> str:
     """`3 min ago`, `in 2 h`, `5 days ago`."""
     at = _read(iso)
@@ -168,6 +177,13 @@ def name_of(profile: ProfileView) -> str:
     return shorten(one_line(found or names.get("user") or names.get("anonymous") or profile.id), 80)
 
 
+def say_outcomes(story: RuleStory) -> str:
+    """What a rule's messages to one person came to: `2 sent, 1 skipped`; else what the rule did."""
+    counts = Counter[str](message.status for occasion in story.occasions for message in occasion.messages)
+    counts = counts or Counter(occasion.outcome for occasion in story.occasions)
+    return ", ".join(f"{count} {status}" for status, count in counts.most_common())
+
+
 def say_count(number: int) -> str:
     """`31,706`."""
     return f"{number:,}"
@@ -181,12 +197,15 @@ def say_share(part: int, whole: int) -> str:
     return f"{share:.0f}%" if share >= 1 else "<1%"
 
 
-FILTERS: dict[str, Callable[..., str]] = {
+FILTERS: dict[str, Callable[..., Any]] = {
     "ago": say_ago,
     "clock": say_clock,
     "count": say_count,
     "day": say_day,
+    "is_missing": is_missing,
     "iso": to_iso,
+    "outcomes": say_outcomes,
+    "plain_times": plain_times,
     "share": say_share,
     "time": say_time,
     "value": say_value,
