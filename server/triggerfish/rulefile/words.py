@@ -55,6 +55,7 @@ DESCRIPTIONS = {
     "condition.any": "At least one of these conditions must hold.",
     "condition.none": "None of these conditions may hold.",
     "event.name": "The event's own name, as the shop or app sends it.",
+    "event.properties": "Of which types some of its properties are; an event that breaks it is refused at the door.",
     "event.description": "What the event means, for people.",
     "segment.name": "The segment's name; no other segment has it.",
     "segment.when": "Who is in it: a condition, or lists of conditions under all, any and none.",
