@@ -16,21 +16,30 @@ from msgspec import Struct
 
 from triggerfish import conditions
 from triggerfish.activity import Activity
-from triggerfish.clock import Millis
-from triggerfish.conditions import All, Change, Condition, Elapsed, Leaving, Node, Not, Some, Test, Turning, View
+from triggerfish.conditions import All, Condition, Elapsed, Leaving, Not, Some, Test, Turning, View
 from triggerfish.rulefile.functions import FUNCTIONS, Function
 from triggerfish.rulefile.grammar import Fault, Faulty, offset_of, parse
 from triggerfish.rulefile.problems import nearest
 from triggerfish.rulefile.selectors import Selector, activity_of
+from triggerfish.rulefile.terms import (
+    ARITHMETIC,
+    SIGNS,
+    TURNED,
+    Changes,
+    Sign,
+    Truth,
+    Value,
+    changes_of,
+    delay_of,
+    gives_a_number,
+    link,
+)
 
 DEPTH_LIMIT = 24
 LIST_LIMIT = 1_000
-FAR_AWAY: Millis = 2**60
 KINDS = ("page", "screen", "identify", "group", "alias")
 LOCAL: Mapping[str, Literal["hour", "day"]] = {"hour": "hour", "weekday": "day", "date": "day"}
 ROOTS = ("event", "traits", "context", "segments", "segment", "local")
-
-Changes = tuple[Change, ...]
 
 
 class Scope(Struct, frozen=True):
@@ -42,27 +51,6 @@ class Scope(Struct, frozen=True):
     segments: Collection[str] = ()
     has_event: bool = True
     functions: Mapping[str, Callable[..., Any]] = {}
-
-
-class Value(Struct):
-    """A part that gives a value: the Python that works it out, and what else is known of it."""
-
-    code: str
-    text: str
-    constant: Any = None
-    is_constant: bool = False
-    is_truth: bool = False
-    items: tuple[Any, ...] | None = None
-    since: tuple[Activity, int] | None = None
-    changes: Changes = ()
-
-
-class Truth(Struct):
-    """A part that is true or false."""
-
-    code: str
-    node: Node
-    changes: Changes = ()
 
 
 def compile_condition(texts: Tree, scope: Scope) -> Condition:
@@ -151,13 +139,13 @@ class _Reader:
         if len(parts) == 1:
             return parts[0]
         code = "(" + " and ".join(part.code for part in parts) + ")" if parts else "True"
-        return Truth(code, All(tuple(part.node for part in parts)), _changes(parts))
+        return Truth(code, All(tuple(part.node for part in parts)), changes_of(parts))
 
     def any_of(self, parts: Sequence[Truth]) -> Truth:
         if len(parts) == 1:
             return parts[0]
         code = "(" + " or ".join(part.code for part in parts) + ")" if parts else "False"
-        return Truth(code, Some(tuple(part.node for part in parts)), _changes(parts))
+        return Truth(code, Some(tuple(part.node for part in parts)), changes_of(parts))
 
     def none_of(self, parts: Sequence[Truth]) -> Truth:
         return self.negation(self.any_of(parts))
@@ -179,14 +167,14 @@ class _Reader:
                 sides = [left, *comparators]
                 return self.all_of(
                     [
-                        self.comparison(_link(sides[i], op, sides[i + 1]), sides[i], op, sides[i + 1])
+                        self.comparison(link(sides[i], op, sides[i + 1]), sides[i], op, sides[i + 1])
                         for i, op in enumerate(ops)
                     ],
                 )
         value = self.value(node)
         if value.is_constant and not isinstance(value.constant, bool):
             raise self.fault("TF241", node, f"{value.text} is neither true nor false", "compare it with something")
-        if isinstance(node, ast.BinOp) or (isinstance(node, ast.Call) and _gives_a_number(node)):
+        if isinstance(node, ast.BinOp) or (isinstance(node, ast.Call) and gives_a_number(node)):
             hint = f"compare it, as in  {value.text} > 3"
             raise self.fault("TF241", node, f"{value.text} is a number, neither true nor false", hint)
         code = value.code if value.is_truth else f"({value.code} is True)"
@@ -196,11 +184,11 @@ class _Reader:
         a, b = self.value(left), self.value(right)
         if isinstance(op, ast.In | ast.NotIn):
             return self.membership(whole, a, op, b)
-        sign = _SIGNS.get(type(op))
+        sign = SIGNS.get(type(op))
         if sign is None:
             raise self.fault("TF242", whole, '"is" is not used in conditions', 'write "==" to compare')
         if a.is_constant and not b.is_constant:
-            a, b, sign = b, a, _TURNED[sign]
+            a, b, sign = b, a, TURNED[sign]
         changes = a.changes + b.changes
         if a.since or b.since:
             changes += self.since(whole, a, sign, b)
@@ -247,8 +235,8 @@ class _Reader:
             sentence = "days_since, hours_since and minutes_since are compared with a number"
             raise self.fault("TF248", node, sentence, "as in  days_since(purchase) > 30")
         activity, unit = a.since
-        meets = Elapsed(activity, _delay(unit, lambda age: age >= b.constant, b.constant))
-        passes = Elapsed(activity, _delay(unit, lambda age: age > b.constant, b.constant))
+        meets = Elapsed(activity, delay_of(unit, lambda age: age >= b.constant, b.constant))
+        passes = Elapsed(activity, delay_of(unit, lambda age: age > b.constant, b.constant))
         if sign in (">", "<="):
             return (passes,)
         return (meets,) if sign in (">=", "<") else (meets, passes)
@@ -260,7 +248,7 @@ class _Reader:
         value: Value | None,
         changes: Changes,
         *,
-        operator: Literal["==", "!=", "<", "<=", ">", ">="] | None = None,
+        operator: Sign | None = None,
         bound: Any = None,
     ) -> Truth:
         leaf = Test(
@@ -296,13 +284,13 @@ class _Reader:
                 return Value(self.bind_constant(-constant), text, -constant, is_constant=True)
             case ast.List(elts=elements) | ast.Tuple(elts=elements) | ast.Set(elts=elements):
                 return self.list_of(node, elements)
-            case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in ARITHMETIC:
                 a, b = self.value(left), self.value(right)
                 if a.since or b.since:
                     raise self.fault(
                         "TF248", node, "days_since and the like are not calculated with", "compare with a number"
                     )
-                function = self.bind(_ARITHMETIC[type(op)])
+                function = self.bind(ARITHMETIC[type(op)])
                 return Value(f"{function}({a.code}, {b.code})", text, changes=a.changes + b.changes)
             case ast.Name(id=name):
                 return self.name(node, name)
@@ -397,7 +385,7 @@ class _Reader:
                 raise self.fault("TF238", node, f"{name} takes values without names", f"as in  {name}(event.x, 2)")
             values = [self.value(argument) for argument in arguments]
             code = f"{self.bind(self.scope.functions[name])}({', '.join(value.code for value in values)})"
-            return Value(code, ast.unparse(node), changes=_changes(values))
+            return Value(code, ast.unparse(node), changes=changes_of(values))
         function = FUNCTIONS.get(name)
         if function is None:
             hint = nearest(name, [*FUNCTIONS, *self.scope.functions])
@@ -419,7 +407,7 @@ class _Reader:
                 raise self.fault("TF239", arguments[1], str(error)) from error
             values = values[:1]
         code = f"{self.bind(made)}({', '.join(value.code for value in values)})"
-        return Value(code, ast.unparse(node), is_truth=function.is_truth, changes=_changes(values))
+        return Value(code, ast.unparse(node), is_truth=function.is_truth, changes=changes_of(values))
 
     def activity_call(self, node: ast.Call, name: str, function: Function, arguments: Sequence[ast.expr]) -> Value:
         selector = self.selector(arguments[0])
@@ -498,58 +486,3 @@ class _FilterReader(_Reader):
         raise self.fault(
             "TF251", node, f"{name} cannot be used in brackets", "brackets look at the counted event alone"
         )
-
-
-def _link(left: ast.expr, op: ast.cmpop, right: ast.expr) -> ast.Compare:
-    """One comparison of a chain such as `1 < event.x < 5`: each is a test with a text of its own."""
-    return ast.Compare(
-        left,
-        [op],
-        [right],
-        lineno=left.lineno,
-        col_offset=left.col_offset,
-        end_lineno=right.end_lineno,
-        end_col_offset=right.end_col_offset,
-    )
-
-
-def _delay(unit: Millis, is_reached: Callable[[float], bool], bound: float) -> Millis:
-    """The first whole millisecond at which an age in units reaches a bound, by the very division that tells the age."""
-    near = math.floor(max(-FAR_AWAY, min(FAR_AWAY, bound * unit)))
-    return next((delay for delay in range(near - 1, near + 3) if is_reached(delay / unit)), near)
-
-
-def _gives_a_number(node: ast.Call) -> bool:
-    name = node.func.id if isinstance(node.func, ast.Name) else ""
-    function = FUNCTIONS.get(name)
-    return function is not None and (name == "count" or function.takes_name or function.unit > 0)
-
-
-def _changes(parts: Sequence[Truth] | Sequence[Value]) -> Changes:
-    return tuple(change for part in parts for change in part.changes)
-
-
-def _arithmetic(of: Callable[[float, float], float]) -> Callable[[Any, Any], float | None]:
-    def work(left: Any, right: Any) -> float | None:
-        if type(left) not in conditions.NUMBERS or type(right) not in conditions.NUMBERS:
-            return None
-        try:
-            return of(left, right)
-        except (ZeroDivisionError, OverflowError):
-            return None
-
-    return work
-
-
-_ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], float | None]] = {
-    ast.Add: _arithmetic(lambda a, b: a + b),
-    ast.Sub: _arithmetic(lambda a, b: a - b),
-    ast.Mult: _arithmetic(lambda a, b: a * b),
-    ast.Div: _arithmetic(lambda a, b: a / b),
-}
-_SIGNS: dict[type[ast.cmpop], Literal["==", "!=", "<", "<=", ">", ">="]] = {
-    ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=",
-}  # fmt: skip
-_TURNED: dict[str, Literal["==", "!=", "<", "<=", ">", ">="]] = {
-    "==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<=",
-}  # fmt: skip
