@@ -1,5 +1,6 @@
 """Forms: what fits is decoded as it was meant; what does not is told at its place, all of it."""
 
+import json
 from io import StringIO
 from typing import Any
 
@@ -12,9 +13,7 @@ from triggerfish.rulefile.decode import decode_file
 from triggerfish.rulefile.format import FileForm
 from triggerfish.rulefile.reading import PROBLEM_LIMIT
 
-# ruamel.yaml writes "[?x]" without quotes and reads it back as a key: what begins with "?" is left out here.
-LETTERS = st.characters(exclude_categories=["C", "Zl", "Zp"])
-WORDS = st.text(LETTERS, min_size=1, max_size=20).filter(lambda text: text[0] != "?")
+WORDS = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), min_size=1, max_size=20)
 NAMES = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9 _.-]{0,10}[A-Za-z0-9_.-])?", fullmatch=True)
 PRIORITIES = st.integers(-1_000_000, 1_000_000)
 SCALARS = st.one_of(
@@ -81,9 +80,9 @@ FILES = st.fixed_dictionaries(
 )
 
 
-def written(data: object, *, flow: bool | None = False) -> str:
+def written(data: object) -> str:
     writer = YAML(typ="safe", pure=True)
-    writer.default_flow_style = flow
+    writer.default_flow_style = False
     writer.width = 60
     writer.representer.ignore_aliases = lambda _: True  # equal lists may be one object here
     stream = StringIO()
@@ -92,11 +91,13 @@ def written(data: object, *, flow: bool | None = False) -> str:
 
 
 @settings(max_examples=60, deadline=None)
-@given(FILES, st.sampled_from([True, False, None]))
-def test_what_fits_the_format_is_decoded_as_it_was_written(data: dict[str, Any], flow: bool | None) -> None:
-    form, _, problems = decode_file(written(data, flow=flow), "rules/x.yaml")
-    assert not problems
-    assert form == msgspec.convert(data, FileForm)
+@given(FILES)
+def test_what_fits_the_format_is_decoded_as_it_was_written(data: dict[str, Any]) -> None:
+    # JSON is YAML, too. (ruamel.yaml's own flow style is not used: it writes [?x] and {a: :x} and cannot read them.)
+    for text in (written(data), json.dumps(data, ensure_ascii=False), json.dumps(data, indent=2)):
+        form, _, problems = decode_file(text, "rules/x.yaml")
+        assert not problems
+        assert form == msgspec.convert(data, FileForm)
 
 
 def mappings_of(data: Any) -> list[dict[str, Any]]:
