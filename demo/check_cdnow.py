@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
+from decimal import Decimal
 from pathlib import Path
 
 import pandas as pd
@@ -16,11 +16,10 @@ def people(file: Path = FILE) -> dict[str, list[Deed]]:
     table = pd.read_csv(file, sep=r"\s+", dtype=str)
     day = pd.to_datetime(table["date"], format="%Y%m%d", utc=True).map(lambda when: int(when.timestamp()) * 1000)
     table["at"] = day + 12 * HOUR + table.groupby(["customer_id", "date"]).cumcount() * MINUTE
+    table["cents"] = table["dollar_value"].map(lambda dollars: int(Decimal(dollars) * 100))
     table = table.sort_values("at", kind="stable")
     return {
-        str(customer): [
-            Deed(at, "purchase", Fraction(total)) for at, total in zip(rows["at"], rows["dollar_value"], strict=True)
-        ]
+        str(customer): [Deed(at, "purchase", cents) for at, cents in zip(rows["at"], rows["cents"], strict=True)]
         for customer, rows in table.groupby("customer_id")
     }
 

@@ -11,7 +11,6 @@ import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from fractions import Fraction
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -29,11 +28,11 @@ SIGNS_OF_LIFE = frozenset({"identify", "page", "list", "search", "view", "add", 
 
 @dataclass(frozen=True)
 class Deed:
-    """Something that a person did: when (milliseconds since 1970, UTC), what, and for an order what it was worth."""
+    """Something that a person did: when (milliseconds since 1970), what, and what an order was worth in cents."""
 
     at: int
     what: str
-    total: Fraction | None = None
+    total: int | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ class Person:
 
     def is_vip(self, now: int, known: int) -> bool:
         orders = self.within("purchase", 365 * DAY, now, known)
-        if sum((order.total for order in orders if order.total is not None), Fraction()) >= 500:
+        if sum(order.total for order in orders if order.total is not None) >= 500_00:
             return True
         told = any(deed.total is not None for deed in self.deeds[:known])
         return not told and len(self.within("purchase", 180 * DAY, now, known)) >= 3
@@ -198,7 +197,7 @@ class Person:
                 self.begin(VIP_CART if self.is_vip(deed.at, known) else CART, deed, known)
             case "view":
                 self.begin(BROWSE, deed, known)
-            case "purchase" if deed.total is None or deed.total >= 100:
+            case "purchase" if deed.total is None or deed.total >= 100_00:
                 self.begin(THANKS, deed, known)
             case "refused":
                 self.begin(PAYMENT, deed, known)

@@ -132,6 +132,13 @@ def test_a_twentieth_of_the_purchases_comes_to_what_was_worked_out_apart(
     assert counted(decided(rulebook, file, DEMO / "cdnow.mapping.yaml", 500)) == expected
 
 
+def test_a_figure_that_differs_by_one_is_pointed_at(check: Any) -> None:
+    script = check("compare")
+    lines, wrong = script.differences({"a": 2, "b": 1}, {"a": 2, "c": 1}, "rule")
+    assert wrong == 2
+    assert ["differs" in line for line in lines] == [False, False, True, True]
+
+
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("name", "file"), [("ecom", "ecom.csv.gz"), ("cdnow", "cdnow.txt.gz")])
