@@ -97,3 +97,9 @@ def m004_moments(db: Database) -> None:
     )
     # The id is in the index too, so a person's timeline comes in order.
     db.execute("CREATE INDEX moments_of ON moments (profile)")
+
+
+@migrations()
+def m005_fitted(db: Database) -> None:
+    # What the profiles are fitted to: which activities they remember, and the version of the segments they are in.
+    db.execute("CREATE TABLE fitted (kind TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (kind, name)) WITHOUT ROWID")

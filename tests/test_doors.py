@@ -32,7 +32,8 @@ ROOMS = (
 AROUND = {*ROOMS, "engine"}
 OPENS = {room: set(ROOMS[:place]) for place, room in enumerate(ROOMS)} | {
     "engine": set(ROOMS),
-    "walk": AROUND,
+    "refit": AROUND,
+    "walk": AROUND | {"refit"},
     "rulefile": AROUND,
     "adapters": AROUND,
     "plugin": AROUND,

@@ -173,6 +173,26 @@ def explain(node: Node, view: View) -> Finding:
             return Finding("not", not inner.holds, None, (inner,))
 
 
+def findings(finding: Finding) -> dict[str, Any]:
+    """A finding as plain data for the timeline."""
+    data: dict[str, Any] = {"condition": finding.text, "holds": finding.holds}
+    if finding.parts:
+        data["parts"] = [findings(part) for part in finding.parts]
+    elif finding.value is not None:
+        data["value"] = finding.value if isinstance(finding.value, int | float | str | bool) else str(finding.value)
+    return data
+
+
+def first_failed(finding: Finding) -> str:
+    """The first leaf that kept a condition from holding, with what it saw."""
+    for part in finding.parts:
+        if not part.holds and finding.text == "all of":
+            return first_failed(part)
+    if finding.value is None or isinstance(finding.value, bool):
+        return finding.text
+    return f"{finding.text} (it is {finding.value!r})"
+
+
 # What compiled conditions call. Each takes and gives plain values; None is "missing".
 
 

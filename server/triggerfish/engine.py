@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from triggerfish import decisions
 from triggerfish.clock import Instant, say_duration, to_iso
-from triggerfish.conditions import Condition, Finding, View, explain
+from triggerfish.conditions import Condition, View, explain, findings, first_failed
 from triggerfish.ingest import Event
 from triggerfish.log import Position
 from triggerfish.people import Loaded, People
@@ -134,6 +134,22 @@ class StateStore(Protocol):
 
     def in_flight(self) -> list[Due]:
         """Messages that were handed to a channel by a process that did not live to note the answer."""
+        ...
+
+    def everybody(self, after: str, limit: int) -> list[Profile]:
+        """At most `limit` profiles in order of their ids, from the first after `after`."""
+        ...
+
+    def fitted(self) -> tuple[frozenset[str], str]:
+        """What the profiles are fitted to: keys of activities, and the version of the segments."""
+        ...
+
+    def refit(self, outcome: Outcome) -> None:
+        """Write profiles and memberships, in one transaction, and stay where we are in the log."""
+        ...
+
+    def note_fitted(self, activities: Sequence[str], segments: str) -> None:
+        """The profiles are fitted to exactly these."""
         ...
 
     def close(self) -> None: ...
@@ -478,23 +494,3 @@ class _Run:
 
 def _worked_out(values: Mapping[str, Any], view: View) -> dict[str, Any]:
     return {name: value.of(view) if isinstance(value, Computed) else value for name, value in values.items()}
-
-
-def findings(finding: Finding) -> dict[str, Any]:
-    """A finding as plain data for the timeline."""
-    data: dict[str, Any] = {"condition": finding.text, "holds": finding.holds}
-    if finding.parts:
-        data["parts"] = [findings(part) for part in finding.parts]
-    elif finding.value is not None:
-        data["value"] = finding.value if isinstance(finding.value, int | float | str | bool) else str(finding.value)
-    return data
-
-
-def first_failed(finding: Finding) -> str:
-    """The first leaf that kept a condition from holding, with what it saw."""
-    for part in finding.parts:
-        if not part.holds and finding.text == "all of":
-            return first_failed(part)
-    if finding.value is None or isinstance(finding.value, bool):
-        return finding.text
-    return f"{finding.text} (it is {finding.value!r})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
 from typing import Literal
 
 from msgspec import Struct
@@ -42,6 +43,7 @@ class SegmentTree:
 
     def __init__(self, segments: Sequence[Segment] = ()) -> None:
         self.segments = tuple(segments)
+        self.version = _version(segments)
         self._rank = {segment.name: segment.rank for segment in segments}
         self._taken_by = {segment.name for segment in segments if segment.is_exclusive}
         changes = {change for segment in segments if segment.when is not None for change in segment.when.changes}
@@ -85,6 +87,14 @@ class SegmentTree:
                 if place < len(delays):
                     instants.append(state.last_at + delays[place])
         return min((instant for instant in instants if instant is not None), default=None)
+
+
+def _version(segments: Sequence[Segment]) -> str:
+    """A short name for exactly these definitions."""
+    told = [
+        (each.name, each.parent, each.is_exclusive, "" if each.when is None else each.when.text) for each in segments
+    ]
+    return blake2b(repr(told).encode(), digest_size=6).hexdigest()
 
 
 def _delays(changes: Iterable[Change]) -> list[tuple[str, list[Millis]]]:

@@ -1,6 +1,7 @@
 """The corridor: an event's way through the rooms, in a straight line.
 
     receive   1 ingest, 2 log                                      HTTP -> the log has it on disk
+    fit       3 and 4 again, for everybody, after a change of the rules
     follow    3 profile, 4 segments, 5 rules, 6 decisions, 7 schedule   the log -> the store
     send      8 render, 9 deliver                                  the agenda -> a channel
     hear      10 measure, and back in at 2                         an open, a click, an unsubscribe -> the log
@@ -20,13 +21,14 @@ from uuid import uuid4
 
 import msgspec
 
-from triggerfish import decisions, deliver, engine, expectations, ingest, measure
+from triggerfish import decisions, deliver, engine, expectations, ingest, measure, refit
+from triggerfish.activity import Activity
 from triggerfish.clock import Clock, Instant
 from triggerfish.deliver import Receipt, Verdict
 from triggerfish.engine import Arrival, Moment, Outcome, StateStore
 from triggerfish.errors import MissingData, Refused
 from triggerfish.expectations import Expectations
-from triggerfish.log import EventLog
+from triggerfish.log import EventLog, Position
 from triggerfish.people import Loaded
 from triggerfish.profile import Profile, claims_of, previous_claims
 from triggerfish.render import Links, Message, Template, recipient, template_data
@@ -34,6 +36,9 @@ from triggerfish.rules import Rulebook
 from triggerfish.schedule import Due, Status
 
 log = logging.getLogger("triggerfish.walk")
+
+FIT_BATCH = 1_000
+"""Profiles, or events of the log, that are fitted to a changed rulebook at a time."""
 
 
 def random_id() -> str:
@@ -140,6 +145,42 @@ def _tell(house: House, outcome: Outcome) -> None:
     for moment in outcome.moments:
         if moment.kind == "decision":
             house.tell_decision(moment)
+
+
+def fit(house: House) -> bool:
+    """Fit the people to the rulebook, if it asks for something that the one before did not. Returns whether it did.
+
+    Should it be broken off, it begins anew next time, with the same result.
+    """
+    rulebook, store = house.rulebook, house.store
+    position, until = store.position()
+    filled, segments = store.fitted()
+    activities = refit.new_activities(rulebook, filled)
+    if not activities and segments == rulebook.segments.version:
+        return False
+    now = max(until, house.clock.now() if position else until)
+    if position and activities:
+        _fill(house, activities, position, now)
+    after = ""
+    while profiles := store.everybody(after, FIT_BATCH):
+        store.refit(refit.settle(profiles, rulebook, now))
+        after = profiles[-1].id
+    store.note_fitted([activity.key for activity in rulebook.activities], rulebook.segments.version)
+    return True
+
+
+def _fill(house: House, activities: Sequence[Activity], position: Position, now: Instant) -> None:
+    """Room 3 again for what the new rulebook counts: the whole log, from the beginning."""
+    after, place, seen = "", 0, refit.Seen()
+    while profiles := house.store.everybody(after, FIT_BATCH):
+        house.store.refit(refit.only(refit.forget(profiles, activities)))
+        after = profiles[-1].id
+    while place < position and (entries := house.log.read(place, FIT_BATCH)):
+        entries = [entry for entry in entries if entry.position <= position]
+        claims = {claim for entry in entries for claim in claims_of(entry.event)}
+        loaded = house.store.load(list(claims), [])
+        house.store.refit(refit.only(refit.fill(entries, loaded, activities, now, seen)))
+        place = entries[-1].position if entries else position
 
 
 async def send(house: House) -> int:

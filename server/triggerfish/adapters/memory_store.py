@@ -28,6 +28,7 @@ class MemoryStateStore:
         self.dead_letters: dict[Position, tuple[Instant, str]] = {}
         self._attempts: dict[Position, int] = {}
         self._struck: set[str] = set()
+        self._fitted: tuple[frozenset[str], str] = (frozenset(), "")
         self._position: Position = 0
         self._until: Instant = 0
 
@@ -94,6 +95,18 @@ class MemoryStateStore:
         for due in outcome.sends:
             self._put(due)
         self.moments += outcome.moments
+
+    def everybody(self, after: str, limit: int) -> list[Profile]:
+        return [self.profiles[each] for each in sorted(self.profiles) if each > after][:limit]
+
+    def fitted(self) -> tuple[frozenset[str], str]:
+        return self._fitted
+
+    def refit(self, outcome: Outcome) -> None:
+        self.commit(outcome, self._position, self._until)
+
+    def note_fitted(self, activities: Sequence[str], segments: str) -> None:
+        self._fitted = (frozenset(activities), segments)
 
     def to_send(self, now: Instant, limit: int) -> list[Due]:
         outgoing = [due for due in self.sends.values() if due.status in ("due", "retrying") and due.due_at <= now]

@@ -19,9 +19,8 @@ from triggerfish.cli import json_option, print_json, workspace_option
 from triggerfish.cli.stored import open_reads
 from triggerfish.clock import WallClock, to_iso
 from triggerfish.compose import load_workshop
-from triggerfish.conditions import View, explain
+from triggerfish.conditions import View, explain, findings
 from triggerfish.config import Settings, load_settings
-from triggerfish.engine import findings
 from triggerfish.errors import NotFound, RulebookBroken
 from triggerfish.ingest import Event
 from triggerfish.reads import EventLine, ProfileView, Reads, SegmentLine

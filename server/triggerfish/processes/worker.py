@@ -78,6 +78,8 @@ async def _work(house: walk.House, orders: Orders, control: Control, stopping: a
     news.set()
     outgoing.set()
     Ear(orders.bell, news)
+    if walk.fit(house):
+        log.info("people are fitted to the changed rulebook")
     lost = walk.recover(house)
     if lost:
         log.warning("%d messages were with the channel when the worker stopped; each says what became of it", lost)

@@ -253,6 +253,26 @@ class SqliteStateStore:
         if heard:
             self._db.executemany("INSERT INTO feedback VALUES (?, ?) ON CONFLICT DO NOTHING", heard)
 
+    # --- after a change of the rules ----------------------------------------------------------------------------------
+
+    def everybody(self, after: str, limit: int) -> list[Profile]:
+        rows = self._all("SELECT profile FROM profiles WHERE id > ? ORDER BY id LIMIT ?", after, limit)
+        return [_PROFILE.decode(blob) for (blob,) in rows]
+
+    def fitted(self) -> tuple[frozenset[str], str]:
+        rows = self._all("SELECT kind, name FROM fitted")
+        activities = frozenset(name for kind, name in rows if kind == "activity")
+        return activities, next((name for kind, name in rows if kind == "segments"), "")
+
+    def refit(self, outcome: Outcome) -> None:
+        self.commit(outcome, self._position, 0)
+
+    def note_fitted(self, activities: Sequence[str], segments: str) -> None:
+        with self._transaction("FULL"):
+            self._db.execute("DELETE FROM fitted")
+            rows = [("segments", segments), *(("activity", key) for key in activities)]
+            self._db.executemany("INSERT INTO fitted VALUES (?, ?)", rows)
+
     # --- messages on the way ------------------------------------------------------------------------------------------
 
     def to_send(self, now: Instant, limit: int) -> list[Due]:

@@ -1,0 +1,176 @@
+"""A changed rulebook is fitted to the people who are there: counts from the log, segments worked out, in silence."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from triggerfish import walk
+from triggerfish.adapters.compiled import CompiledMatcher
+from triggerfish.adapters.memory import MemoryEventLog
+from triggerfish.adapters.memory_store import MemoryStateStore
+from triggerfish.adapters.sqlite.migrate import migrate
+from triggerfish.adapters.sqlite.state import SqliteStateStore
+from triggerfish.clock import DAY, HOUR
+from triggerfish.config import starter_path
+from triggerfish.engine import StateStore
+from triggerfish.ingest import Event
+from triggerfish.plugin.testing import START, SetClock
+from triggerfish.profile import Claim, Profile
+from triggerfish.rulefile.compile import load_rulebook
+
+BEFORE = """
+segments:
+  - name: buyers
+    when: count(bought) >= 1
+"""
+AFTER = """
+segments:
+  - name: buyers
+    when: count(bought) >= 2
+    segments:
+      - name: spenders
+        when: sum(bought.total, "30d") > 20 and did(looked)
+ruleset: welcome
+rules:
+  - name: hello
+    on: segment.entered
+    then:
+      - set: {greeted: true}
+"""
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StateStore]:
+    migrate(tmp_path / "state.sqlite3", starter_path("migrations") / "state.py")
+    made: StateStore = MemoryStateStore() if request.param == "memory" else SqliteStateStore(tmp_path / "state.sqlite3")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def house(store: StateStore) -> Callable[[str], walk.House]:
+    """A worker's house on one log, store and clock, whatever the rules are."""
+    log, clock = MemoryEventLog(), SetClock()
+
+    def made(rules: str) -> walk.House:
+        rulebook, _ = load_rulebook({"rules/all.yaml": rules}, templates={}, matcher=CompiledMatcher)
+        return walk.House(
+            log=log,
+            store=store,
+            clock=clock,
+            rulebook=rulebook,
+            templates={},
+            channel=None,  # type: ignore[arg-type]  # nothing is sent here
+            links=None,  # type: ignore[arg-type]
+            dice=lambda: 0.5,
+            batch_events=3,
+        )
+
+    return made
+
+
+def bought(user: str, number: int, total: float, days_ago: float = 1) -> tuple[Event, int]:
+    at = START - int(days_ago * DAY)
+    event = Event(
+        kind="track",
+        name="bought",
+        message_id=f"{user}-{number}",
+        timestamp=at,
+        user_id=user,
+        properties={"total": total},
+    )
+    return event, START
+
+
+def looked(user: str) -> tuple[Event, int]:
+    return Event(kind="track", name="looked", message_id=f"{user}-look", timestamp=START, user_id=user), START
+
+
+async def play(house: walk.House, events: Sequence[tuple[Event, int]]) -> None:
+    await house.log.append(list(events))
+    walk.fit(house)
+    while walk.follow(house):
+        pass
+
+
+def person(house: walk.House, user: str) -> Profile:
+    claim = Claim("user", user)
+    loaded = house.store.load([claim], [])
+    return loaded.profiles[loaded.owners[claim]]
+
+
+HISTORY = [
+    bought("ana", 1, 15),
+    bought("ana", 2, 10),
+    looked("ana"),
+    bought("bob", 1, 50),
+    bought("cem", 1, 30, days_ago=40),
+    bought("cem", 2, 5),
+    looked("cem"),
+]
+
+
+async def test_new_counts_are_filled_from_the_log_before_the_rules_go_live(house: Callable[[str], walk.House]) -> None:
+    await play(house(BEFORE), HISTORY)
+    after = house(AFTER)
+    assert walk.fit(after)
+    assert set(person(after, "ana").memberships) == {"buyers", "spenders"}
+    assert set(person(after, "bob").memberships) == set()
+    assert set(person(after, "cem").memberships) == {"buyers"}
+
+
+async def test_people_are_as_if_the_new_rulebook_had_always_been_there(house: Callable[[str], walk.House]) -> None:
+    await play(house(BEFORE), HISTORY)
+    after = house(AFTER)
+    walk.fit(after)
+    fitted = {user: person(after, user) for user in ("ana", "bob", "cem")}
+    for user, profile in fitted.items():
+        counted = {activity.key: activity for activity in after.rulebook.activities}
+        assert set(profile.activity) >= {key for key, each in counted.items() if each.event == "bought"}, user
+    await play(after, [bought("bob", 2, 1), looked("bob")])
+    assert set(person(after, "bob").memberships) == {"buyers", "spenders"}
+
+
+async def test_nobody_gets_anything_because_the_rules_changed(house: Callable[[str], walk.House]) -> None:
+    await play(house(BEFORE), HISTORY)
+    after = house(AFTER)
+    walk.fit(after)
+    while walk.follow(after):
+        pass
+    assert person(after, "ana").trait("greeted") is None
+
+
+async def test_an_event_that_was_sent_twice_is_filled_once(house: Callable[[str], walk.House]) -> None:
+    await play(house(BEFORE), [*HISTORY, bought("bob", 1, 50)])
+    after = house(AFTER)
+    walk.fit(after)
+    assert "buyers" not in person(after, "bob").memberships
+
+
+async def test_fitting_that_was_broken_off_begins_anew_with_the_same_result(house: Callable[[str], walk.House]) -> None:
+    await play(house(BEFORE), HISTORY)
+    after = house(AFTER)
+    for _ in range(2):
+        walk.fit(after)
+        after.store.note_fitted([], "")  # as if the worker had died before it noted that it was done
+    walk.fit(after)
+    total = next(each for each in after.rulebook.activities if each.field == ("total",))
+    assert len(person(after, "ana").activity[total.key].times) == 2  # type: ignore[union-attr]
+
+
+async def test_an_unchanged_rulebook_is_fitted_already(house: Callable[[str], walk.House]) -> None:
+    await play(house(BEFORE), HISTORY)
+    assert not walk.fit(house(BEFORE))
+    assert walk.fit(house(AFTER))
+    assert not walk.fit(house(AFTER))
+
+
+async def test_what_is_fitted_follows_time_from_then_on(house: Callable[[str], walk.House]) -> None:
+    await play(house(BEFORE), HISTORY)
+    after = house(AFTER)
+    walk.fit(after)
+    after.clock.at += 29 * DAY + HOUR  # type: ignore[attr-defined]
+    while walk.follow(after):
+        pass
+    assert set(person(after, "ana").memberships) == {"buyers"}
