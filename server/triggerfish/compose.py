@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,16 +32,26 @@ from triggerfish.plugin.source import Source
 from triggerfish.reads import Reads
 from triggerfish.render import Template
 from triggerfish.rulefile.compile import load_rulebook
+from triggerfish.rulefile.folder import read_folder
 from triggerfish.rulefile.problems import Problem
 from triggerfish.rules import Matcher, Rulebook, RuleSet
 from triggerfish.walk import FrontDoor, House
 
-RULE_FILE = re.compile(r"^(?!\.).*(?<!\.test)\.ya?ml$")
-"""Which files of rules/ hold rules; `*.test.yaml` hold their tests."""
+
+class Inspection(Struct, frozen=True):
+    """What a workspace's rule files and templates are, broken or not. `problems` hold warnings, too; `rulebook` is None
+    when one of them is more than a warning. `files` counts the rule files.
+    """
+
+    plugins: Plugins
+    templates: Mapping[str, Template]
+    rulebook: Rulebook | None
+    problems: Sequence[Problem]
+    files: int
 
 
 class Workshop(Struct, frozen=True):
-    """What a workspace's files make: plugins, templates and the rulebook. Made without touching any store."""
+    """What a sound workspace's files make. Made without touching any store."""
 
     plugins: Plugins
     templates: Mapping[str, Template]
@@ -55,38 +64,37 @@ def plugins_of(settings: Settings) -> Plugins:
     return load_plugins({settings.delivery.channel, *settings.plugins})
 
 
-def load_workshop(settings: Settings, sources: Path | None = None, plugins: Plugins | None = None) -> Workshop:
-    """Load and check the rules and templates below `sources` (the workspace unless said).
-
-    Raises RulebookBroken with all problems of all files, SettingsWrong, PluginFailed.
-    """
+def inspect(settings: Settings, sources: Path | None = None) -> Inspection:
+    """Read and check the rules and templates below `sources` (the workspace unless said). Raises PluginFailed."""
     from triggerfish.adapters.templates import check_templates
 
     sources = sources or settings.workspace
-    plugins = plugins or plugins_of(settings)
-    templates, problems = check_templates(sources / "templates", company_of(settings), filters=plugins.filters)
+    plugins = plugins_of(settings)
+    texts, problems = read_folder(sources / "rules")
+    templates, of_templates = check_templates(sources / "templates", company_of(settings), filters=plugins.filters)
+    rulebook: Rulebook | None = None
     try:
-        rulebook, warnings = load_rulebook(
-            rule_files(sources),
+        rulebook, of_rules = load_rulebook(
+            texts,
             templates=templates,
             matcher=matcher_of(settings.engine),
             functions=plugins.functions,
             channel=settings.delivery.channel,
         )
     except RulebookBroken as broken:
-        raise RulebookBroken([*broken.problems, *problems]) from None
-    if any(not problem.is_warning for problem in problems):
-        raise RulebookBroken([*warnings, *problems])
-    return Workshop(plugins, templates, rulebook, [*warnings, *problems])
+        of_rules = [problem for problem in broken.problems if isinstance(problem, Problem)]
+    found = [*sorted([*problems, *of_rules]), *of_templates]
+    is_broken = any(not problem.is_warning for problem in found)
+    files = len({*texts, *(problem.path for problem in problems)})
+    return Inspection(plugins, templates, None if is_broken else rulebook, found, files)
 
 
-def rule_files(sources: Path) -> dict[str, str]:
-    """The texts of the rule files below `sources`/rules, by their path relative to `sources`, in order of path.
-
-    What is no UTF-8 is kept as lone surrogates, so that the check can point at it.
-    """
-    found = sorted(path for path in (sources / "rules").rglob("*") if path.is_file() and RULE_FILE.match(path.name))
-    return {str(path.relative_to(sources)): path.read_text("utf-8", "surrogateescape") for path in found}
+def load_workshop(settings: Settings, sources: Path | None = None) -> Workshop:
+    """What `inspect` finds, if it is sound. Raises RulebookBroken with all problems of all files, and PluginFailed."""
+    found = inspect(settings, sources)
+    if found.rulebook is None:
+        raise RulebookBroken(found.problems)
+    return Workshop(found.plugins, found.templates, found.rulebook, found.problems)
 
 
 def company_of(settings: Settings) -> dict[str, str]:

@@ -10,7 +10,6 @@ import click
 from msgspec import Struct
 
 from triggerfish.cli import BROKEN, FINE, WARNINGS_ONLY, json_option, print_json, workspace_option
-from triggerfish.errors import RulebookBroken
 from triggerfish.rulefile.problems import Problem
 
 
@@ -53,36 +52,20 @@ def check_workspace(workspace: Path) -> tuple[list[Problem], Counts]:
     Secrets are not needed: an environment variable that triggerfish.toml names and that is not set gets a stand-in.
     Raises SettingsWrong and PluginFailed, since without settings and plugins nothing can be said of the rest.
     """
-    from triggerfish.adapters.templates import check_templates
-    from triggerfish.compose import company_of, matcher_of, plugins_of
+    from triggerfish.compose import inspect
     from triggerfish.config import load_settings
-    from triggerfish.rulefile.compile import load_rulebook
-    from triggerfish.rulefile.folder import read_folder
 
-    settings = load_settings(workspace, _Environment(os.environ))
-    plugins = plugins_of(settings)
-    texts, problems = read_folder(settings.rules_path)
-    templates, of_templates = check_templates(settings.templates_path, company_of(settings), filters=plugins.filters)
-    files = len({*texts, *(problem.path for problem in problems)})
-    counts = Counts(files=files, templates=len(templates))
-    try:
-        rulebook, of_rules = load_rulebook(
-            texts,
-            templates=templates,
-            matcher=matcher_of(settings.engine),
-            functions=plugins.functions,
-            channel=settings.delivery.channel,
-        )
+    found = inspect(load_settings(workspace, _Environment(os.environ)))
+    counts = Counts(files=found.files, templates=len(found.templates))
+    if found.rulebook is not None:
         counts = Counts(
-            files=files,
-            rules=sum(len(ruleset.rules) for ruleset in rulebook.rulesets),
-            rulesets=len(rulebook.rulesets),
-            segments=len(rulebook.segments.segments),
-            templates=len(templates),
+            files=found.files,
+            rules=sum(len(ruleset.rules) for ruleset in found.rulebook.rulesets),
+            rulesets=len(found.rulebook.rulesets),
+            segments=len(found.rulebook.segments.segments),
+            templates=len(found.templates),
         )
-    except RulebookBroken as broken:
-        of_rules = [problem for problem in broken.problems if isinstance(problem, Problem)]
-    return sorted([*problems, *of_rules]) + of_templates, counts
+    return list(found.problems), counts
 
 
 def closing_line(counts: Counts, problems: int, warnings: int) -> str:

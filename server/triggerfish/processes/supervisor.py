@@ -36,7 +36,7 @@ STOP_SECONDS = 15
 class NotStarted(TriggerfishError):
     """The rulebook is broken, or a process could not be started; `report` says why."""
 
-    code = "TF413"
+    code = "TF414"
 
     def __init__(self, report: Report) -> None:
         super().__init__(report.error or "a process ended before it was ready")
