@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import builtins
 import sys
+from pathlib import Path
 from random import Random
 
 import durable_rules_engine
@@ -116,8 +117,8 @@ def test_memory_stays_flat_over_many_messages():
 
 
 def resident_kilobytes() -> int:
-    with open("/proc/self/status") as status:  # noqa: PTH123
-        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
 
 
 def test_without_the_extension_the_error_names_the_other_engine(monkeypatch):
