@@ -257,3 +257,15 @@ def test_feedback_is_written_down_with_its_send():
     (send,) = world.sends
     world.take(feedback("Email Opened", NOON + 1, world.id_of("ana"), send_id=send.id))
     assert world.moments("event")[-1].body == {"event": "Email Opened", "send": send.id}
+
+
+def test_a_message_that_is_due_stays_due_whatever_else_its_event_brings():
+    """Two equal events within one chain have one id, and so have their messages."""
+    world = known("""
+        ruleset: r
+        rules:
+          - {name: twice, on: Order, then: [{emit: Thanked}, {emit: Thanked}]}
+          - {name: thank, on: Thanked, cooldown: 1 day, then: [{send: receipt}]}
+    """)
+    world.take(track("Order", NOON))
+    assert world.told() == [("receipt", "due", "")]

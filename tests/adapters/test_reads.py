@@ -287,6 +287,15 @@ def test_segments_are_a_tree_with_counts(shop: Shop):
     assert shop.reads.segments()[0].children[1].count == 0
 
 
+def test_a_merged_profile_is_no_member_any_more(shop: Shop):
+    shop.take(track("Order", NOON, user=None, anon="x", properties={"total": 200}))
+    shop.take(track("View", NOON))
+    shop.take(identify(NOON + 1, anon="x"))
+    everybody = {name: [each.profile for each in shop.reads.members(name, 9)] for name in ("shoppers", "buyers", "vip")}
+    assert everybody == dict.fromkeys(everybody, [shop.id_of("ana")])
+    assert [tree.count for tree in shop.reads.segments()] == [1, 1]
+
+
 def test_a_new_rulebook_shows_as_soon_as_its_description_is_written(shop: Shop):
     other = rulebook("segments: [{name: only}]")
     fresh = shop.outline_path.with_suffix(".new")
