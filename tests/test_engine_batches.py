@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any, cast
+
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from triggerfish import walk
+from triggerfish.adapters.memory import MemoryEventLog
 from triggerfish.adapters.memory_store import MemoryStateStore
-from triggerfish.clock import DAY, HOUR, MINUTE, SECOND
+from triggerfish.clock import DAY, HOUR, MINUTE, SECOND, WallClock
 from triggerfish.engine import Arrival, decide
 from triggerfish.ingest import Event
 from triggerfish.profile import Claim, claims_of, new_profile
@@ -174,6 +179,41 @@ def compare_cut_with_whole(data: st.DataObject) -> None:
         follow(cut, BOOK, batch, now)
     assert state_of(cut) == state_of(whole)
     assert cut.position() == whole.position()
+
+
+class SetClock(WallClock):
+    """A clock that shows what it is set to."""
+
+    def __init__(self) -> None:
+        self.shows = NOON
+
+    def now(self) -> int:
+        return self.shows
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data(), st.integers(1, 6), st.integers(1, 4))
+def test_the_corridor_comes_to_the_same_however_small_its_batches(data: st.DataObject, events: int, people: int):
+    """`walk.follow` over a log that grows while the clock goes on, with any limits of events and of due profiles."""
+    arrivals = data.draw(histories())
+    end = arrivals[-1].at + data.draw(st.sampled_from((0, HOUR, DAY, 7 * DAY)))
+    whole = MemoryStateStore()
+    follow(whole, BOOK, arrivals, end)
+    log, clock, store = MemoryEventLog(), SetClock(), MemoryStateStore()
+    nobody = cast(Any, None)
+    house = walk.House(
+        log=log, clock=clock, store=store, rulebook=BOOK, batch_events=events, agenda_batch=people,
+        templates={}, channel=nobody, links=nobody, dice=nobody,
+    )  # fmt: skip
+    for batch, now in data.draw(cuts(arrivals, end)):
+        asyncio.run(log.append([(arrival.event, arrival.at) for arrival in batch]))
+        clock.shows = now
+        for _ in range(1_000):
+            if not walk.follow(house):
+                break
+        else:
+            pytest.fail("the corridor does not come to rest")
+    assert state_of(store) == state_of(whole)
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
