@@ -79,7 +79,7 @@ async def _read(desk: TheDesk, send_id: str) -> EmailMessage:
 def _part(mail: EmailMessage, kind: str) -> str:
     part = mail.get_body(preferencelist=(kind,))
     content = part.get_content() if part is not None else ""
-    return content if isinstance(content, str) else ""
+    return content.replace("\r\n", "\n") if isinstance(content, str) else ""
 
 
 routes = [outbox, message, message_html]

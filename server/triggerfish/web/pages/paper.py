@@ -58,6 +58,7 @@ def page(
         now=desk.front.clock.now(),
         is_open=is_open(desk.settings, request),
         here=request.scope["path"],
+        is_signing_in=template == "login.html",
         refresh_seconds=refresh_seconds,
         **facts,
     )
