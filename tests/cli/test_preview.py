@@ -1,0 +1,90 @@
+"""`triggerfish preview`: a template as a person would get it."""
+
+import json
+import shutil
+
+import pytest
+from click.testing import CliRunner
+
+from shop import HOSTILE
+from triggerfish.cli import main, pictures, preview
+from triggerfish.cli.pictures import find_browser, take_picture
+
+
+def run(lived, *arguments):
+    return CliRunner().invoke(main, ["preview", *arguments, "--workspace", str(lived)])
+
+
+@pytest.fixture
+def without_browser(monkeypatch):
+    monkeypatch.setattr(preview, "find_browser", lambda: None)
+
+
+@pytest.mark.usefixtures("without_browser")
+def test_the_sample_person_gets_html_and_text(lived, tmp_path):
+    done = run(lived, "welcome", "--out", str(tmp_path / "out"))
+    assert done.exit_code == 0, done.output
+    assert "no pictures: Chromium is not installed" in done.output
+    html = (tmp_path / "out" / "welcome.html").read_text()
+    assert "Hi Ana" in html
+    assert "{{" not in html
+    assert "Hi Ana" in (tmp_path / "out" / "welcome.txt").read_text()
+
+
+@pytest.mark.usefixtures("without_browser")
+def test_a_stored_person_gets_the_message_with_their_own_traits(lived, tmp_path):
+    told = json.loads(run(lived, "welcome", "--profile", "bo@example.com", "--out", str(tmp_path), "--json").output)
+    assert (told["template"], told["person"]) == ("welcome", "bo@example.com")
+    assert told["to"].endswith("<bo@example.com>")
+    html = (tmp_path / "welcome.html").read_text()
+    assert HOSTILE not in html
+    assert "&lt;script&gt;" in html
+
+
+def test_the_text_alone_can_be_printed_and_writes_nothing(lived):
+    before = sorted(lived.rglob("*"))
+    done = run(lived, "welcome", "--text", "--profile", "user:ana")
+    assert done.output.startswith("To: ana@example.com\nSubject: ")
+    assert "Hi Ana" in done.output
+    assert "Hi Ana" in json.loads(run(lived, "welcome", "--text", "--json").output)["text"]
+    assert sorted(lived.rglob("*")) == before
+
+
+def test_who_or_what_is_unknown_is_said_with_what_is_near(lived):
+    done = run(lived, "welcom")
+    assert (done.exit_code, 'did you mean "welcome"?' in done.output) == (1, True)
+    assert "nobody is known" in run(lived, "welcome", "--profile", "nobody").output
+
+
+def test_a_person_without_an_address_cannot_get_it(lived):
+    done = run(lived, "welcome", "--profile", "anonymous:a-1", "--json")
+    assert done.exit_code == 1
+    assert json.loads(done.output)["code"] == "TF325"
+
+
+def test_a_workspace_that_stored_nothing_says_so(lived, tmp_path):
+    for name in ("rules", "templates"):
+        shutil.copytree(lived / name, tmp_path / name)
+    shutil.copy(lived / "triggerfish.toml", tmp_path)
+    done = run(tmp_path, "welcome", "--profile", "ana")
+    assert done.exit_code == 1
+    assert "nothing is stored" in done.output
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.skipif(find_browser() is None, reason="Chromium is not installed")
+def test_pictures_have_the_width_asked_for_and_the_whole_height(tmp_path):
+    page, picture = tmp_path / "page.html", tmp_path / "page.png"
+    page.write_text('<body style="margin:0"><div style="height:1700px">a "tall" page &amp; more</div>')
+    assert take_picture(find_browser(), page, picture, pictures.SIZES["phone"]) == ""
+    head = picture.read_bytes()[:24]
+    assert head[:8] == b"\x89PNG\r\n\x1a\n"
+    assert (int.from_bytes(head[16:20]), int.from_bytes(head[20:24])) == (390, 1700)
+
+
+def test_a_browser_that_fails_is_a_note_and_no_error(tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text("x")
+    assert "Chromium failed" in take_picture("/bin/false", page, tmp_path / "x.png", 390)
+    assert "Chromium failed" in take_picture(str(tmp_path / "none"), page, tmp_path / "x.png", 390)
+    assert take_picture("/bin/true", page, tmp_path / "x.png", 390) == "Chromium wrote none"

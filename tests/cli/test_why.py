@@ -1,0 +1,87 @@
+"""`triggerfish why`: what was decided and what never was, from the workspace's files."""
+
+import json
+import shutil
+
+from click.testing import CliRunner
+
+from triggerfish.cli import main
+
+
+def run(lived, *arguments):
+    return CliRunner().invoke(main, ["why", *arguments, "--workspace", str(lived)])
+
+
+def ask(lived, *arguments):
+    done = run(lived, *arguments, "--json")
+    assert done.exit_code == 0, done.output
+    return json.loads(done.output)
+
+
+def test_what_was_sent_and_what_was_not_is_told_with_the_values_of_then(lived):
+    said = run(lived, "ana@example.com").output
+    for line in (
+        "Ana Lima  user ana, email ana@example.com",
+        "in customers; first of all customers",
+        "hello / welcome  sends welcome",
+        "waiting on Bought: until 2026-01-01T00:11:00.000Z",
+        "✓ event.total > 10   (it is 60)",
+        "✗ traits.vip == True   (it is missing)",
+        "scheduled: waits 10 minutes",
+    ):
+        assert line in said, line
+    assert "skipped: Returned happened meanwhile" in run(lived, "bo").output
+
+
+def test_a_rule_that_never_fired_is_looked_at_now_and_says_which_leaf_fails(lived):
+    said = run(lived, "bo", "big-welcome").output
+    assert "never fired: Bought happened once" in said
+    assert "looked at NOW" in said
+    assert "with the last Bought" in said
+    assert "✓ event.total >= 500   (it is 700)" in said
+    assert '✗ traits.country == "DE"   (it is missing)' in said or "✗ traits.country == 'DE'   (it is missing)" in said
+    (rule,) = ask(lived, "bo", "big-welcome")["rules"]
+    assert rule["occasions"] == []
+    assert (rule["now"]["holds"], rule["now"]["event"]) == (False, "Bought")
+
+
+def test_without_the_event_its_values_are_missing(lived):
+    (rule,) = ask(lived, "anonymous:a-1", "hello / big-welcome")["rules"]
+    assert rule["sentence"] == "never woke: Bought has not happened"
+    assert (rule["now"]["holds"], rule["now"]["event"]) == (False, "")
+    assert "without an event" in run(lived, "a-1", "big-welcome").output
+
+
+def test_a_template_or_a_rule_may_be_named(lived):
+    assert [rule["rule"] for rule in ask(lived, "ana", "welcome")["rules"]] == ["welcome", "big-welcome"]
+    assert [rule["rule"] for rule in ask(lived, "ana", "hello/mark")["rules"]] == ["mark"]
+    assert len(ask(lived, "ana")["rules"]) == 3
+
+
+def test_what_fired_is_never_looked_at_again(lived):
+    (fired,) = [rule for rule in ask(lived, "ana")["rules"] if rule["rule"] == "welcome"]
+    assert fired["now"] is None
+    assert fired["occasions"][0]["because"]["parts"][0]["value"] == 60
+
+
+def test_who_or_what_is_unknown_is_said(lived):
+    assert "nobody is known" in run(lived, "nobody").output
+    assert "nobody is known" in run(lived, "nobody", "welcome").output
+    done = run(lived, "ana", "welcom", "--json")
+    assert done.exit_code == 1
+    assert 'did you mean "' in json.loads(done.output)["hint"]
+
+
+def test_broken_rules_hide_nothing_of_what_was_decided(lived, tmp_path):
+    workspace = tmp_path / "copy"
+    shutil.copytree(lived, workspace)
+    (workspace / "rules" / "hello.yaml").write_text("ruleset: hello\nrules: [{nam: x}]\n")
+    said = run(workspace, "bo").output
+    assert "conditions are not looked at now, because the rulebook has" in said
+    assert "skipped: Returned happened meanwhile" in said
+
+
+def test_a_workspace_without_a_server_ever_says_so(tmp_path, lived):
+    shutil.copy(lived / "triggerfish.toml", tmp_path)
+    done = run(tmp_path, "ana")
+    assert (done.exit_code, "nothing is stored" in done.output) == (1, True)
