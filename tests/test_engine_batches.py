@@ -239,7 +239,7 @@ def test_deciding_again_gives_the_same_and_touches_nothing_that_it_was_given(arr
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(histories(longest_pause=2 * HOUR))
 def test_a_history_that_comes_twice_counts_once(arrivals: list[Arrival]):
-    """SDKs send a whole batch again when they missed the answer. (After SEEN_FOR without an event it would count.)"""
+    """SDKs send a whole batch again when they missed the answer."""
     end = arrivals[-1].at
     once, twice = MemoryStateStore(), MemoryStateStore()
     follow(once, BOOK, arrivals, end)

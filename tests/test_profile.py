@@ -10,7 +10,6 @@ from triggerfish.activity import Tally, Window
 from triggerfish.clock import DAY
 from triggerfish.profile import (
     MERGE_LIMIT,
-    SEEN_FOR,
     SEEN_LIMIT,
     TRAIT_LIMIT,
     Claim,
@@ -88,7 +87,7 @@ def test_only_our_own_feedback_counts_as_an_opt_out():
 def test_a_message_id_is_known_once_it_was_seen():
     profile = ana()
     assert not profile.has_seen("m")
-    remember(profile, "m", NOON)
+    remember(profile, "m")
     assert profile.has_seen("m")
     assert not profile.has_seen("n")
 
@@ -96,27 +95,17 @@ def test_a_message_id_is_known_once_it_was_seen():
 def test_the_newest_message_ids_are_remembered():
     profile = ana()
     for number in range(SEEN_LIMIT + 5):
-        remember(profile, f"m{number}", NOON)
+        remember(profile, f"m{number}")
     assert len(profile.seen) == 8 * SEEN_LIMIT
     assert not profile.has_seen("m4")
     assert all(profile.has_seen(f"m{number}") for number in (5, 500, SEEN_LIMIT + 4))
-
-
-def test_who_was_away_long_enough_forgets_the_message_ids():
-    profile = ana()
-    remember(profile, "old", NOON)
-    remember(profile, "new", NOON + SEEN_FOR)
-    assert profile.has_seen("old")
-    remember(profile, "newest", NOON + 2 * SEEN_FOR + 1)
-    assert not profile.has_seen("old")
-    assert profile.has_seen("newest")
 
 
 @given(st.lists(st.binary(min_size=8, max_size=8), max_size=5), st.integers(0, 7))
 def test_a_message_id_is_never_found_across_two_others(digests: list[bytes], shift: int):
     """The ids stand one after another; a match that straddles two is none."""
     profile = ana()
-    remember(profile, "wanted", NOON)
+    remember(profile, "wanted")
     wanted = profile.seen
     profile.seen = b"".join(digests)
     assert profile.has_seen("wanted") == (wanted in digests)

@@ -92,6 +92,14 @@ class Clock(Protocol):
         """The machine's time: when a request arrived, whatever `now` shows."""
         ...
 
+    def done_at(self, due_at: Instant) -> Instant:
+        """The instant to note for what is done now and was due at `due_at`."""
+        ...
+
+    def has_caught_up(self) -> bool:
+        """Whether it runs by itself, as the machine's does."""
+        ...
+
     def wall_of(self, instant: Instant) -> Instant | None:
         """The machine's time at which `now` will be `instant` (or was); None when only events can take it there."""
         ...
@@ -109,6 +117,12 @@ class WallClock:
 
     def wall(self) -> Instant:
         return time.time_ns() // 1_000_000
+
+    def done_at(self, due_at: Instant) -> Instant:
+        return self.now()
+
+    def has_caught_up(self) -> bool:
+        return True
 
     def wall_of(self, instant: Instant) -> Instant | None:
         return instant
@@ -134,6 +148,10 @@ class EventClock:
     def wall(self) -> Instant:
         return self._wall.wall()
 
+    def done_at(self, due_at: Instant) -> Instant:
+        """Until the events have caught up, what is due is done in time."""
+        return self.now() if self.has_caught_up() else due_at
+
     def wall_of(self, instant: Instant) -> Instant | None:
         return instant if self.has_caught_up() or instant <= self._newest() else None
 
@@ -142,6 +160,6 @@ class EventClock:
         return arrived_at if self.has_caught_up() else event_time
 
     def has_caught_up(self) -> bool:
-        """Once true, it stays so: the newest event never gets older."""
+        """Whether it is the machine's clock by now. Once true, it stays so: the newest event never gets older."""
         self._is_level = self._is_level or self._newest() >= self._since
         return self._is_level

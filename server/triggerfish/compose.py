@@ -115,9 +115,9 @@ def matcher_of(engine: str) -> Callable[[Sequence[RuleSet]], Matcher]:
     return DurableMatcher
 
 
-def clock_of(log: EventLog, demo_since: Instant | None) -> Clock:
-    """The machine's clock; in a demo the events' own until they have caught up."""
-    return WallClock() if demo_since is None else EventClock(demo_since, lambda: log.head()[1])
+def clock_of(demo_since: Instant | None, newest: Callable[[], Instant]) -> Clock:
+    """The machine's clock; in a demo the events' own until they have caught up. `newest` is the newest event's time."""
+    return WallClock() if demo_since is None else EventClock(demo_since, newest)
 
 
 def prepare(settings: Settings) -> None:
@@ -139,7 +139,7 @@ def front_door(settings: Settings, log: EventLog, *, ring: Callable[[], None], d
     outline = OutlineFile(settings.rulebook_path)
     return FrontDoor(
         log=log,
-        clock=clock_of(log, demo_since),
+        clock=clock_of(demo_since, lambda: log.head()[1]),
         ring=ring,
         write_keys=frozenset(key.reveal() for key in settings.keys.write),
         admin_key=settings.keys.admin.reveal(),
@@ -226,7 +226,8 @@ async def open_house(
         log = stack.enter_context(contextlib.closing(open_log(settings)))
         store = SqliteStateStore(settings.state_path, cache_limit=settings.limits.profile_cache)
         stack.callback(store.close)
-        clock = clock_of(log, demo_since)
+        # In a demo the worker's clock shows how far the events are decided, not how far they are stored.
+        clock = clock_of(demo_since, lambda: store.position()[1])
         channel = channel_of(settings, workshop.plugins, clock, is_demo=demo_since is not None)
         context = PluginContext(settings.workspace, settings.data_path, public_url, clock)
         await channel.open(context)

@@ -185,6 +185,8 @@ def findings(finding: Finding) -> dict[str, Any]:
 
 def first_failed(finding: Finding) -> str:
     """The first leaf that kept a condition from holding, with what it saw."""
+    if finding.text == "not":
+        return f"not {finding.parts[0].text}"
     for part in finding.parts:
         if not part.holds and finding.text == "all of":
             return first_failed(part)

@@ -209,7 +209,7 @@ class _Run:
             return
         if len(self.people.merged) > merges_before:
             self.note_merges(profile, event, arrival.at)
-        remember(profile, event.message_id, arrival.at)
+        remember(profile, event.message_id)
         body = {"event": event.name}
         if event.kind == "feedback":
             body["send"] = str(event.properties.get("send_id", ""))

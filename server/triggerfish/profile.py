@@ -13,14 +13,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from triggerfish.activity import Activity, Tally, Window
-from triggerfish.clock import DAY, Instant
+from triggerfish.clock import Instant
 from triggerfish.ingest import Event
 from triggerfish.log import Position
 
 SEEN_LIMIT = 1_024
 """Message ids that a profile remembers for telling repeats (8 bytes each)."""
-SEEN_FOR = 2 * DAY
-"""A profile that had no event for this long forgets its message ids: nobody retries for days."""
 IDENTITY_LIMIT = 200
 SENT_LIMIT = 200
 TRAIT_LIMIT = 500
@@ -100,7 +98,6 @@ class Profile(Struct, array_like=True):
     time_zone: str = ""
     locale: str = ""
     seen: bytes = b""
-    seen_at: Instant = 0
     merges: list[Merge] = []
     recheck_at: Instant | None = None
 
@@ -180,17 +177,14 @@ def previous_claims(event: Event) -> list[Claim]:
     return [Claim("user", event.previous_id), Claim("anonymous", event.previous_id)]
 
 
-def remember(profile: Profile, message_id: str, now: Instant) -> None:
+def remember(profile: Profile, message_id: str) -> None:
     """Note a message id as seen."""
-    kept = profile.seen if now - profile.seen_at <= SEEN_FOR else b""
-    profile.seen = kept[-8 * (SEEN_LIMIT - 1) :] + _digest(message_id)
-    profile.seen_at = now
+    profile.seen = profile.seen[-8 * (SEEN_LIMIT - 1) :] + _digest(message_id)
 
 
 def know_seen(profile: Profile, other: Profile) -> None:
     """Let a working copy know the message ids that another profile has seen, as older than its own."""
     profile.seen = (other.seen + profile.seen)[-8 * SEEN_LIMIT :]
-    profile.seen_at = max(profile.seen_at, other.seen_at)
 
 
 def fold(profile: Profile, event: Event, activities: Sequence[Activity], now: Instant) -> None:

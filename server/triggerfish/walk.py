@@ -202,13 +202,13 @@ async def send(house: House) -> int:
         if message is not None:
             messages[due.id] = message
             _mark(due, "sending", "", due.due_at, channel=house.channel.name, attempt=due.attempt + 1)
-    house.store.mark(sends, [_moment(due, now) for due in sends if due.status != "sending"])
+    house.store.mark(sends, [_moment(house, due) for due in sends if due.status != "sending"])
     if not messages:
         return len(sends)
     receipts = await house.channel.send(list(messages.values()))
     handed = {due.id: due for due in sends if due.id in messages}
     settled = [(receipt, _settle(house, handed[receipt.send_id], receipt)) for receipt in receipts]
-    house.store.mark(list(handed.values()), [_moment(due, house.clock.now()) for due in handed.values()])
+    house.store.mark(list(handed.values()), [_moment(house, due) for due in handed.values()])
     for receipt, verdict in settled:
         house.tell_receipt(house.channel.name, messages[receipt.send_id], receipt, verdict)
     return len(sends)
@@ -226,8 +226,8 @@ def recover(house: House) -> int:
             now=house.clock.now(),
             dice=house.dice(),
         )
-        _apply(due, verdict, house.clock.now())
-    house.store.mark(lost, [_moment(due, house.clock.now()) for due in lost])
+        _apply(house, due, verdict)
+    house.store.mark(lost, [_moment(house, due) for due in lost])
     return len(lost)
 
 
@@ -273,17 +273,17 @@ def _settle(house: House, due: Due, receipt: Receipt) -> Verdict:
         now=house.clock.now(),
         dice=house.dice(),
     )
-    _apply(due, verdict, house.clock.now())
+    _apply(house, due, verdict)
     return verdict
 
 
 _STATUS: Mapping[str, Status] = {"sent": "sent", "failed": "failed", "retry": "retrying", "uncertain": "uncertain"}
 
 
-def _apply(due: Due, verdict: Verdict, now: Instant) -> None:
-    _mark(due, _STATUS[verdict.state], verdict.reason, verdict.at or due.due_at)
+def _apply(house: House, due: Due, verdict: Verdict) -> None:
     if verdict.state == "sent":
-        due.sent_at = now
+        due.sent_at = house.clock.done_at(due.due_at)
+    _mark(due, _STATUS[verdict.state], verdict.reason, verdict.at or due.due_at)
 
 
 def _mark(
@@ -294,9 +294,11 @@ def _mark(
     due.attempt = due.attempt if attempt is None else attempt
 
 
-def _moment(due: Due, at: Instant) -> Moment:
+def _moment(house: House, due: Due) -> Moment:
     body = {"send": due.id, "rule": f"{due.ruleset} / {due.rule}", "template": due.template, "status": due.status}
-    return Moment(due.profile, at, "send", body | ({"reason": due.reason} if due.reason else {}))
+    return Moment(
+        due.profile, house.clock.done_at(due.due_at), "send", body | ({"reason": due.reason} if due.reason else {})
+    )
 
 
 async def hear(front: FrontDoor, hit: measure.Hit, *, user_agent: str = "") -> None:

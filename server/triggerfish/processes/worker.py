@@ -79,7 +79,7 @@ async def _work(house: walk.House, orders: Orders, control: Control, stopping: a
     outgoing.set()
     Ear(orders.bell, news)
     if walk.fit(house):
-        log.info("people are fitted to the changed rulebook")
+        log.info("people are fitted to what the rulebook asks for")
     lost = walk.recover(house)
     if lost:
         log.warning("%d messages were with the channel when the worker stopped; each says what became of it", lost)
@@ -114,6 +114,8 @@ async def _follow(house: walk.House, news: asyncio.Event, outgoing: asyncio.Even
         while taster.follow():
             outgoing.set()
             await asyncio.sleep(0)
+            while not house.clock.has_caught_up() and await walk.send(house):
+                pass  # in a demo, messages leave at the events' time, before it goes on
         waker.set(house.store.next_due())
 
 

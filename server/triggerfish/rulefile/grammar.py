@@ -23,7 +23,7 @@ class Fault(Struct, frozen=True):
     hint: str = ""
 
 
-class Faulty(Exception):  # noqa: N818  # it reads as a claim
+class Faulty(Exception):  # it reads as a claim
     """A condition that cannot be compiled, with all its faults."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
