@@ -23,7 +23,8 @@ PLUGINS = REPOSITORY / "plugins"
 
 ROOMS = (
     "errors", "clock", "zones",
-    "ingest", "expectations", "log", "activity", "profile", "people", "conditions", "segments", "rules", "decisions", "schedule",
+    "ingest", "expectations", "log", "activity", "profile", "people", "conditions", "segments", "rules", "decisions",
+    "schedule",
     "render", "deliver", "measure",
     "reads", "why",
 )  # fmt: skip
