@@ -1,7 +1,7 @@
 """Room 1, its second look. Expectations: what `rules/events.yaml` says the properties of an event must be.
 
-An event that breaks one is refused at the door, so that no rule looks at a price that came as text and silently fails to
-hold. What is not spoken of may be anything.
+An event that breaks one is refused at the door, so that no rule looks at a price that came as text, and silently does
+not hold. What is not spoken of may be anything.
 """
 
 from __future__ import annotations
