@@ -96,10 +96,6 @@ class Clock(Protocol):
         """The instant to note for what is done now and was due at `due_at`."""
         ...
 
-    def has_caught_up(self) -> bool:
-        """Whether it runs by itself, as the machine's does."""
-        ...
-
     def wall_of(self, instant: Instant) -> Instant | None:
         """The machine's time at which `now` will be `instant` (or was); None when only events can take it there."""
         ...
@@ -120,9 +116,6 @@ class WallClock:
 
     def done_at(self, due_at: Instant) -> Instant:
         return self.now()
-
-    def has_caught_up(self) -> bool:
-        return True
 
     def wall_of(self, instant: Instant) -> Instant | None:
         return instant
@@ -149,8 +142,8 @@ class EventClock:
         return self._wall.wall()
 
     def done_at(self, due_at: Instant) -> Instant:
-        """Until the events have caught up, what is due is done in time."""
-        return self.now() if self.has_caught_up() else due_at
+        """What was due before the demo began was done in time."""
+        return due_at if due_at < self._since else self.now()
 
     def wall_of(self, instant: Instant) -> Instant | None:
         return instant if self.has_caught_up() or instant <= self._newest() else None

@@ -43,9 +43,6 @@ class SetClock:
     def done_at(self, due_at: Instant) -> Instant:
         return self.at
 
-    def has_caught_up(self) -> bool:
-        return True
-
     def wall_of(self, instant: Instant) -> Instant | None:
         return instant
 

@@ -41,6 +41,7 @@ async def run(orders: Orders) -> int:
     control = await Control.open(orders.control)
     try:
         settings = load_settings(orders.workspace, os.environ)
+        set_up_logs(settings.log.level)
         workshop = load_workshop(settings, orders.sources)
     except RulebookBroken as broken:
         problems = [msgspec.to_builtins(problem) for problem in broken.problems]
@@ -114,8 +115,6 @@ async def _follow(house: walk.House, news: asyncio.Event, outgoing: asyncio.Even
         while taster.follow():
             outgoing.set()
             await asyncio.sleep(0)
-            while not house.clock.has_caught_up() and await walk.send(house):
-                pass  # in a demo, messages leave at the events' time, before it goes on
         waker.set(house.store.next_due())
 
 
