@@ -50,7 +50,8 @@ class Smtp(BlockingChannel):
             try:
                 self._tls = ssl.create_default_context(cafile=config.ca_file or None)
             except OSError as error:
-                raise SettingsWrong(f'[plugins.smtp] ca_file "{config.ca_file}" cannot be used: {error}') from error
+                sentence = f'[plugins.smtp] ca_file "{config.ca_file}" cannot be used: {error}'
+                raise SettingsWrong(sentence, code="TF422", hint="name a PEM file with certificates") from error
 
     async def open(self, context: PluginContext) -> None:
         self._clock = context.clock

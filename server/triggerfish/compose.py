@@ -121,13 +121,18 @@ def clock_of(demo_since: Instant | None, newest: Callable[[], Instant]) -> Clock
 
 
 def prepare(settings: Settings) -> None:
-    """Make the workspace's data folder, and bring log and state to the newest schema: before any process opens them."""
+    """Make the workspace's data folder, and bring log and state to the newest schema: before any process opens them.
+
+    Raises SettingsWrong when a newer Triggerfish wrote them (TF411), or when the two are not of one time (TF417).
+    """
     from triggerfish.adapters.sqlite.migrate import migrate
+    from triggerfish.adapters.sqlite.together import check_together
 
     settings.data_path.mkdir(parents=True, exist_ok=True)
     migrations = starter_path("migrations")
     migrate(settings.log_path, migrations / "log.py")
     migrate(settings.state_path, migrations / "state.py")
+    check_together(settings.log_path, settings.state_path)
 
 
 def open_log(settings: Settings) -> SqliteEventLog:

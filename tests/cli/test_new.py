@@ -49,7 +49,7 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path):
     (tmp_path / "note.txt").write_text("mine")
     done = run("new", str(tmp_path))
     assert done.exit_code == 1
-    assert "TF414" in done.output
+    assert "TF415" in done.output
     assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]
     assert "is a file" in run("new", str(tmp_path / "note.txt")).output
 
@@ -59,4 +59,4 @@ def test_programs_get_json(tmp_path):
     assert told["workspace"] == str(tmp_path / "shop")
     assert "triggerfish.toml" in told["files"]
     again = run("new", str(tmp_path / "shop"), "--json")
-    assert (again.exit_code, json.loads(again.output)["code"]) == (1, "TF414")
+    assert (again.exit_code, json.loads(again.output)["code"]) == (1, "TF415")

@@ -40,13 +40,13 @@ Put your shop's name and address under [delivery], and its web addresses into te
 def make_workspace(path: Path) -> list[str]:
     """Fill the folder, which must be empty or not exist yet; the paths of the files, relative to it.
 
-    Raises SettingsWrong: TF414 when something is there already, or when it cannot be written.
+    Raises SettingsWrong: TF415 when something is there already, or when it cannot be written.
     """
     try:
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise SettingsWrong(
                 f"{path} is not empty" if path.is_dir() else f"{path} is a file",
-                code="TF414",
+                code="TF415",
                 hint="name a folder that does not exist yet; nothing was changed",
             )
         path.mkdir(parents=True, exist_ok=True)
@@ -58,5 +58,5 @@ def make_workspace(path: Path) -> list[str]:
         settings.touch(mode=0o600)
         settings.write_text(settings_with_new_keys(), encoding="utf-8")
     except OSError as error:
-        raise SettingsWrong(f"{path} cannot be written: {error.strerror or error}", code="TF414") from error
+        raise SettingsWrong(f"{path} cannot be written: {error.strerror or error}", code="TF415") from error
     return sorted(str(file.relative_to(path)) for file in path.rglob("*") if file.is_file())

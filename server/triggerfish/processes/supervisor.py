@@ -336,9 +336,17 @@ def _passing_files(_: str, names: list[str]) -> set[str]:
 
 @contextlib.contextmanager
 def _only_one(data: Path) -> Iterator[TextIO]:
-    """Hold the workspace's lock. Raises WorkspaceTaken, naming the process that holds it."""
-    data.mkdir(parents=True, exist_ok=True)
-    with (data / "serve.lock").open("a+") as lock:
+    """Hold the workspace's lock. Raises WorkspaceTaken, naming the process that holds it, and SettingsWrong (TF418)."""
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        file = (data / "serve.lock").open("a+")
+    except OSError as error:
+        raise SettingsWrong(
+            f"the data folder {data} cannot be used: {error.strerror or error}",
+            code="TF418",
+            hint="it must be a folder that the server's user may write; [store] path in triggerfish.toml names it",
+        ) from error
+    with file as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -363,7 +371,7 @@ def _listen(settings: Settings) -> Iterator[socket.socket]:
     except OSError as error:
         raise SettingsWrong(
             f"cannot listen on {host}:{port}: {error.strerror or error}",
-            code="TF403",
+            code="TF416",
             hint="another program may use the port; choose one with --port, or --port 0 for any free one",
         ) from error
     with listener:

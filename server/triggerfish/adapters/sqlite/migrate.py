@@ -17,9 +17,21 @@ def migrate(database: Path, script: Path) -> list[str]:
     """Bring the file `database` (made if missing, in WAL mode) to the newest schema that `script` knows.
 
     `script` is a Python file with `migrations`, a sqlite-utils `Migrations`. Returns the names of the steps taken. Call
-    it in one process, before others open the file. Raises SettingsWrong (TF411) when a newer Triggerfish has been here.
+    it in one process, before others open the file. Raises SettingsWrong: TF411 when a newer Triggerfish has been here,
+    TF412 when the file is no database or cannot be written.
     """
     steps = _steps_in(script)
+    try:
+        return _bring_up(database, steps)
+    except sqlite3.Error as error:
+        raise SettingsWrong(
+            f"{database} cannot be used: {error}",
+            code="TF412",
+            hint="see that the server's user may write it; if it is damaged, restore a backup (docs/operating.md)",
+        ) from error
+
+
+def _bring_up(database: Path, steps: Migrations) -> list[str]:
     with closing(sqlite3.connect(database, timeout=30)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
