@@ -29,6 +29,7 @@ async def run(orders: Orders) -> int:
     async with contextlib.AsyncExitStack() as stack:
         try:
             settings = load_settings(orders.workspace, os.environ)
+            set_up_logs(settings.log.level)
             desk = await stack.enter_async_context(
                 open_desk(
                     settings, ring=Bell(orders.bell).ring, public_url=orders.public_url, demo_since=orders.demo_since
