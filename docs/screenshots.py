@@ -32,6 +32,7 @@ def main() -> None:
     parser.add_argument("url", help="the server's address")
     parser.add_argument("--person", help="whom to show: any identity (default: someone who got a message)")
     parser.add_argument("--key", default="demo-admin-key-loopback", help="the admin key, for finding what to show")
+    parser.add_argument("--dark", action="store_true", help="take dark ones besides")
     parser.add_argument("--out", type=Path, default=IMAGES, help="the folder for the pictures")
     given = parser.parse_args()
     browser = find_browser()
@@ -45,14 +46,14 @@ def main() -> None:
     theirs = _ask(url, f"/v1/sends?status=sent&limit=1&profile={quote(person)}", given.key) or sends
     pages = {
         "status": ("/?refresh=off", 1280, 1240),
-        "segments": ("/segments", 1280, 860),
-        "person": (f"/people/{quote(person)}", 1280, 1500),
+        "segments": ("/segments", 1280, 960),
+        "person": (f"/people/{quote(person)}", 1280, 1400),
         "outbox": (f"/outbox/{theirs[0]['id']}", 1280, 1250),
-        "person-phone": (f"/people/{quote(person)}", 500, 1100),
+        "person-phone": (f"/people/{quote(person)}#why", 500, 1100),
     }
     given.out.mkdir(parents=True, exist_ok=True)
     for name, (path, width, height) in pages.items():
-        for theme in ("light", "dark") if name in ("status", "person") else ("light",):
+        for theme in ("light", "dark") if given.dark else ("light",):
             picture = given.out / (f"{name}.png" if theme == "light" else f"{name}-dark.png")
             take(browser, url + path, picture, width, height, theme)
             print(picture, f"{picture.stat().st_size // 1000} KB")  # noqa: T201

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from litestar import Request, Response, get
 from litestar.params import FromPath
 
 from triggerfish.errors import NotFound
-from triggerfish.reads import ProfileView, Reads
+from triggerfish.reads import EventLine, ProfileView, Reads, TimelineLine
 from triggerfish.web.given import TheDesk
 from triggerfish.web.pages.paper import HEADERS, page, with_query
-from triggerfish.web.pages.words import by_day, name_of
+from triggerfish.web.pages.words import by_day, name_of, templates_in
 from triggerfish.web.questions import Number, Text, takes
 from triggerfish.why import RuleStory, tell_why
 
@@ -31,6 +31,18 @@ def names_of(reads: Reads, profiles: Collection[str]) -> dict[str, str]:
         except NotFound:
             names[profile] = profile
     return names
+
+
+def templates_of(reads: Reads, lines: Sequence[TimelineLine]) -> dict[str, str]:
+    """The templates' names of the sends that these lines tell of."""
+    found = {}
+    for line in lines:
+        if isinstance(line, EventLine) and line.send and line.send not in found:
+            try:
+                found[line.send] = reads.send(line.send).template
+            except NotFound:
+                found[line.send] = ""
+    return found
 
 
 @get("/people", guards=[takes("q")], sync_to_thread=True, include_in_schema=False)
@@ -72,7 +84,8 @@ def person(
         why=why,
         stories=[story for story in why.rules if _is_about_messages(story)],
         opened=STORIES_OPEN,
-        days=by_day(lines),
+        # In a demo a message is sent when the clock has long moved on, so lines are not noted in order of time.
+        days=by_day(sorted(lines, key=lambda line: (line.at, line.id), reverse=True), templates_in(why)),
         next=with_query(f"/people/{why.profile.id}", before=lines[-1].id) if len(lines) == LINES else "",
         is_later=before is not None,
     )

@@ -76,9 +76,15 @@ def _with(options: list[str], chosen: str | None) -> list[str]:
 @get("/sends/{send_id:str}", guards=[takes()], sync_to_thread=True, include_in_schema=False)
 def send(request: Request[Any, Any, Any], send_id: FromPath[str], desk: TheDesk) -> Response[str]:
     found = desk.reads.send(send_id)
-    properties = json.dumps(found.properties, indent=2, ensure_ascii=False)[:LONGEST_DETAIL]
-    name = names_of(desk.reads, {found.profile})[found.profile]
-    return page(request, desk, "send.html", send=found, name=name, days=by_day(found.history), properties=properties)
+    return page(
+        request,
+        desk,
+        "send.html",
+        send=found,
+        name=names_of(desk.reads, {found.profile})[found.profile],
+        days=by_day(found.history, {found.id: found.template}),
+        properties=json.dumps(found.properties, indent=2, ensure_ascii=False)[:LONGEST_DETAIL],
+    )
 
 
 routes = [sends, send]

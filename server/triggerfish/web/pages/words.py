@@ -15,7 +15,7 @@ from msgspec import Struct
 from triggerfish.clock import DAY, HOUR, MINUTE, SECOND, Instant, from_datetime, to_iso
 from triggerfish.reads import DecisionLine, EventLine, MergeLine, ProfileView, SegmentLine, SendLine, TimelineLine
 from triggerfish.render import full_name, one_line, shorten
-from triggerfish.why import RuleStory, is_missing
+from triggerfish.why import RuleStory, WhyView, is_missing
 
 FACTS_SHOWN = 4
 LONGEST_FACT = 60
@@ -56,18 +56,20 @@ _HEARD = {
 }
 
 
-def tell(line: TimelineLine) -> Told:
-    """A line of a timeline in a sentence."""
+def tell(line: TimelineLine, templates: Mapping[str, str]) -> Told:
+    """A line of a timeline in a sentence. `templates` are the templates' names of sends, as far as they are known."""
     match line:
         case EventLine() if line.send:
             verb = _HEARD.get(line.event, f"{line.event}:")
-            return Told(line, "heard", verb, "a message", link=f"/sends/{line.send}", detail=_detail(line))
+            known = templates.get(line.send)
+            before, what = (f"{verb} the message", known) if known else (verb, "a message")
+            return Told(line, "heard", before, what, link=f"/sends/{line.send}", detail=_detail(line))
         case EventLine() if line.by:
             return Told(line, "event", f"rule {line.by} let it happen:", line.event, detail=_detail(line))
         case EventLine():
             facts = facts_of(line.properties or line.traits)
-            known = _OWN_NAMES.get(line.event)
-            before, what = ("", known) if known else ("did", line.event)
+            own = _OWN_NAMES.get(line.event)
+            before, what = ("", own) if own else ("did", line.event)
             return Told(line, "event", before, what, facts=facts, detail=_detail(line))
         case SegmentLine():
             return Told(line, line.change, line.change, line.segment, link=f"/segments/{line.segment}")
@@ -94,9 +96,16 @@ def _decision(line: DecisionLine) -> Told:
     return Told(line, line.outcome, "rule", line.rule or "chain", after, because=line.because)
 
 
-def by_day(lines: Sequence[TimelineLine]) -> list[tuple[str, list[Told]]]:
+def by_day(lines: Sequence[TimelineLine], templates: Mapping[str, str]) -> list[tuple[str, list[Told]]]:
     """The lines under the days on which they happened, in their order."""
-    return [(say_day(at), [tell(line) for line in group]) for at, group in groupby(lines, lambda line: line.at[:10])]
+    days = groupby(lines, lambda line: line.at[:10])
+    return [(say_day(at), [tell(line, templates) for line in group]) for at, group in days]
+
+
+def templates_in(why: WhyView) -> dict[str, str]:
+    """The templates' names of all sends that the stories tell of."""
+    occasions = (occasion for story in why.rules for occasion in story.occasions)
+    return {message.send: message.template for occasion in occasions for message in occasion.messages}
 
 
 def facts_of(values: Mapping[str, Any]) -> list[tuple[str, str]]:
