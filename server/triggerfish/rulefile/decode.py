@@ -7,6 +7,7 @@ admits, msgspec then converts.
 from __future__ import annotations
 
 import re
+from copy import deepcopy
 from typing import Any
 
 import msgspec
@@ -24,26 +25,44 @@ _VERBS = ("send", "set", "emit")
 
 
 def decode_file(text: str, path: str) -> tuple[FileForm | None, Marks, list[Problem]]:
-    """A rule file as a FileForm, or None and all that is wrong with its YAML and its keys and values.
+    """A rule file as a FileForm, or None, and all that is wrong with its YAML and its keys and values.
 
+    Where nothing but unknown keys within rules, segments and the like is wrong, the form is that without them, so that
+    the rest can be checked as well.
     What is between files (names used twice, …) is not looked at here, nor what conditions say.
     """
     marks, problems = read_yaml(text, path)
+    walk = Walk(marks)
     if marks.is_readable:
-        problems = sorted(problems + Walk(marks).problems_of(_FILE))
+        problems = sorted(problems + walk.problems_of(_FILE))
     if len(problems) >= PROBLEM_LIMIT:
         last = problems[PROBLEM_LIMIT - 1]
         sentence = f"only the first {PROBLEM_LIMIT} problems of this file are shown"
         notice = Problem(path=path, line=last.line, column=last.column, code="TF224", sentence=sentence)
         return None, marks, [*problems[:PROBLEM_LIMIT], notice]
-    if problems:
+    if len(problems) > len(walk.unknown) or any(len(at) == 1 for at in walk.unknown):
         return None, marks, problems
     try:
-        return msgspec.convert(marks.data, FileForm), marks, []
+        return msgspec.convert(_without(marks.data, walk.unknown), FileForm), marks, problems
     except msgspec.ValidationError as error:
+        if problems:  # the unknown key is a needed one, misspelt
+            return None, marks, problems
         what, _, where = str(error).rpartition(" - at `$")
         at = tuple(int(step[1]) if step[1] else step[0] for step in _PLACE_IN_ERROR.findall(where))
         return None, marks, [marks.problem(at, "TF225", f"this value does not fit: {what or error}")]
+
+
+def _without(data: Any, unknown: list[Path]) -> Any:
+    """A copy of plain data that lacks the keys at these paths."""
+    if not unknown:
+        return data
+    copy = deepcopy(data)
+    for path in unknown:
+        at = copy
+        for step in path[:-1]:
+            at = at[step]
+        del at[path[-1]]
+    return copy
 
 
 class Walk:
@@ -52,6 +71,7 @@ class Walk:
     def __init__(self, marks: Marks) -> None:
         self.marks = marks
         self.problems: list[Problem] = []
+        self.unknown: list[Path] = []
 
     def problems_of(self, type_: inspect.Type) -> list[Problem]:
         self.value(type_, self.marks.data, ())
@@ -94,6 +114,7 @@ class Walk:
         kind = noun(type_.cls)
         unknown = [key for key in value if key not in fields]
         for key in unknown[:PROBLEM_LIMIT]:
+            self.unknown.append((*path, key))
             self.report(
                 (*path, key), "TF214", f"unknown key {quote(key)} in {kind}", hint=_known(key, fields), at_key=True
             )
