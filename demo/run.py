@@ -51,9 +51,9 @@ def places(client: httpx.Client, url: str) -> str:
     someone = next(iter(ask(client, "/v1/sends", status="sent", limit=1)), None)
     person = f"\n  someone, and why they got what they got   {url}/people/{someone['profile']}" if someone else ""
     return (
-        f"\nOpen\n  what goes on                               {url}/\n"
-        f"  segments                                   {url}/segments{person}\n"
-        f"  the emails that left                       {url}/outbox\n"
+        f"\nOpen\n  what goes on                              {url}/\n"
+        f"  segments                                  {url}/segments{person}\n"
+        f"  the emails that left                      {url}/outbox\n"
         "Edit a file in rules/ or templates/ and watch it go live. Ctrl-C stops the server."
     )
 

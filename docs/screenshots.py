@@ -23,7 +23,8 @@ IMAGES = Path(__file__).parent / "img"
 FLAGS = [
     "--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--force-color-profile=srgb",
-    "--virtual-time-budget=4000",
+    # Frames are painted by processes of their own; without this they may be white.
+    "--disable-features=IsolateSandboxedIframes", "--run-all-compositor-stages-before-draw",
 ]  # fmt: skip
 
 
@@ -47,9 +48,9 @@ def main() -> None:
     pages = {
         "status": ("/?refresh=off", 1280, 1240),
         "segments": ("/segments", 1280, 960),
-        "person": (f"/people/{quote(person)}", 1280, 1400),
+        "person": (f"/people/{quote(person)}", 1280, 1800),
         "outbox": (f"/outbox/{theirs[0]['id']}", 1280, 1250),
-        "person-phone": (f"/people/{quote(person)}#why", 500, 1100),
+        "person-phone": (f"/people/{quote(person)}", 500, 1100),
     }
     given.out.mkdir(parents=True, exist_ok=True)
     for name, (path, width, height) in pages.items():
