@@ -1,0 +1,188 @@
+"""docs/operating.md, done: a backup taken from a server at work, and starts that must be refused."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import socket
+import sqlite3
+import threading
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from running import Running, identify, refuse, serving, track, write_workspace
+
+RULES = {
+    "people.yaml": """
+        events: {purchase: Order Completed}
+        segments:
+          - name: customers
+            when: count(purchase) >= 1
+            segments:
+              - name: loyal
+                when: count(purchase) >= 10
+    """,
+    "orders.yaml": """
+        ruleset: orders
+        rules:
+          - name: receipt
+            on: purchase
+            then: [send: receipt]
+    """,
+}
+PEOPLE, PURCHASES, BATCH = 40, 20, 10
+PAGE = (Path(__file__).parents[2] / "docs" / "operating.md").read_text(encoding="utf-8")
+BACKUP = re.findall(r"""(?m)^sqlite3 (data/\w+\.sqlite3) "(VACUUM INTO '[^']+')"$""", PAGE)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    return write_workspace(tmp_path / "shop", RULES, receipt="transactional")
+
+
+def stream() -> list[list[dict[str, object]]]:
+    """What the shop's clients send, in requests: first who everybody is, then each person buys once a round."""
+    events = [
+        identify(f"p{person}", email=f"p{person}@example.com") | {"messageId": f"p{person}"} for person in range(PEOPLE)
+    ]
+    events += [
+        track(f"p{person}", "Order Completed", messageId=f"p{person}-{number}")
+        for number in range(PURCHASES)
+        for person in range(PEOPLE)
+    ]
+    return [events[start : start + BATCH] for start in range(0, len(events), BATCH)]
+
+
+def back_up(workspace: Path, to: Path) -> None:
+    """Take the commands of the page, in their order, with this workspace's files and another folder for the copies."""
+    to.mkdir()
+    for file, sql in BACKUP:
+        with closing(sqlite3.connect(workspace / file)) as source:
+            source.execute(re.sub(r"'.*/", f"'{to}/", sql))
+
+
+def restore(backup: Path, workspace: Path, to: Path) -> Path:
+    shutil.copytree(workspace, to, ignore=shutil.ignore_patterns("data"))
+    shutil.copytree(backup, to / "data")
+    return to
+
+
+def send_ids(server: Running) -> list[str]:
+    with closing(sqlite3.connect(server.workspace / "data" / "state.sqlite3")) as state:
+        return [send for (send,) in state.execute("SELECT id FROM sends ORDER BY id")]
+
+
+def positions(folder: Path) -> tuple[int, int]:
+    """How far the state has decided, and how far the log goes."""
+    with (
+        closing(sqlite3.connect(folder / "state.sqlite3")) as state,
+        closing(sqlite3.connect(folder / "log.sqlite3")) as log,
+    ):
+        decided: int = state.execute("SELECT position FROM progress").fetchone()[0]
+        stored: int = log.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()[0]
+    return decided, stored
+
+
+def members(server: Running) -> dict[str, int]:
+    (top,) = server.get("/v1/segments")
+    return {top["name"]: top["count"], **{child["name"]: child["count"] for child in top["children"]}}
+
+
+def post_all(server: Running, requests: Iterable[list[dict[str, object]]], passed: threading.Semaphore) -> None:
+    for request in requests:
+        server.take(*request)
+        passed.release()
+
+
+def test_a_backup_taken_while_events_stream_in_restores_to_a_server_that_goes_on_exactly_once(workspace, tmp_path):
+    assert [file for file, _ in BACKUP] == ["data/state.sqlite3", "data/log.sqlite3"]
+    requests = stream()
+    with serving(workspace) as server:
+        passed = threading.Semaphore(0)
+        streaming = threading.Thread(target=post_all, args=(server, requests, passed))
+        streaming.start()
+        for _ in range(len(requests) // 3):
+            assert passed.acquire(timeout=60)
+        back_up(workspace, tmp_path / "backup")
+        streaming.join()
+        server.quiet()
+        right = send_ids(server), members(server)
+    decided, stored = positions(tmp_path / "backup")
+    assert len(requests) // 3 * BATCH <= stored < len(requests) * BATCH, "the backup must fall into the stream"
+    assert decided <= stored
+
+    with serving(restore(tmp_path / "backup", workspace, tmp_path / "restored")) as server:
+        before = server.quiet()
+        assert before["events"] == stored
+        assert len(send_ids(server)) == stored - PEOPLE
+        # The clients send what they think was lost, and more: all of it.
+        post_all(server, requests, threading.Semaphore(0))
+        server.quiet()
+        assert (send_ids(server), members(server)) == right
+    assert len(right[0]) == PEOPLE * PURCHASES
+    assert right[1] == {"customers": PEOPLE, "loyal": PEOPLE}
+
+
+def test_a_state_that_is_ahead_of_its_log_is_not_served(workspace, tmp_path):
+    with serving(workspace) as server:
+        server.take(*stream()[0])
+        server.quiet()
+    log = workspace / "data" / "log.sqlite3"
+    log.rename(tmp_path / "mislaid.sqlite3")
+    code, said = refuse(workspace)
+    assert code == 1
+    assert "TF417" in said
+    assert "Traceback" not in said
+    # With its log back, it is served again.
+    for made in workspace.glob("data/log.sqlite3*"):
+        made.unlink()
+    (tmp_path / "mislaid.sqlite3").rename(log)
+    with serving(workspace) as server:
+        assert server.quiet()["events"] == BATCH
+
+
+def test_data_that_cannot_be_used_is_named_and_kept_as_it_is(workspace):
+    data = workspace / "data"
+    data.write_text("a file where a folder should be")
+    code, said = refuse(workspace)
+    assert (code, "TF418" in said, "Traceback" in said) == (1, True, False)
+    data.unlink()
+    data.mkdir()
+    damaged = data / "state.sqlite3"
+    damaged.write_text("no database, and longer than the header of one: " + "x" * 100)
+    before = damaged.read_bytes()
+    code, said = refuse(workspace)
+    assert (code, "TF412" in said, "Traceback" in said) == (1, True, False)
+    assert damaged.read_bytes() == before
+
+
+def test_data_of_a_newer_version_is_refused_and_kept_as_it_is(workspace):
+    with serving(workspace):
+        pass
+    step = (
+        "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('triggerfish.log', 'm999_later', '')"
+    )
+    with closing(sqlite3.connect(workspace / "data" / "log.sqlite3")) as log, log:
+        log.execute(step)
+    code, said = refuse(workspace)
+    assert (code, "TF411" in said, "m999_later" in said) == (1, True, True)
+
+
+def test_a_port_that_is_taken_is_named(workspace):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, said = refuse(workspace, "--port", str(port))
+    assert (code, "TF416" in said, f"127.0.0.1:{port}" in said) == (1, True, True)
+
+
+@pytest.mark.parametrize("level", ["error", "info"])
+def test_the_level_of_the_log_holds_for_every_process(workspace, level):
+    settings = workspace / "triggerfish.toml"
+    settings.write_text(f'{settings.read_text()}\n[log]\nlevel = "{level}"\n')
+    with serving(workspace) as server:
+        server.take(*stream()[0])
+        server.quiet()
+    assert ("triggerfish.worker" in server.said()) == (level == "info")
