@@ -17,7 +17,7 @@ from triggerfish.web.questions import Number, Text, takes
 from triggerfish.why import RuleStory, tell_why
 
 LINES = 80
-STORIES_OPEN = 2
+STORIES_OPEN = 1
 _LATELY = 12
 _LATELY_LINES = 200
 
