@@ -1,4 +1,4 @@
-"""A process's end of its control socket: report, wait for "go", say when it came through, notice when the supervisor is
+"""A process's end of its control socket: report, wait for "go", say that it got on, notice when the supervisor is
 gone.
 """
 
@@ -30,7 +30,7 @@ class Control:
         return await self._reader.read(2) == b"go"
 
     def came_through(self) -> None:
-        """Say that what killed the worker before is behind us."""
+        """Say that we got on, however the worker before us ended."""
         self._writer.write(THROUGH)
 
     async def gone(self) -> None:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from triggerfish.clock import Instant
 
 THROUGH = b"through\n"
-"""The worker's word that it is past the events at which one before it died."""
+"""The worker's word that it got on: the first thing that it decided did not kill it, as it may have the one before."""
 
 
 class Orders(Struct, frozen=True, kw_only=True):

@@ -23,7 +23,7 @@ TRIES = 2
 
 class Taster:
     """Follows the log, carefully after a failure. `crashes` is how often workers died at it before this one; `through`
-    is called once when it is past what may have killed them.
+    is called once when the first careful step is done: a crash later is another one, and no loop.
     """
 
     def __init__(self, house: walk.House, crashes: int, through: Callable[[], None]) -> None:
@@ -43,10 +43,10 @@ class Taster:
                 log.exception("a batch could not be decided; it is taken one by one")
                 self._careful = self._batch
         done = self._taste()
-        self._careful = self._careful - 1 if done else 0
-        if self._notes and not self._careful:
-            self._notes = False
+        if self._notes and self._careful == self._batch:
             self._through()
+        self._careful = self._careful - 1 if done else 0
+        self._notes = self._notes and self._careful > 0
         return done
 
     def _taste(self) -> int:

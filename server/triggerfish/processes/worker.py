@@ -16,8 +16,8 @@ import msgspec
 
 from triggerfish import walk
 from triggerfish.adapters.apscheduler import Waker
-from triggerfish.clock import SECOND
-from triggerfish.compose import load_workshop, open_house
+from triggerfish.clock import SECOND, WallClock
+from triggerfish.compose import channel_of, load_workshop, open_house
 from triggerfish.config import load_settings
 from triggerfish.errors import RulebookBroken, TriggerfishError
 from triggerfish.processes.control import Control
@@ -43,6 +43,8 @@ async def run(orders: Orders) -> int:
         settings = load_settings(orders.workspace, os.environ)
         set_up_logs(settings.log.level)
         workshop = load_workshop(settings, orders.sources)
+        # What the settings say of the channel is wrong now or never: it is opened only when we may go.
+        channel_of(settings, workshop.plugins, WallClock(), is_demo=orders.demo_since is not None)
     except RulebookBroken as broken:
         problems = [msgspec.to_builtins(problem) for problem in broken.problems]
         await control.report(Report(is_ready=False, error=str(broken), problems=problems))
