@@ -48,13 +48,13 @@ def story(client: httpx.Client, events: int, people: int) -> str:
 
 def places(client: httpx.Client, url: str) -> str:
     """Where to look."""
-    someone = next(iter(ask(client, "/v1/sends", status="sent", limit=1)), None)
-    person = f"\n  someone, and why they got what they got   {url}/people/{someone['profile']}" if someone else ""
-    return (
-        f"\nOpen\n  what goes on                              {url}/\n"
-        f"  segments                                  {url}/segments{person}\n"
-        f"  the emails that left                      {url}/outbox\n"
-        "Edit a file in rules/ or templates/ and watch it go live. Ctrl-C stops the server."
+    look = {"what goes on": "/", "segments": "/segments"}
+    for send in ask(client, "/v1/sends", status="sent", limit=1):
+        look["someone, and why they got what they got"] = f"/people/{send['profile']}"
+    look["the emails that left"] = "/outbox"
+    lines = [f"  {what:<42}{url}{path}" for what, path in look.items()]
+    return "\n".join(
+        ["", "Open", *lines, "Edit a file in rules/ or templates/ and watch it go live. Ctrl-C stops the server."]
     )
 
 
