@@ -1,10 +1,18 @@
 """Documents keep their promises: links lead somewhere, and the commands that they name exist."""
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
+from msgspec import Struct
+
+from triggerfish.cli import VERBS
+from triggerfish.config import Settings
+from triggerfish.processes.supervisor import STOP_SECONDS
+from triggerfish.web.serve import LARGEST_HEAD, REQUEST_SECONDS
 
 REPOSITORY = Path(__file__).parents[1]
 DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")])
@@ -45,6 +53,11 @@ def test_a_link_that_leads_nowhere_is_caught(tmp_path: Path) -> None:
     assert list(broken_links(page)) == ["page.md: gone.md leads nowhere", "page.md: #gone names no heading"]
 
 
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    linked = set(re.findall(r"\]\((docs/[\w-]+\.md)\)", (REPOSITORY / "README.md").read_text(encoding="utf-8")))
+    assert {str(page.relative_to(REPOSITORY)) for page in REPOSITORY.glob("docs/*.md")} <= linked
+
+
 def test_every_make_target_that_a_document_names_exists() -> None:
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"(?m)^([a-z][a-z-]*):", makefile))
@@ -58,3 +71,98 @@ def test_every_make_target_is_explained_to_contributors() -> None:
     (phony,) = re.findall(r"(?m)^\.PHONY: (.+)$", makefile)
     told = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
     assert not [target for target in phony.split() if target != "node" and f"make {target}`" not in told]
+
+
+def read(name: str) -> str:
+    return (REPOSITORY / name).read_text(encoding="utf-8")
+
+
+def rows(page: str, heading: str) -> dict[str, list[str]]:
+    """The cells of the first table below a heading, by the first cell without its back ticks."""
+    section = re.split(rf"(?m)^#+ {re.escape(heading)}$", page)[1]
+    (table, *_) = re.findall(r"(?m)(?:^\|.*\n)+", section)
+    cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table.splitlines()[2:]]
+    return {first.strip("| `"): [cell.strip(" |") for cell in rest] for first, *rest in cells}
+
+
+# --- codes ------------------------------------------------------------------------------------------------------------
+
+
+def codes_in(source: str) -> set[str]:
+    """The codes that a module uses: those that are a text of their own, not those that its comments speak of."""
+    texts = (node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant))
+    return {text for text in texts if isinstance(text, str) and re.fullmatch(r"TF\d{3}", text)}
+
+
+def raised() -> set[str]:
+    modules = [path for part in ("server", "plugins") for path in (REPOSITORY / part).rglob("*.py")]
+    return {code for module in modules for code in codes_in(module.read_text(encoding="utf-8"))}
+
+
+def explained() -> list[str]:
+    sections = re.findall(r"(?m)^### (TF\d{3}): \S", read("docs/errors.md"))
+    return sections + re.findall(r"(?m)^\| (TF3\d\d) \|", read("docs/templates.md"))
+
+
+def test_every_code_that_can_be_raised_is_explained_once_and_no_other():
+    assert sorted(explained()) == sorted(raised())
+
+
+def test_every_code_that_a_document_names_can_be_raised():
+    known = raised()
+    for document in DOCUMENTS:
+        named = set(re.findall(r"\bTF\d{3}\b", document.read_text(encoding="utf-8")))
+        assert named <= known, document.name
+
+
+def test_every_section_on_a_code_has_a_remedy():
+    sections = re.split(r"(?m)^### (?=TF\d)", read("docs/errors.md"))[1:]
+    assert not [section.splitlines()[0] for section in sections if "*Remedy:*" not in section.partition("\n#")[0]]
+
+
+def test_a_code_in_a_comment_or_in_a_sentence_is_none_that_is_raised():
+    source = '"""Raises TF998."""\n# "TF999"\nfail("see TF997", code="TF001")\n'
+    assert codes_in(source) == {"TF001"}
+
+
+# --- settings, verbs, figures -----------------------------------------------------------------------------------------
+
+
+def settings_of(kind: type[Struct], table: str = "") -> dict[str, str]:
+    """Every key with its default as TOML would write it, as the page does."""
+    found: dict[str, str] = {}
+    for field in msgspec.structs.fields(kind):
+        name = f"[{table}] {field.encode_name}" if table else field.encode_name
+        if isinstance(field.type, type) and issubclass(field.type, Struct):
+            found |= settings_of(field.type, field.encode_name)
+        elif name == "plugins":
+            found["[plugins.<name>]"] = "none"
+        elif name != "workspace":
+            is_required = field.default is msgspec.NODEFAULT
+            found[name] = "required" if is_required else msgspec.json.encode(field.default).decode()
+    return found
+
+
+def test_every_setting_is_explained_with_its_default_and_no_other():
+    page = {key: cells[0] for key, cells in rows(read("docs/operating.md"), "Settings").items()}
+    assert page == settings_of(Settings)
+    assert page["[limits] queue_events"] == "20000"
+
+
+def test_the_readme_names_every_command_and_no_other():
+    assert set(rows(read("README.md"), "A workspace of your own")) == set(VERBS)
+
+
+def test_every_figure_for_prometheus_is_explained_and_no_other():
+    source = read("server/triggerfish/web/status.py")
+    named = set(re.findall(r'"(triggerfish_\w+)"', source))
+    counters = set(re.findall(r'CounterMetricFamily\("(triggerfish_\w+)"', source))
+    assert counters < named
+    listed = {re.sub(r"\{.*", "", name) for name in rows(read("docs/operating.md"), "Watching it")}
+    assert listed - {"process_…"} == (named - counters) | {f"{name}_total" for name in counters}
+
+
+def test_the_bounds_that_operators_are_told_are_those_of_the_server():
+    limits = read("docs/operating.md").split("## Limits")[1].split("\n## ")[0]
+    assert f"| {LARGEST_HEAD // 1024} KB, {REQUEST_SECONDS:.0f} seconds |" in limits
+    assert f"| {STOP_SECONDS} seconds a process |" in limits

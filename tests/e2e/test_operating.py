@@ -6,6 +6,7 @@ import re
 import shutil
 import socket
 import sqlite3
+import stat
 import threading
 from collections.abc import Iterable
 from contextlib import closing
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from running import Running, identify, refuse, serving, track, write_workspace
+from triggerfish.adapters.sqlite.migrate import migrate
+from triggerfish.adapters.sqlite.together import check_together
 
 RULES = {
     "people.yaml": """
@@ -34,7 +37,8 @@ RULES = {
     """,
 }
 PEOPLE, PURCHASES, BATCH = 40, 20, 10
-PAGE = (Path(__file__).parents[2] / "docs" / "operating.md").read_text(encoding="utf-8")
+REPOSITORY = Path(__file__).parents[2]
+PAGE = (REPOSITORY / "docs" / "operating.md").read_text(encoding="utf-8")
 BACKUP = re.findall(r"""(?m)^sqlite3 (data/\w+\.sqlite3) "(VACUUM INTO '[^']+')"$""", PAGE)
 
 
@@ -126,22 +130,29 @@ def test_a_backup_taken_while_events_stream_in_restores_to_a_server_that_goes_on
     assert right[1] == {"customers": PEOPLE, "loyal": PEOPLE}
 
 
-def test_a_state_that_is_ahead_of_its_log_is_not_served(workspace, tmp_path):
-    with serving(workspace) as server:
-        server.take(*stream()[0])
-        server.quiet()
-    log = workspace / "data" / "log.sqlite3"
-    log.rename(tmp_path / "mislaid.sqlite3")
+def empty_data(workspace: Path) -> Path:
+    """Data as a first start makes it."""
+    data = workspace / "data"
+    data.mkdir()
+    for name in ("log", "state"):
+        migrate(data / f"{name}.sqlite3", REPOSITORY / "migrations" / f"{name}.py")
+    return data
+
+
+def change(file: Path, sql: str) -> None:
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute(sql)
+
+
+def test_a_state_that_is_ahead_of_its_log_is_not_served(workspace):
+    data = empty_data(workspace)
+    change(data / "state.sqlite3", "UPDATE progress SET position = 5")
     code, said = refuse(workspace)
-    assert code == 1
-    assert "TF417" in said
-    assert "Traceback" not in said
-    # With its log back, it is served again.
-    for made in workspace.glob("data/log.sqlite3*"):
-        made.unlink()
-    (tmp_path / "mislaid.sqlite3").rename(log)
-    with serving(workspace) as server:
-        assert server.quiet()["events"] == BATCH
+    assert (code, "TF417" in said, "Traceback" in said) == (1, True, False)
+    # A log that has had the five events is enough, even if it does not hold them any more.
+    change(data / "log.sqlite3", "INSERT INTO events VALUES (5, 0, '{}')")
+    change(data / "log.sqlite3", "DELETE FROM events")
+    check_together(data / "log.sqlite3", data / "state.sqlite3")
 
 
 def test_data_that_cannot_be_used_is_named_and_kept_as_it_is(workspace):
@@ -159,14 +170,11 @@ def test_data_that_cannot_be_used_is_named_and_kept_as_it_is(workspace):
     assert damaged.read_bytes() == before
 
 
-def test_data_of_a_newer_version_is_refused_and_kept_as_it_is(workspace):
-    with serving(workspace):
-        pass
-    step = (
+def test_data_of_a_newer_version_is_refused(workspace):
+    later = (
         "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('triggerfish.log', 'm999_later', '')"
     )
-    with closing(sqlite3.connect(workspace / "data" / "log.sqlite3")) as log, log:
-        log.execute(step)
+    change(empty_data(workspace) / "log.sqlite3", later)
     code, said = refuse(workspace)
     assert (code, "TF411" in said, "m999_later" in said) == (1, True, True)
 
@@ -179,10 +187,11 @@ def test_a_port_that_is_taken_is_named(workspace):
 
 
 @pytest.mark.parametrize("level", ["error", "info"])
-def test_the_level_of_the_log_holds_for_every_process(workspace, level):
+def test_the_level_of_the_log_holds_for_every_process_and_data_is_the_servers_own(workspace, level):
     settings = workspace / "triggerfish.toml"
     settings.write_text(f'{settings.read_text()}\n[log]\nlevel = "{level}"\n')
     with serving(workspace) as server:
         server.take(*stream()[0])
         server.quiet()
     assert ("triggerfish.worker" in server.said()) == (level == "info")
+    assert stat.S_IMODE((workspace / "data").stat().st_mode) == 0o700
