@@ -75,7 +75,12 @@ class Process:
             error = f"the {self.name} process ended with {_ending(code)} before it was ready"
             return Report(is_ready=False, error=error)
         self._listening = asyncio.create_task(self._listen(reader))
-        return read_report(line)
+        report = read_report(line)
+        if not report.is_ready:
+            # It is ending; a signal would meet it half-way out.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._child.wait(), STOP_SECONDS)
+        return report
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         while line := await reader.readline():
@@ -338,7 +343,8 @@ def _passing_files(_: str, names: list[str]) -> set[str]:
 def _only_one(data: Path) -> Iterator[TextIO]:
     """Hold the workspace's lock. Raises WorkspaceTaken, naming the process that holds it, and SettingsWrong (TF418)."""
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        # What it holds is personal: nobody else on this machine needs to read it.
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = (data / "serve.lock").open("a+")
     except OSError as error:
         raise SettingsWrong(
