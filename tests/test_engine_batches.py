@@ -14,6 +14,7 @@ from triggerfish import walk
 from triggerfish.adapters.memory import MemoryEventLog
 from triggerfish.adapters.memory_store import MemoryStateStore
 from triggerfish.clock import DAY, HOUR, MINUTE, SECOND, WallClock
+from triggerfish.conditions import NEVER
 from triggerfish.engine import Arrival, decide
 from triggerfish.ingest import Event
 from triggerfish.profile import Claim, claims_of, new_profile
@@ -179,6 +180,22 @@ def compare_cut_with_whole(data: st.DataObject) -> None:
         follow(cut, BOOK, batch, now)
     assert state_of(cut) == state_of(whole)
     assert cut.position() == whole.position()
+
+
+@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
+@given(histories(), st.data())
+def test_people_are_where_a_look_at_all_segments_finds_them(arrivals: list[Arrival], data: st.DataObject):
+    """After an event the engine looks only at segments that it can have changed, and with time only when it must."""
+    store = MemoryStateStore()
+    for place, arrival in enumerate(arrivals):
+        following = arrivals[place + 1].at - 1 if place + 1 < len(arrivals) else arrival.at + 7 * DAY
+        follow(store, BOOK, [arrival], arrival.at)
+        for now in sorted((arrival.at, data.draw(st.integers(arrival.at, max(arrival.at, following))))):
+            follow(store, BOOK, [], now)
+            for profile in store.profiles.values():
+                found = profile.copy()
+                assert BOOK.segments.settle(found, now, BOOK.zones) == []
+                assert now < (profile.recheck_at or NEVER) <= (found.recheck_at or NEVER)
 
 
 class SetClock(WallClock):

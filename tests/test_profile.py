@@ -170,7 +170,7 @@ def test_merging_keeps_the_older_birthday_the_earlier_membership_and_the_latest_
 
 def test_a_profile_wakes_for_its_earliest_reason():
     profile = ana()
-    assert profile.wake_at is None
+    assert profile.wake_at == profile.created_at, "where a new person is, nobody has looked yet"
     profile.recheck_at = NOON + 5
     profile.waits = [
         Wait(NOON + 9, "r", "n", track("View", NOON), []),
@@ -179,3 +179,5 @@ def test_a_profile_wakes_for_its_earliest_reason():
     assert profile.wake_at == NOON + 3
     profile.waits = []
     assert profile.wake_at == NOON + 5
+    profile.recheck_at = None
+    assert profile.wake_at is None

@@ -20,6 +20,13 @@ from triggerfish.zones import Local, Zones
 
 NUMBERS = frozenset({int, float})
 """The types that count as numbers; a boolean does not."""
+NEVER: Instant = 2**63 - 1
+"""The instant of what time alone does not change."""
+
+Look = tuple[bool, Instant]
+"""Whether a condition holds, and an instant before which time alone cannot change that. `look(view, enough)` need not
+look further than `enough`: its instant may be any later one, should it be later.
+"""
 
 
 class View:
@@ -72,8 +79,11 @@ class Elapsed(Struct, frozen=True):
 
     def next(self, view: View) -> Instant | None:
         """The next instant after now at which it changes, should nothing happen."""
-        at = last_at(view, self.activity)
-        return at + self.delay if at is not None and at + self.delay > view.now else None
+        state = view.profile.activity.get(self.activity.key)
+        if type(state) is not Tally or state.last_at is None:
+            return None
+        at = state.last_at + self.delay
+        return at if at > view.now else None
 
 
 class Leaving(Struct, frozen=True):
@@ -119,9 +129,20 @@ class Test(Struct, frozen=True):
     bound: int | float | str | bool | None = None
     changes: tuple[Change, ...] = ()
 
+    def look(self, view: View, enough: Instant = NEVER) -> Look:
+        soonest = NEVER
+        for change in self.changes:
+            at = change.next(view)
+            if at is not None and at < soonest:
+                soonest = at
+        return self.holds(view), soonest
+
 
 class All(Struct, frozen=True):
     parts: tuple[Node, ...]
+
+    def look(self, view: View, enough: Instant = NEVER) -> Look:
+        return _look(self.parts, view, True, enough)
 
 
 class Some(Struct, frozen=True):
@@ -129,12 +150,36 @@ class Some(Struct, frozen=True):
 
     parts: tuple[Node, ...]
 
+    def look(self, view: View, enough: Instant = NEVER) -> Look:
+        return _look(self.parts, view, False, enough)
+
 
 class Not(Struct, frozen=True):
     part: Node
 
+    def look(self, view: View, enough: Instant = NEVER) -> Look:
+        holds, soonest = self.part.look(view, enough)
+        return not holds, soonest
+
 
 Node = Test | All | Some | Not
+
+
+def _look(parts: tuple[Node, ...], view: View, usual: bool, enough: Instant) -> Look:
+    """A look at the parts: the answer is `usual` unless one of them says otherwise. While some do, the last of those
+    must turn before the answer can; else the first of all.
+    """
+    soonest, latest = NEVER, 0
+    for part in parts:
+        holds, at = part.look(view, enough)
+        if holds is usual:
+            if at < soonest:
+                soonest = at
+        elif at >= enough:
+            return holds, at
+        elif at > latest:
+            latest = at
+    return (not usual, latest) if latest else (usual, soonest)
 
 
 class Condition(Struct, frozen=True):
@@ -283,15 +328,10 @@ def first(view: View, activity: Activity) -> Any:
     return next((value for _, _, value in state.since(view.now - (activity.window or 0))), None)
 
 
-def last_at(view: View, activity: Activity) -> Instant | None:
-    state = view.state(activity)
-    return state.last_at if isinstance(state, Tally) else None
-
-
 def since(view: View, activity: Activity, unit: Millis) -> float | None:
     """How long ago the newest event happened, in units; None when there was none."""
-    at = last_at(view, activity)
-    return None if at is None else (view.now - at) / unit
+    state = view.profile.activity.get(activity.key)
+    return None if type(state) is not Tally or state.last_at is None else (view.now - state.last_at) / unit
 
 
 UNITS: dict[str, Millis] = {"minutes_since": MINUTE, "hours_since": HOUR, "days_since": DAY}

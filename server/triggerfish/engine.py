@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
 from triggerfish import decisions
+from triggerfish.activity import Activity
 from triggerfish.clock import Instant, say_duration, to_iso
 from triggerfish.conditions import Condition, View, explain, findings, first_failed
 from triggerfish.ingest import Event
@@ -28,6 +29,9 @@ CHAIN_LIMIT = 8
 FOLLOWERS_LIMIT = 100
 """How many events may follow from one event in all."""
 _TOO_MANY_WAITS = f"{WAIT_LIMIT} waits are pending for this person"
+
+Following = deque[tuple[Event, int]]
+"""Events that are still to happen, and how many came before each, one from another."""
 
 
 class Arrival(Struct, frozen=True):
@@ -220,8 +224,8 @@ class _Run:
     def wake(self, profile: Profile, at: Instant) -> None:
         """Time has passed: segments may change, waits may end."""
         cause = Event(kind="derived", name="time", message_id=f"time:{profile.id}:{at}", timestamp=at)
-        following: deque[tuple[Event, int]] = deque()
-        self.settle(profile, at, cause, 0, following)
+        following: Following = deque()
+        self.settle(profile, at, cause, 0, following, ())
         due = [wait for wait in profile.waits if wait.due_at <= at]
         profile.waits = [wait for wait in profile.waits if wait.due_at > at]
         for wait in sorted(due, key=lambda wait: wait.due_at):
@@ -234,7 +238,7 @@ class _Run:
         if wake_at is not None and wake_at <= self.now:
             heapq.heappush(self.agenda, (wake_at, profile.id))
 
-    def happen(self, profile: Profile, at: Instant, following: deque[tuple[Event, int]]) -> None:
+    def happen(self, profile: Profile, at: Instant, following: Following) -> None:
         """Let events happen to a person: fold, segments, rules; then whatever followed from them."""
         happened = 0
         while following:
@@ -245,18 +249,23 @@ class _Run:
                 self.note(profile, at, "decision", body)
                 return
             self.cancel_waits(profile, event, at)
-            counting = self.rulebook.counts(event.name)
-            fold(profile, event, counting, at)
-            if counting or event.kind != "derived":
-                self.settle(profile, at, event, depth, following)
+            counted = self.rulebook.counts(event.name)
+            did_more = fold(profile, event, counted, at)
+            self.settle(profile, at, event, depth, following, None if did_more else counted)
             for rule in self.rulebook.match(self.view(profile, at, event)):
                 self.fire(profile, rule, event, at, depth, following)
 
     def settle(
-        self, profile: Profile, at: Instant, cause: Event, depth: int, following: deque[tuple[Event, int]]
+        self,
+        profile: Profile,
+        at: Instant,
+        cause: Event,
+        depth: int,
+        following: Following,
+        counted: Collection[Activity] | None = None,
     ) -> None:
-        """Bring the segments up to date; entering and leaving are events, as old as what caused them."""
-        for change in self.rulebook.segments.settle(profile, at, self.rulebook.zones):
+        """Bring the segments up to date (segments.py); entering and leaving are events, as old as what caused them."""
+        for change in self.rulebook.segments.settle(profile, at, self.rulebook.zones, counted):
             self.note(profile, at, "segment", {"segment": change.segment, "change": change.what})
             event = Event(
                 kind="derived",
@@ -269,15 +278,7 @@ class _Run:
 
     # Rules.
 
-    def fire(
-        self,
-        profile: Profile,
-        rule: Rule,
-        event: Event,
-        at: Instant,
-        depth: int,
-        following: deque[tuple[Event, int]],
-    ) -> None:
+    def fire(self, profile: Profile, rule: Rule, event: Event, at: Instant, depth: int, following: Following) -> None:
         """A rule's event came and its condition held: act now, or wait."""
         ruleset = self.rulebook.ruleset(rule.ruleset)
         if at - event.timestamp > ruleset.max_age:
@@ -314,7 +315,7 @@ class _Run:
         profile.waits.remove(wait)
         self.skip(profile, wait, at, reason)
 
-    def end_wait(self, profile: Profile, wait: Wait, at: Instant, following: deque[tuple[Event, int]]) -> None:
+    def end_wait(self, profile: Profile, wait: Wait, at: Instant, following: Following) -> None:
         """A wait is over: still true? Then act."""
         rule = self.rulebook.rule(wait.ruleset, wait.rule)
         if rule is None or len(rule.sends) != len(wait.sends):
@@ -344,7 +345,7 @@ class _Run:
         sends: Sequence[str],
         only: int | None,
         depth: int,
-        following: deque[tuple[Event, int]],
+        following: Following,
     ) -> None:
         """Carry out a rule's actions in order; `only` names the single send that was held back."""
         place = -1

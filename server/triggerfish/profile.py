@@ -100,6 +100,7 @@ class Profile(Struct, array_like=True):
     seen: bytes = b""
     merges: list[Merge] = []
     recheck_at: Instant | None = None
+    """Until then, time alone changes no membership. An instant that has come: look at all segments."""
 
     def copy(self) -> Profile:
         """A profile that shares nothing mutable with this one."""
@@ -151,7 +152,7 @@ def new_profile(claim: Claim, position: Position, now: Instant) -> Profile:
     """
     text = f"{claim.kind}\0{claim.value}\0{position}"
     digest = blake2b(text.encode(), digest_size=10, person=b"profile").hexdigest()
-    return Profile(id=f"p{digest}", created_at=now, updated_at=now)
+    return Profile(id=f"p{digest}", created_at=now, updated_at=now, recheck_at=now)
 
 
 def claims_of(event: Event) -> list[Claim]:
@@ -187,12 +188,14 @@ def know_seen(profile: Profile, other: Profile) -> None:
     profile.seen = (other.seen + profile.seen)[-8 * SEEN_LIMIT :]
 
 
-def fold(profile: Profile, event: Event, activities: Sequence[Activity], now: Instant) -> None:
+def fold(profile: Profile, event: Event, activities: Sequence[Activity], now: Instant) -> bool:
     """Add one event to a working copy: traits (the newest wins), context, consent, activity, wherever its time falls.
 
-    `activities` are those that count this event's name.
+    `activities` are those that count this event's name. Returns whether segments may see more than these changed.
     """
-    if event.traits and event.kind == "identify":
+    zone = profile.time_zone
+    sets_traits = bool(event.traits) and event.kind == "identify"
+    if sets_traits:
         set_traits(profile, event.traits, event.timestamp)
     if event.context:
         _note_context(profile, event.context)
@@ -204,6 +207,7 @@ def fold(profile: Profile, event: Event, activities: Sequence[Activity], now: In
             state = profile.activity[activity.key] = activity.start()
         activity.count(state, event, now)
     profile.updated_at = now
+    return sets_traits or profile.time_zone != zone
 
 
 def set_traits(profile: Profile, traits: dict[str, Any], at: Instant) -> None:
@@ -269,3 +273,4 @@ def merge(into: Profile, other: Profile, *, because: str, message_id: str, now: 
     into.suppressed = into.suppressed or other.suppressed
     into.time_zone = into.time_zone or other.time_zone
     into.locale = into.locale or other.locale
+    into.recheck_at = now

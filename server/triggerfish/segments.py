@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from hashlib import blake2b
 from typing import Literal
 
 from msgspec import Struct
 
-from triggerfish.activity import Tally
-from triggerfish.clock import Instant, Millis
-from triggerfish.conditions import Change, Condition, Elapsed, View
+from triggerfish.activity import Activity
+from triggerfish.clock import Instant
+from triggerfish.conditions import NEVER, Condition, View
 from triggerfish.profile import Profile
 from triggerfish.zones import Zones
 
@@ -46,25 +45,46 @@ class SegmentTree:
         self.version = _version(segments)
         self._rank = {segment.name: segment.rank for segment in segments}
         self._taken_by = {segment.name for segment in segments if segment.is_exclusive}
-        changes = {change for segment in segments if segment.when is not None for change in segment.when.changes}
-        self._elapsed = _delays(changes)
-        self._others = [change for change in changes if not isinstance(change, Elapsed)]
+        self._readers: dict[str, list[str]] = {}
+        for segment in segments:
+            for activity in () if segment.when is None else segment.when.activities:
+                self._readers.setdefault(activity.key, []).append(segment.name)
 
-    def settle(self, profile: Profile, now: Instant, zones: Zones) -> list[Move]:
-        """Bring a copy's memberships up to `now` and note when to look again. Gives what was left, then entered."""
-        before = profile.memberships
+    def settle(
+        self, profile: Profile, now: Instant, zones: Zones, counted: Collection[Activity] | None = None
+    ) -> list[Move]:
+        """Bring a copy's memberships up to `now` and note when to look again. Gives what was left, then entered.
+
+        `counted` are the activities that an event added to, when nothing else can have changed but by time: then, until
+        `recheck_at`, only the segments that read them are looked at, and those behind the first that changes. None
+        looks at all.
+        """
+        before, recheck_at = profile.memberships, profile.recheck_at
+        is_open = counted is None or (recheck_at is not None and recheck_at <= now)
+        readers = set() if counted is None else {name for each in counted for name in self._readers.get(each.key, ())}
+        if not is_open and not readers:
+            return []
+        soonest = NEVER if is_open or recheck_at is None else recheck_at
         after: dict[str, Instant] = {}
         view = View(profile, now, zones, segments=after)
         taken: set[str] = set()
         for segment in self.segments:
-            parent = segment.parent
+            name, parent, was_in = segment.name, segment.parent, segment.name in before
             if parent is not None and (parent not in after or parent in taken):
-                continue
-            if segment.when is None or segment.when.holds(view):
-                after[segment.name] = before.get(segment.name, now)
-                if parent in self._taken_by and parent is not None:
+                is_in = False
+            elif segment.when is None:
+                is_in = True
+            elif is_open or name in readers:
+                is_in, at = segment.when.root.look(view, soonest)
+                soonest = min(soonest, at)
+            else:
+                is_in = was_in
+            if is_in:
+                after[name] = before[name] if was_in else now
+                if parent is not None and parent in self._taken_by:
                     taken.add(parent)
-        profile.recheck_at = self._next_change(view)
+            is_open = is_open or is_in is not was_in
+        profile.recheck_at = None if soonest == NEVER else soonest
         if after.keys() == before.keys():
             return []
         profile.memberships = after
@@ -76,18 +96,6 @@ class SegmentTree:
         known = [name for name in memberships if name in self._rank]
         return min(known, key=self._rank.__getitem__, default=None)
 
-    def _next_change(self, view: View) -> Instant | None:
-        """The next instant at which any segment can change, should nothing happen."""
-        instants = [change.next(view) for change in self._others]
-        activity, now = view.profile.activity, view.now
-        for key, delays in self._elapsed:
-            state = activity.get(key)
-            if isinstance(state, Tally) and state.last_at is not None:
-                place = bisect_right(delays, now - state.last_at)
-                if place < len(delays):
-                    instants.append(state.last_at + delays[place])
-        return min((instant for instant in instants if instant is not None), default=None)
-
 
 def _version(segments: Sequence[Segment]) -> str:
     """A short name for exactly these definitions."""
@@ -95,17 +103,6 @@ def _version(segments: Sequence[Segment]) -> str:
         (each.name, each.parent, each.is_exclusive, "" if each.when is None else each.when.text) for each in segments
     ]
     return blake2b(repr(told).encode(), digest_size=6).hexdigest()
-
-
-def _delays(changes: Iterable[Change]) -> list[tuple[str, list[Millis]]]:
-    """By activity, the ages of its newest event at which something changes, ascending: the first that is to come is
-    all that needs to be known, however many segments look at it.
-    """
-    delays: dict[str, set[Millis]] = {}
-    for change in changes:
-        if isinstance(change, Elapsed):
-            delays.setdefault(change.activity.key, set()).add(change.delay)
-    return [(key, sorted(each)) for key, each in delays.items()]
 
 
 def ranked(segments: Sequence[Segment]) -> list[str]:

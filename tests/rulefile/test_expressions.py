@@ -25,7 +25,7 @@ from contracts.language import (
     tree_holds,
 )
 from triggerfish.clock import Instant
-from triggerfish.conditions import Condition, Finding, explain
+from triggerfish.conditions import NEVER, Condition, Finding, explain
 from triggerfish.rulefile.expressions import Scope, Tree, compile_condition, compile_value
 from triggerfish.rulefile.functions import FUNCTIONS
 from triggerfish.rulefile.grammar import TEXT_LIMIT, Faulty
@@ -530,10 +530,16 @@ def test_nothing_changes_before_the_earliest_instant_that_a_condition_names(dice
         instants = [change.next(later(view, at)) for change in condition.changes]
         earliest = min((instant for instant in instants if instant is not None), default=None)
         assert earliest is None or earliest > at
-        last = at + 400 * DAY if earliest is None else earliest - 1
+        enough = dice.choice((NEVER, at + dice.randint(1, 40 * DAY)))
+        held, turns = condition.root.look(later(view, at), enough)
+        assert held is answer
+        if enough != NEVER:
+            turns = min(turns, enough)
+        assert turns >= min(enough, earliest or NEVER)
+        last = at + 400 * DAY if turns == NEVER else turns - 1
         for instant in (last, at + (last - at) // 2, at + 1, *(dice.randint(at, last) for _ in range(12))):
             if at <= instant <= last:
-                assert condition.holds(later(view, instant)) is answer, f"it changed at {instant}, not {earliest}"
+                assert condition.holds(later(view, instant)) is answer, f"it changed at {instant}, not {turns}"
         if earliest is None:
             break
         at = earliest
