@@ -68,8 +68,8 @@ TEMPLATE_OF = {"Offer Wanted": "offer", "Basket Left": "reminder", "Order Comple
 
 @dataclass
 class Stream:
-    """Posts `total` events in batches from a thread of its own, each batch until it is acknowledged. `lost` is how often
-    an answer is lost on its way: then the batch comes again.
+    """Posts `total` events in batches from a thread of its own, each batch until it is acknowledged. `lost` is the share
+    of answers that get lost on their way: then the batch comes again.
     """
 
     server: Running
