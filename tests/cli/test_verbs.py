@@ -1,7 +1,9 @@
 """The command line as a whole: verbs are loaded when they are called, and errors are sentences."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -49,3 +51,42 @@ def test_our_own_errors_are_printed_plainly_and_end_with_1() -> None:
     result = CliRunner().invoke(group, ["fish"])
     assert result.exit_code == 1
     assert result.output == "TF999  the pond is dry\n       wait for rain\n"
+
+
+PLUGIN = """
+import click
+from triggerfish import hookimpl
+
+@click.command("greet")
+def greet():
+    "Greet the pond."
+    click.echo("hello, pond")
+
+@click.command("check")
+def check():
+    click.echo("not the check that you know")
+
+@hookimpl
+def register_commands():
+    return [greet, check]
+"""
+
+
+def run_with_a_plugin(site: Path, *arguments: str) -> str:
+    """What `triggerfish` prints where a package with PLUGIN is installed."""
+    info = site / "pond-1.dist-info"
+    info.mkdir(parents=True, exist_ok=True)
+    (site / "pond.py").write_text(PLUGIN)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: pond\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[triggerfish]\npond = pond\n")
+    command = [sys.executable, "-m", "triggerfish.cli", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+
+
+def test_a_plugin_adds_a_verb_and_replaces_none(tmp_path: Path) -> None:
+    assert run_with_a_plugin(tmp_path, "greet") == "hello, pond\n"
+    listed = run_with_a_plugin(tmp_path, "--help")
+    assert "greet    Greet the pond." in listed
+    assert listed.count("  check ") == 1
+    assert "--strict" in run_with_a_plugin(tmp_path, "check", "--help")

@@ -6,8 +6,8 @@ imports. Exit codes: 0 fine, 1 broken, 2 the command itself was miswritten (clic
 
 from __future__ import annotations
 
+import functools
 import importlib
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,14 +27,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Verbs(click.Group):
-    """A group that loads a verb's module when it is asked for, and prints our own errors without a traceback."""
+    """A group that loads a verb's module when it is asked for, and prints our own errors without a traceback.
+
+    Plugins are loaded only when the verb is none of ours, or when all are listed.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [verb for verb in VERBS if importlib.util.find_spec(f"{__name__}.{verb}")]
+        return [*VERBS, *sorted(_plugin_commands().keys() - set(VERBS))]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self.list_commands(ctx):
-            return None
+        if cmd_name not in VERBS:
+            return _plugin_commands().get(cmd_name)
         command = importlib.import_module(f"{__name__}.{cmd_name}").command
         if not isinstance(command, click.Command):
             raise TypeError(f"{__name__}.{cmd_name}.command is no click command")
@@ -46,6 +49,14 @@ class Verbs(click.Group):
         except TriggerfishError as error:
             print_error(error, as_json=ctx.meta.get(_AS_JSON, False))
             ctx.exit(BROKEN)
+
+
+@functools.cache
+def _plugin_commands() -> dict[str, click.Command]:
+    """What installed plugins add (`register_commands`), by name."""
+    from triggerfish.plugin.manager import load_plugins
+
+    return {command.name: command for command in load_plugins(()).commands if command.name}
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
