@@ -159,7 +159,7 @@ def expected_of_the_shop() -> dict[str, dict[str, int]]:
 def measure(quick: bool, folder: Path) -> list[Figure]:
     streams = {
         "the demo's shop, 400 people": shop,
-        "a crowd of 10,000 people, Zipf": lambda: crowd(20_000 if quick else 60_000),
+        "a crowd of 10,000 people, Zipf": lambda: crowd(10_000 if quick else 40_000),
     }
     found: list[Figure] = []
     for place, (label, calls) in enumerate(streams.items()):

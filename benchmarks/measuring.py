@@ -24,7 +24,7 @@ class Wrong(Exception):
 
 
 class Figure(Struct, frozen=True):
-    """One figure of one run. `floor` is the same of something that does nothing but the unavoidable, in the same run."""
+    """One figure of one run. `floor` is that of something which does only what cannot be avoided, in the same run."""
 
     what: str
     unit: str
@@ -105,7 +105,10 @@ def number(value: float) -> str:
 
 def table(summaries: Sequence[Summary]) -> str:
     """The figures as a Markdown table."""
-    lines = ["| what | unit | median | least – greatest | floor | of the floor |", "| --- | --- | --: | --: | --: | --: |"]
+    lines = [
+        "| what | unit | median | least – greatest | floor | of the floor |",
+        "| --- | --- | --: | --: | --: | --: |",
+    ]
     for each in summaries:
         floor = "" if each.floor is None else number(each.floor)
         ratio = "" if each.ratio is None else f"{each.ratio:.0%}"

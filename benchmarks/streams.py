@@ -51,8 +51,8 @@ def shop() -> Iterator[bytes]:
 
 
 def crowd(events: int) -> Iterator[bytes]:
-    """Calls of PEOPLE people, one in two of whom nobody hears of again soon: the n-th comes 1/n as often as the first.
-    Each is identified before their first event. The same calls at every run.
+    """Calls of PEOPLE people, the n-th of whom comes 1/n as often as the first (Zipf's law), each of them identified
+    by their first call. The same calls at every run.
     """
     dice = Random(7)
     weights = list(accumulate(1 / rank**ZIPF for rank in range(1, PEOPLE + 1)))

@@ -1,31 +1,30 @@
 """How many events the front door takes, with every one on disk, next to a bare Litestar handler that only decodes.
 
-    python benchmarks/bench_ingest.py [--seconds 4] [--connections 64] [--folder DIR]
-
-Each server runs in a process of its own, one after the other, under the same uvicorn settings; a client process with
-plain asyncio streams keeps `connections` requests under way. Both share the machine, so the client's cost is in the
-figures of all rows alike. The folder decides which disk is measured.
+Each server runs in a process of its own, one after the other, under the same uvicorn settings; a client with plain
+asyncio streams keeps its requests under way. Both share the machine, so the client's cost is in both figures alike.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
+import contextlib
 import json
 import multiprocessing
 import os
-import platform
 import statistics
-import tempfile
 import time
 from base64 import b64encode
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
+import uvloop
 
-ROOT = Path(__file__).parents[1]
+from benchmarks.measuring import Figure, Wrong
+from benchmarks.streams import ROOT
+
 KEY = "the-write-key-of-the-benchmark"
+WARM_UP_SECONDS = 0.7
 
 EVENT = {
     "type": "track",
@@ -59,7 +58,7 @@ class Batch(msgspec.Struct):
     batch: list[Call]
 
 
-def serve_front_door(pipe, folder: str) -> None:
+def serve_front_door(pipe: Any, folder: Path) -> None:
     from triggerfish.adapters.sqlite.log import SqliteEventLog
     from triggerfish.adapters.sqlite.migrate import migrate
     from triggerfish.clock import WallClock
@@ -67,7 +66,7 @@ def serve_front_door(pipe, folder: str) -> None:
     from triggerfish.web.app import build_app
     from triggerfish.web.serve import bind, serve_app
 
-    path = Path(folder) / "log.sqlite"
+    path = folder / "front-door.sqlite"
     migrate(path, ROOT / "migrations" / "log.py")
     log = SqliteEventLog(path)
     front = FrontDoor(
@@ -78,7 +77,7 @@ def serve_front_door(pipe, folder: str) -> None:
     serve_app(build_app(front), sock)
 
 
-def serve_bare(pipe, folder: str) -> None:
+def serve_bare(pipe: Any, folder: Path) -> None:
     """The yardstick: ordinary Litestar handlers that decode the same JSON into a Struct and answer."""
     from litestar import Litestar, Request, post
 
@@ -114,9 +113,9 @@ class Caller(asyncio.Protocol):
 
     def __init__(self, request: bytes, answered: list[float]) -> None:
         self.request, self.answered = request, answered
-        self.answer, self.failures = b"", 0
+        self.answer, self.failures, self.all_answers = b"", 0, 0
 
-    def connection_made(self, transport) -> None:
+    def connection_made(self, transport: Any) -> None:
         self.transport = transport
         self.ask()
 
@@ -131,54 +130,65 @@ class Caller(asyncio.Protocol):
         self.failures += not self.answer.startswith(b"HTTP/1.1 200 ")
         self.answer = b""
         self.answered.append(time.perf_counter() - self.asked_at)
+        self.all_answers += 1
         self.ask()
 
 
-async def load(port: int, request: bytes, connections: int, seconds: float) -> list[float]:
-    """Latencies in seconds of the requests answered in `seconds`, after a warm-up."""
+class Loaded(NamedTuple):
+    """Seconds that each request took which was answered in time, and how many were answered in all."""
+
+    took: list[float]
+    answers: int
+
+
+async def load(port: int, request: bytes, connections: int, seconds: float) -> Loaded:
+    """Keep this many requests under way for so long, after a warm-up. Raises Wrong when one is not answered so."""
     answered: list[float] = []
     loop = asyncio.get_running_loop()
     callers = [
         await loop.create_connection(lambda: Caller(request, answered), "127.0.0.1", port) for _ in range(connections)
     ]
-    await asyncio.sleep(0.7)
+    await asyncio.sleep(WARM_UP_SECONDS)
     answered.clear()
     await asyncio.sleep(seconds)
-    result = list(answered)
-    for transport, caller in callers:
+    took = list(answered)
+    for transport, _ in callers:
         transport.abort()
-        if caller.failures:
-            raise SystemExit(f"{caller.failures} requests were not answered with 200")
-    return result
+    failures = sum(caller.failures for _, caller in callers)
+    if failures or not took:
+        raise Wrong(f"{failures} requests were not answered with 200, {len(took)} were")
+    return Loaded(took, sum(caller.all_answers for _, caller in callers))
 
 
-def measure(serve, label: str, folder: str, connections: int, seconds: float) -> None:
-    import uvloop
-
+def loaded(serve: Any, folder: Path, seconds: float) -> dict[int, Loaded]:
+    """Load a server singly and in batches; by the number of events in a request."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     server = context.Process(target=serve, args=(theirs, folder))
     server.start()
     theirs.close()
-    port = ours.recv()
-    time.sleep(0.5)
     try:
-        for path, body, size in (("/v1/track", EVENT, 1), ("/v1/batch", {"batch": [EVENT] * 100}, 100)):
-            busy = connections if size == 1 else max(connections // 8, 1)
+        port = ours.recv()
+        time.sleep(0.5)
+        found = {}
+        for size, (path, body, connections) in LOADS.items():
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                took = runner.run(load(port, request_bytes(path, body), busy, seconds))
-            p50, p99 = (statistics.quantiles(took, n=100)[at] * 1_000 for at in (49, 98))
-            rate = len(took) / seconds
-            print(
-                f"| {label} | {size} | {busy} | {rate:,.0f} | {rate * size:,.0f} | {p50:.1f} | {p99:.1f} |", flush=True
-            )
+                found[size] = runner.run(load(port, request_bytes(path, body), connections, seconds))
+        return found
     finally:
         server.terminate()
         server.join()
 
 
-def fsyncs_a_second(folder: str) -> float:
-    with (Path(folder) / "fsync").open("wb", buffering=0) as file:
+LOADS: dict[int, tuple[str, dict[str, Any], int]] = {
+    1: ("/v1/track", EVENT, 64),
+    100: ("/v1/batch", {"batch": [EVENT] * 100}, 8),
+}
+"""By events a request: path, body, connections."""
+
+
+def syncs_a_second(folder: Path) -> float:
+    with (folder / "sync").open("wb", buffering=0) as file:
         started = time.perf_counter()
         for _ in range(200):
             file.write(b"x" * 4_096)
@@ -186,22 +196,32 @@ def fsyncs_a_second(folder: str) -> float:
         return 200 / (time.perf_counter() - started)
 
 
-def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--seconds", type=float, default=4)
-    arguments.add_argument("--connections", type=int, default=64)
-    arguments.add_argument("--folder", default=None, help="a folder on the disk to measure; a temporary one if absent")
-    given = arguments.parse_args()
-    with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-        size = len(json.dumps(EVENT))
-        machine = f"Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
-        print(f"{machine}, event of {size} bytes")
-        print(f"fdatasync of 4 KB: {fsyncs_a_second(folder):,.0f}/s\n")
-        print("| server | events a request | connections | requests/s | events/s | p50 ms | p99 ms |")
-        print("| --- | --- | --- | --- | --- | --- | --- |")
-        measure(serve_bare, "bare Litestar, decodes only", folder, given.connections, given.seconds)
-        measure(serve_front_door, "Triggerfish, on disk", folder, given.connections, given.seconds)
+def check_log(path: Path, ours: dict[int, Loaded]) -> None:
+    """Whatever was answered with 200 must be in the log, whole."""
+    from triggerfish.adapters.sqlite.log import SqliteEventLog
+
+    promised = sum(size * each.answers for size, each in ours.items())
+    with contextlib.closing(SqliteEventLog(path)) as log:
+        stored = log.head()[0]
+        last = log.read(stored - 1, 1)[0].event
+    if stored < promised:
+        raise Wrong(f"{promised} events were answered with 200, and {stored} are in the log")
+    if (last.name, last.user_id, last.properties) != (EVENT["event"], EVENT["userId"], EVENT["properties"]):
+        raise Wrong(f"the log holds another event than was sent: {last}")
 
 
-if __name__ == "__main__":
-    main()
+def measure(quick: bool, folder: Path) -> list[Figure]:
+    seconds = 1.5 if quick else 4.0
+    syncs = syncs_a_second(folder)
+    floor = loaded(serve_bare, folder, seconds)
+    ours = loaded(serve_front_door, folder, seconds)
+    check_log(folder / "front-door.sqlite", ours)
+    found = [Figure("fdatasync of 4 KB", "a second", syncs)]
+    for size, (_, _, connections) in LOADS.items():
+        what = f"{'singly' if size == 1 else f'in batches of {size}'}, {connections} connections"
+        rates = [size * len(each[size].took) / seconds for each in (ours, floor)]
+        found.append(Figure(what, "events/s", rates[0], rates[1]))
+        for label, at in (("half of the answers within", 50), ("99 in 100 within", 99)):
+            waits = [1_000 * statistics.quantiles(each[size].took, n=100)[at - 1] for each in (ours, floor)]
+            found.append(Figure(f"  {label}", "ms", waits[0], waits[1]))
+    return found
