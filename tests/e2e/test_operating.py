@@ -187,11 +187,21 @@ def test_a_port_that_is_taken_is_named(workspace):
 
 
 @pytest.mark.parametrize("level", ["error", "info"])
-def test_the_level_of_the_log_holds_for_every_process_and_data_is_the_servers_own(workspace, level):
+def test_the_level_of_the_log_holds_for_every_process(workspace, level):
     settings = workspace / "triggerfish.toml"
     settings.write_text(f'{settings.read_text()}\n[log]\nlevel = "{level}"\n')
     with serving(workspace) as server:
-        server.take(*stream()[0])
         server.quiet()
     assert ("triggerfish.worker" in server.said()) == (level == "info")
+
+
+def test_all_that_is_kept_is_explained_and_is_the_servers_own(workspace):
+    section = PAGE.split("## What it keeps")[1].split("\n## ")[0]
+    first_cells = "".join(re.findall(r"(?m)^\| (`.*?) \|", section))
+    explained = {name.rstrip("/") for name in re.findall(r"`([^`]+)`", first_cells)}
+    with serving(workspace) as server:
+        server.take(*stream()[0])
+        server.quiet()
+        kept = {re.sub(r".*-(wal|shm)$", r"*-\1", path.name) for path in (workspace / "data").iterdir()}
+    assert {"log.sqlite3", "state.sqlite3", "outbox", "*-wal"} <= kept <= explained
     assert stat.S_IMODE((workspace / "data").stat().st_mode) == 0o700
