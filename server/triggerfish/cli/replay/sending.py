@@ -90,7 +90,7 @@ class Sender:
                 raise Unavailable(
                     f"{self._url} did not take the events: {reason}",
                     code="TF444",
-                    hint="see that it runs, then run the same command again: it remembers what it had for two days",
+                    hint="see that it runs, then run the same command again: what it has had already changes nothing",
                 )
             self._sleep(pause)
         self.sent.calls += len(calls)
