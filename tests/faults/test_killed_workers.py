@@ -14,8 +14,9 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +69,8 @@ TEMPLATE_OF = {"Offer Wanted": "offer", "Basket Left": "reminder", "Order Comple
 
 @dataclass
 class Stream:
-    """Posts `total` events in batches from a thread of its own, each batch until it is acknowledged. `lost` is the share
-    of answers that get lost on their way: then the batch comes again.
+    """Posts `total` events in batches from a thread of its own, each batch until it is acknowledged. `lost` is the
+    share of answers that never arrive: then the batch comes again.
     """
 
     server: Running
@@ -149,14 +150,19 @@ def works(server: Running) -> bool:
         return False
 
 
-def kill_at_random(server: Running, what: str, dice: random.Random) -> None:
-    """Kill a process: mostly while it works, sometimes while it starts."""
-    if what == "worker" and dice.random() < 0.85:
-        wait_until(lambda: works(server), "a worker at work")
-        time.sleep(dice.uniform(0, 0.5))
+def kill_at_random(server: Running, what: str, dice: random.Random, let_go: Callable[[], None]) -> None:
+    """Kill a process: mostly while it works, sometimes while it starts. `let_go` lets further events come."""
+    if dice.random() < 0.85:
+        if what == "worker":
+            wait_until(lambda: works(server), "a worker at work")
+        else:
+            wait_until(lambda: server.ask("/v1/status"), "an api that answers")
+        let_go()
+        # The api's work on some batches takes milliseconds.
+        time.sleep(dice.uniform(0, 0.5 if what == "worker" else 0.05))
     else:
-        # The api's work on a batch takes milliseconds, a worker's start about a second.
-        time.sleep(dice.uniform(0, 1.0 if what == "worker" else 0.05))
+        let_go()
+        time.sleep(dice.uniform(0, 1.0))
     server.kill(what)
 
 
@@ -174,8 +180,8 @@ def run(folder: Path, *, total: int, workers: int, apis: int) -> None:
         stream.thread.start()
         for number, victim in enumerate(victims):
             # So many batches that the stream ends with the kills.
-            let_on.release(batches * (number + 1) // len(victims) - batches * number // len(victims))
-            kill_at_random(server, victim, dice)
+            more = batches * (number + 1) // len(victims) - batches * number // len(victims)
+            kill_at_random(server, victim, dice, partial(let_on.release, more))
         killed = time.monotonic()
         stream.thread.join(300)
         assert stream.problem is None, repr(stream.problem)

@@ -7,26 +7,33 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 import uvicorn
 
+from running import WRITE_KEY, Running, serving, write_workspace
 from triggerfish.adapters.sqlite.log import SqliteEventLog
-from triggerfish.adapters.sqlite.migrate import migrate
-from triggerfish.clock import WallClock
 from triggerfish.ingest import Event
-from triggerfish.walk import FrontDoor
-from triggerfish.web.app import build_app
-from triggerfish.web.serve import bind, make_server
+from triggerfish.web.serve import bind
 
 ROOT = Path(__file__).parents[2]
 MODULES = ROOT / "tests" / "node" / "node_modules"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-WRITE_KEY = "the-write-key-of-the-tests"
+RULES = {
+    "people.yaml": """
+        segments:
+          - name: lookers
+            when: count("Product Viewed") >= 20
+          - name: customers
+            when: count("Order Completed") >= 1
+            priority: 10
+    """
+}
 
 needs_node = pytest.mark.skipif(
     shutil.which("node") is None or not MODULES.is_dir(), reason="needs Node.js and `npm ci` in tests/node"
@@ -73,13 +80,13 @@ class Refusals:
 
 @dataclass
 class Server:
-    """The server under test: `url` leads through the interposer, `direct` past it."""
+    """The server under test: `url` leads through the interposer, `whole` is what it leads to."""
 
     url: str
-    direct: str
     write_key: str
     refusals: Refusals
     stored: Callable[[], list[Event]]
+    whole: Running
 
     def wait_for(self, count: int, seconds: float = 40) -> list[Event]:
         """The stored events without repetitions, once there are `count` of them."""
@@ -89,6 +96,11 @@ class Server:
             if len(once) >= count or time.monotonic() > deadline:
                 return list(once.values())
             time.sleep(0.05)
+
+    def profile(self, identity: str) -> dict[str, Any]:
+        """A person as the API shows them, once all that came is decided."""
+        self.whole.quiet()
+        return self.whole.profile(identity)
 
 
 @contextmanager
@@ -106,20 +118,17 @@ def running(server: uvicorn.Server, sock) -> Iterator[None]:
 
 @contextmanager
 def server_under_test(folder: Path) -> Iterator[Server]:
-    migrate(folder / "log.sqlite", ROOT / "migrations" / "log.py")
-    log = SqliteEventLog(folder / "log.sqlite")
-    front = FrontDoor(
-        log=log, clock=WallClock(), ring=lambda: None, write_keys=frozenset({WRITE_KEY}), admin_key="the-admin-key"
-    )
-    sock, way = bind("127.0.0.1", 0), bind("127.0.0.1", 0)
-    direct, url = (f"http://127.0.0.1:{one.getsockname()[1]}" for one in (sock, way))
-    refusals = Refusals(direct)
-    interposer = uvicorn.Server(
-        uvicorn.Config(refusals, interface="asgi3", lifespan="off", log_config=None, access_log=False)
-    )
-    with running(make_server(build_app(front)), sock), running(interposer, way):
-        yield Server(url, direct, WRITE_KEY, refusals, lambda: [entry.event for entry in log.read(0, 10_000)])
-    log.close()
+    """A whole server, as an operator starts it, behind the interposer."""
+    with serving(write_workspace(folder / "shop", RULES, hello="marketing")) as whole:
+        way = bind("127.0.0.1", 0)
+        url = f"http://127.0.0.1:{way.getsockname()[1]}"
+        refusals = Refusals(whole.address)
+        interposer = uvicorn.Server(
+            uvicorn.Config(refusals, interface="asgi3", lifespan="off", log_config=None, access_log=False)
+        )
+        log = SqliteEventLog(whole.workspace / "data" / "log.sqlite3")
+        with closing(log), running(interposer, way):
+            yield Server(url, WRITE_KEY, refusals, lambda: [entry.event for entry in log.read(0, 10_000)], whole)
 
 
 def run_node(script: str, *arguments: str) -> None:

@@ -51,6 +51,7 @@ def test_everything_that_the_python_sdk_sends_is_stored_once(server, gzip):
     assert problems == []
     assert refused_twice(server)
     check_a_server_sdk(events)
+    check_the_person(server)
     assert all(event.context["library"]["name"] == "analytics-python" for event in events)
 
 
@@ -61,6 +62,7 @@ def test_everything_that_the_node_sdk_sends_is_stored_once(server):
     events = server.wait_for(26)
     assert refused_twice(server)
     check_a_server_sdk(events)
+    check_the_person(server)
     assert all(event.context["library"]["name"] == "@segment/analytics-node" for event in events)
 
 
@@ -82,6 +84,19 @@ def check_a_server_sdk(events):
     assert sorted(event.properties["number"] for event in viewed) == list(range(20))
     assert {event.properties["name"] for event in viewed} == {"Grüße 🐟"}
     assert {event.anonymous_id for event in viewed} == {"visitor-1"}
+
+
+def check_the_person(server):
+    """The visitor and Ana are one person, who looked around and bought."""
+    ana = server.profile("ana")
+    assert ana == server.profile("visitor-1") == server.profile("ana@example.org")
+    assert sorted((each["kind"], each["value"]) for each in ana["identities"]) == [
+        ("anonymous", "visitor-1"),
+        ("email", "ana@example.org"),
+        ("user", "ana"),
+    ]
+    assert ana["traits"] == {"email": "ana@example.org", "plan": "pro", "seats": 3}
+    assert (sorted(ana["segments"]), ana["segment"]) == (["customers", "lookers"], "customers")
 
 
 @pytest.mark.node
@@ -120,3 +135,13 @@ def test_everything_that_the_browser_sdk_sends_is_stored_once(server):
     assert named["screen"].properties["name"] == "Receipt"
     assert all(just_now(event.timestamp) for event in events)
     assert all(event.context["library"]["name"] == "analytics.js" for event in events)
+
+    ben = server.profile("ben")
+    assert ben == server.profile(visitor["anonymousId"]) == server.profile("ben@example.org")
+    assert sorted((each["kind"], each["value"]) for each in ben["identities"]) == [
+        ("anonymous", visitor["anonymousId"]),
+        ("email", "ben@example.org"),
+        ("user", "ben"),
+    ]
+    assert ben["traits"] == {"email": "ben@example.org", "logins": 7}
+    assert (ben["segments"], ben["segment"]) == (["customers"], "customers")
