@@ -245,6 +245,10 @@ def _compose(house: House, due: Due, loaded: Loaded, now: Instant) -> Message | 
             return compose(house.rulebook, template, profile, due, house.links(due.id, profile.id, due.purpose), now)
         except (MissingData, Refused) as error:
             _mark(due, "failed", str(error), due.due_at)
+        except Exception as error:
+            # A plugin's filter may raise anything; one message that cannot be composed must not stop the others.
+            log.exception("send %s could not be composed", due.id)
+            _mark(due, "failed", f"it could not be composed: {type(error).__name__}", due.due_at)
     return None
 
 

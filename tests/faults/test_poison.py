@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from running import Running, identify, serving, track, wait_until, write_workspace
+from running import Running, identify, serving, track, wait_until, write_rules, write_workspace
 from triggerfish import walk
 from triggerfish.adapters.compiled import CompiledMatcher
 from triggerfish.adapters.memory import MemoryEventLog
@@ -194,6 +194,15 @@ def taste(flavour):
 @hookimpl
 def register_functions():
     return {"taste": taste}
+
+def sour(value):
+    if value == "Bad":
+        raise OSError("no lemons")
+    return value
+
+@hookimpl
+def register_filters():
+    return {"sour": sour}
 """
 
 
@@ -251,3 +260,20 @@ def test_a_person_whose_time_kills_the_worker_holds_nobody_up(server):
     server.quiet()
     assert server.profile("p3")["traits"] == {"steps": 1}
     assert server.get("/v1/dead-letters") == []
+
+
+@pytest.mark.faults
+def test_a_message_that_a_filter_cannot_compose_fails_with_its_cause_and_the_others_leave(server):
+    body = server.workspace / "templates" / "hello" / "email.mjml"
+    body.write_text(body.read_text().replace('default: "there"', 'default: "there" | sour'))
+    greeting = "ruleset: greeting\nrules:\n  - name: hello\n    on: Hello Wanted\n    then: [send: hello]\n"
+    before = server.get("/v1/rulebook")["version"]
+    write_rules(server.workspace, "greeting.yaml", greeting)
+    wait_until(lambda: server.get("/v1/rulebook")["version"] != before, "the new rule")
+    people = {"p0": "Ana", "p1": "Bad", "p2": "Cleo"}
+    for person, name in people.items():
+        server.take(identify(person, email=f"{person}@example.org", firstName=name), track(person, "Hello Wanted"))
+    assert server.sent("hello", "p0")["reason"] == ""
+    assert server.sent("hello", "p2")["reason"] == ""
+    assert server.sent("hello", "p1", "failed")["reason"] == "it could not be composed: OSError"
+    assert "signal" not in server.said()
