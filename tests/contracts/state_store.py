@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from triggerfish.clock import HOUR, MINUTE
-from triggerfish.engine import Membership, Outcome, StateStore
+from triggerfish.engine import Membership, Moment, Outcome, StateStore
 from triggerfish.people import Loaded
 from triggerfish.profile import Claim, Identity, Profile, Trait, Wait
 from triggerfish.schedule import Due
@@ -206,6 +206,19 @@ class StateStoreContract:
         assert store.position() == (5, NOON)
         store.commit(outcome(profile("ana")), 6, NOON + 2)
         assert store.position() == (6, NOON + 2)
+
+    def test_a_person_struck_from_the_agenda_is_left_alone_until_something_happens_to_them(self, store: StateStore):
+        people = [profile("a", wake_at=NOON + 1), profile("b", wake_at=NOON + 2)]
+        store.commit(outcome(*people), 4, NOON)
+        assert [store.attempt(4), store.attempt(4)] == [1, 2]
+        store.strike(Moment("a", NOON + 1, "decision", {"outcome": "stopped", "reason": "it cannot be decided"}))
+        assert store.position() == (4, NOON)
+        assert store.attempt(4) == 1, "the notes at this position are forgotten"
+        assert store.agenda(NOON + HOUR, 10) == [(NOON + 2, "b")]
+        assert store.next_due() == NOON + 2
+        assert store.load([], ["a"]).profiles["a"].wake_at == NOON + 1, "what waits is still in the profile"
+        store.commit(outcome(profile("a", wake_at=NOON + 3)), 5, NOON)
+        assert store.agenda(NOON + HOUR, 10) == [(NOON + 2, "b"), (NOON + 3, "a")]
 
     def test_what_a_store_gave_is_never_changed_by_what_follows(self, store: StateStore):
         """The engine works on copies; the store keeps what it committed."""
