@@ -429,7 +429,7 @@ def test_at_a_speed_nothing_is_sent_before_its_time_nor_much_later(times: list[i
     assert [call.at for _, call in sent] == times
     for at, call in sent:
         due = 100 + (call.at - times[0]) / 1000 / speed
-        assert due - 1e-6 <= at <= due + 1e-6
+        assert at == pytest.approx(due, rel=1e-9, abs=1e-6)
 
 
 @pytest.mark.parametrize(("text", "speed"), [("max", None), ("3600x", 3600.0), ("0.5x", 0.5), ("60", 60.0)])

@@ -30,8 +30,6 @@ class Orders(Struct, frozen=True, kw_only=True):
     listen: int = -1
     demo_since: Instant | None = None
     crashes: int = 0
-    host: str = ""
-    port: int = 0
 
 
 class Report(Struct, frozen=True, kw_only=True):
