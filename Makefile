@@ -19,7 +19,7 @@ export PYTHON
 
 RUN = $(BIN)/python demo/run.py
 DEMO_CHECK = $(BIN)/python demo/check.py
-BENCH = $(BIN)/python -m benchmarks
+BENCH = $(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 TEST = $(BIN)/python -m pytest
 
 # An environment is tied to the place where it was made, so a checkout that was moved or copied gets a new one.
