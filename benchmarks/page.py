@@ -25,9 +25,9 @@ class Told(msgspec.Struct):
 def figures(told: Told) -> str:
     about = told.machine
     load = ", ".join(str(each) for each in about["load_average"])  # type: ignore[attr-defined]
+    machine = f"{about['cpu']}, {about['cores']} cores, {about['memory_gb']} GB, {about['system']}"
     lines = [
-        f"{about['date']}: {about['cpu']}, {about['cores']} cores, {about['memory_gb']} GB, {about['system']}, "
-        f"Python {about['python']}; {told.repeats} runs each; load averages at the start: {load}.\n"
+        f"{about['date']}, {machine}, Python {about['python']}; {told.repeats} runs each; load at the start {load}.\n"
     ]
     lines += [f"### {name}\n\n{table(summaries)}\n" for name, summaries in told.figures.items()]
     return "\n" + "\n".join(lines) + "\n"
