@@ -52,7 +52,6 @@ def _figures(desk: Desk) -> Mapping[str, Any]:
     minutes = events_by_minute(desk.front.log, desk.front.clock.now())
     return {
         "figures": figures,
-        "rules": rulebook_state(desk.settings.rulebook_path),
         "results": reads.results(),
         "recent": [words.tell(line, templates) for line in recent],
         "names": names_of(reads, {line.profile for line in recent}),
@@ -71,7 +70,8 @@ def overview(
     state = request.app.state
     kept: Overview = state.setdefault("overview", Overview())
     seconds = REFRESH_SECONDS if refresh == "on" else 0
-    return page(request, desk, "status.html", refresh_seconds=seconds, **kept.of(desk))
+    rules = rulebook_state(desk.settings.rulebook_path)
+    return page(request, desk, "status.html", refresh_seconds=seconds, rules=rules, **kept.of(desk))
 
 
 routes = [overview]
