@@ -126,6 +126,18 @@ def test_a_hangup_signal_reloads_templates_too(server):
     assert version(server) == before, "the rules are the same"
 
 
+def test_a_folder_that_took_the_place_of_another_is_found_and_watched(server):
+    rules = server.workspace / "rules"
+    rules.rename(server.workspace / "rules.old")
+    write_rules(server.workspace, "greeting.yaml", GREETING.replace("OFFER", "gift"))
+    before = version(server)
+    wait_until(lambda: version(server) != before, "the new folder's rules")
+    assert wanted(server, "ben") == "gift"
+    write_rules(server.workspace, "greeting.yaml", GREETING.replace("OFFER", "offer"))
+    wait_until(lambda: version(server) == before, "the rule as it was")
+    assert state(server) == "live"
+
+
 def test_a_worker_killed_before_it_is_ready_is_started_again(server):
     for _ in range(5):
         worker = server.child("worker")

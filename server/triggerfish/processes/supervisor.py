@@ -31,6 +31,8 @@ from triggerfish.processes.orders import THROUGH, Orders, Report, encode, read_r
 log = logging.getLogger("triggerfish.supervisor")
 
 STOP_SECONDS = 15
+LOOK_SECONDS = 5
+"""How often we look whether files have changed without our being told."""
 
 
 class NotStarted(TriggerfishError):
@@ -148,7 +150,7 @@ class Supervisor:
                         await process.stop()
 
     async def _serve(self) -> None:
-        self.worker = await self._new_worker(_copy_sources(self.settings))
+        self.worker = await self._new_worker(self._copy_sources())
         self._let_go(self.worker)
         self.api = await self._new_api()
         self.say(self._address)
@@ -188,6 +190,11 @@ class Supervisor:
             raise NotStarted(report)
         worker.report = report
         return worker
+
+    def _copy_sources(self) -> Path:
+        """A copy of the sources for a worker to load; whatever differs from what was seen here is a change."""
+        self._seen = _stamp(self.settings)
+        return _copy_sources(self.settings)
 
     def _let_go(self, worker: Process) -> None:
         """Let a worker begin that has loaded a fresh copy of the sources, and keep that copy: a crash must not need the
@@ -262,11 +269,31 @@ class Supervisor:
     # The files.
 
     async def _watch_files(self) -> None:
-        """Hand over to a fresh worker when a rule file or a template has changed."""
-        folders = [path for path in (self.settings.rules_path, self.settings.templates_path) if path.is_dir()]
-        async for _ in awatch(*folders, watch_filter=_is_source, debounce=400, step=100, stop_event=self._stopping):
-            await self._hand_over()
-        await self._stopping.wait()
+        """Hand over to a fresh worker when a rule file or a template has changed. The system tells of that at once, but
+        not of a folder that took another's place, of some network drives, or of what changed before we listened: so
+        every LOOK_SECONDS we look for ourselves.
+        """
+        while not self._stopping.is_set():
+            folders = [path for path in (self.settings.rules_path, self.settings.templates_path) if path.is_dir()]
+            if not folders:
+                await asyncio.sleep(LOOK_SECONDS)
+                if _stamp(self.settings) != self._seen:
+                    await self._hand_over()
+                continue
+            async for changes in awatch(
+                *folders,
+                watch_filter=_is_source,
+                debounce=400,
+                step=100,
+                stop_event=self._stopping,
+                rust_timeout=LOOK_SECONDS * 1_000,
+                yield_on_timeout=True,
+            ):
+                was_missed = not changes and _stamp(self.settings) != self._seen
+                if changes or was_missed:
+                    await self._hand_over()
+                if was_missed:
+                    break
 
     def _reload_soon(self) -> None:
         self._reloading = asyncio.ensure_future(self._hand_over())
@@ -274,7 +301,7 @@ class Supervisor:
     async def _hand_over(self) -> None:
         async with self._handing_over:
             try:
-                fresh = await self._new_worker(_copy_sources(self.settings))
+                fresh = await self._new_worker(self._copy_sources())
             except NotStarted as refused:
                 self.status = self.status | {"state": "broken", "problems": refused.report.problems}
                 self.status["error"] = str(refused)
@@ -332,6 +359,22 @@ def _copy_sources(settings: Settings) -> Path:
     except OSError as error:
         raise NotStarted(Report(is_ready=False, error=f"the rules and templates cannot be read: {error}")) from error
     return copy
+
+
+Stamp = frozenset[tuple[str, int, int, int]]
+
+
+def _stamp(settings: Settings) -> Stamp:
+    """What tells one state of the rules and templates from another, without reading them: path, inode, size, time."""
+    found = set()
+    for folder in (settings.rules_path, settings.templates_path):
+        for path in folder.rglob("*"):
+            # A file may vanish while we look.
+            with contextlib.suppress(OSError):
+                if path.is_file() and _is_source(Change.modified, path.name):
+                    facts = path.stat()
+                    found.add((str(path), facts.st_ino, facts.st_size, facts.st_mtime_ns))
+    return frozenset(found)
 
 
 def _passing_files(_: str, names: list[str]) -> set[str]:
