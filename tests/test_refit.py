@@ -166,6 +166,17 @@ async def test_an_unchanged_rulebook_is_fitted_already(house: Callable[[str], wa
     assert not walk.fit(house(AFTER))
 
 
+async def test_what_time_changed_before_the_fitting_still_happens(house: Callable[[str], walk.House]) -> None:
+    leaving = AFTER.replace("on: segment.entered", "on: segment.left")
+    await play(house(BEFORE), HISTORY)
+    after = house(leaving)
+    after.clock.at += 29 * DAY + HOUR  # type: ignore[attr-defined]  # the server was off for a month
+    walk.fit(after)
+    while walk.follow(after):
+        pass
+    assert person(after, "ana").trait("greeted") is True
+
+
 async def test_what_is_fitted_follows_time_from_then_on(house: Callable[[str], walk.House]) -> None:
     await play(house(BEFORE), HISTORY)
     after = house(AFTER)

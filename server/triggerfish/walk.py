@@ -150,6 +150,7 @@ def _tell(house: House, outcome: Outcome) -> None:
 def fit(house: House) -> bool:
     """Fit the people to the rulebook, if it asks for something that the one before did not. Returns whether it did.
 
+    It is done as of the instant up to which the agenda is decided: what time has changed since then, happens as ever.
     Should it be broken off, it begins anew next time, with the same result.
     """
     rulebook, store = house.rulebook, house.store
@@ -158,12 +159,11 @@ def fit(house: House) -> bool:
     activities = refit.new_activities(rulebook, filled)
     if not activities and segments == rulebook.segments.version:
         return False
-    now = max(until, house.clock.now() if position else until)
     if position and activities:
-        _fill(house, activities, position, now)
+        _fill(house, activities, position, until)
     after = ""
     while profiles := store.everybody(after, FIT_BATCH):
-        store.refit(refit.settle(profiles, rulebook, now))
+        store.refit(refit.settle(profiles, rulebook, until))
         after = profiles[-1].id
     store.note_fitted([activity.key for activity in rulebook.activities], rulebook.segments.version)
     return True
