@@ -13,7 +13,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from triggerfish.activity import Activity, Tally, Window
-from triggerfish.clock import DAY, HOUR, MINUTE, Instant, Millis
+from triggerfish.clock import Instant, Millis
 from triggerfish.ingest import Event
 from triggerfish.profile import Profile
 from triggerfish.zones import Local, Zones
@@ -332,6 +332,3 @@ def since(view: View, activity: Activity, unit: Millis) -> float | None:
     """How long ago the newest event happened, in units; None when there was none."""
     state = view.profile.activity.get(activity.key)
     return None if type(state) is not Tally or state.last_at is None else (view.now - state.last_at) / unit
-
-
-UNITS: dict[str, Millis] = {"minutes_since": MINUTE, "hours_since": HOUR, "days_since": DAY}

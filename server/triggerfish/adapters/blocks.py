@@ -36,7 +36,6 @@ class Blocks:
     def __init__(self, sources: Sources, files: Mapping[str, str], label: str, environment: Environment) -> None:
         """`files`: name -> text. `label` is the folder's name in problems ("templates")."""
         self.files = {name: text.replace("\r\n", "\n") for name, text in files.items()}
-        self._sources = sources
         self._environment = environment
         self._starts = {name: sources.add(f"{label}/{name}", text) for name, text in self.files.items()}
         self._names: dict[str, frozenset[str]] = {}
