@@ -64,10 +64,12 @@ def load_rulebook(
     matcher: Callable[[Sequence[RuleSet]], Matcher],
     functions: Mapping[str, Callable[..., Any]] | None = None,
     channel: str = "",
+    version: str = "",
 ) -> tuple[Rulebook, list[Problem]]:
     """The rulebook that these files (path -> text) make, and the warnings.
 
-    `matcher` makes the rule engine, `functions` are plugins' functions for conditions, `channel` is what sends go over.
+    `matcher` makes the rule engine, `functions` are plugins' functions for conditions, `channel` is what sends go over,
+    `version` names the whole that the files are part of (empty: what follows from them alone).
     Raises RulebookBroken with every problem of every file.
     """
     checked = check_files(files)
@@ -76,7 +78,7 @@ def load_rulebook(
     problems = sorted([*checked.problems, *compiler.problems])
     if any(not problem.is_warning for problem in problems):
         raise RulebookBroken(problems)
-    return compiler.rulebook(matcher, version_of(files)), problems
+    return compiler.rulebook(matcher, version or version_of(files)), problems
 
 
 def version_of(files: Mapping[str, str]) -> str:
