@@ -103,3 +103,57 @@ def m004_moments(db: Database) -> None:
 def m005_fitted(db: Database) -> None:
     # What the profiles are fitted to: which activities they remember, and the version of the segments they are in.
     db.execute("CREATE TABLE fitted (kind TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (kind, name)) WITHOUT ROWID")
+
+
+@migrations()
+def m006_health(db: Database) -> None:
+    # What rules come to, by day: written in the transaction of what it counts, so that it is never off.
+    db.execute(
+        """
+        CREATE TABLE rule_days (
+            ruleset TEXT NOT NULL,
+            rule TEXT NOT NULL,
+            day INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            outcome TEXT NOT NULL,
+            count INTEGER NOT NULL,
+            last_at INTEGER NOT NULL,
+            PRIMARY KEY (ruleset, rule, day, kind, outcome)
+        ) WITHOUT ROWID
+        """
+    )
+    db.execute(
+        """
+        INSERT INTO rule_days
+        SELECT substr(rule, 1, instr(rule, ' / ') - 1), substr(rule, instr(rule, ' / ') + 3), day, kind, outcome,
+            count(*), max(at)
+        FROM (SELECT body ->> '$.rule' AS rule, at / 86400000 AS day, kind, at,
+                coalesce(body ->> '$.outcome', body ->> '$.status') AS outcome
+            FROM moments WHERE kind IN ('decision', 'send'))
+        WHERE instr(rule, ' / ') > 0 AND outcome IS NOT NULL
+        GROUP BY rule, day, kind, outcome
+        """
+    )
+    db.execute(
+        """
+        CREATE TABLE rule_times (
+            ruleset TEXT NOT NULL,
+            rule TEXT NOT NULL,
+            day INTEGER NOT NULL,
+            samples INTEGER NOT NULL,
+            nanoseconds INTEGER NOT NULL,
+            PRIMARY KEY (ruleset, rule, day)
+        ) WITHOUT ROWID
+        """
+    )
+    # Which rulebook decided from where on: what it takes to decide the same again.
+    db.execute(
+        """
+        CREATE TABLE reigns (
+            number INTEGER PRIMARY KEY,
+            position INTEGER NOT NULL,
+            until INTEGER NOT NULL,
+            version TEXT NOT NULL
+        )
+        """
+    )

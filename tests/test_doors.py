@@ -26,7 +26,7 @@ ROOMS = (
     "ingest", "expectations", "log", "activity", "profile", "people", "conditions", "segments", "rules", "decisions",
     "schedule",
     "render", "deliver", "measure",
-    "reads", "why",
+    "health", "reads", "why", "versions",
 )  # fmt: skip
 """In order: each may import the ones before it. errors, clock and zones are the ground they stand on."""
 

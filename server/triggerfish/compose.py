@@ -19,6 +19,7 @@ from triggerfish.adapters.outline import OutlineFile
 from triggerfish.adapters.sqlite.log import SqliteEventLog
 from triggerfish.adapters.sqlite.reads import SqliteReads
 from triggerfish.adapters.sqlite.state import SqliteStateStore
+from triggerfish.adapters.stopwatch import Stopwatch
 from triggerfish.clock import Clock, EventClock, Instant, WallClock
 from triggerfish.config import Settings, starter_path
 from triggerfish.engine import Moment
@@ -229,8 +230,11 @@ async def open_house(
     """The worker's house: log, store, channel opened, plugins started; all of it closed at the end."""
     async with contextlib.AsyncExitStack() as stack:
         log = stack.enter_context(contextlib.closing(open_log(settings)))
-        store = SqliteStateStore(settings.state_path, cache_limit=settings.limits.profile_cache)
+        watch = Stopwatch(workshop.rulebook)
+        workshop.rulebook.match = watch.match
+        store = SqliteStateStore(settings.state_path, cache_limit=settings.limits.profile_cache, spent=watch.take)
         stack.callback(store.close)
+        store.begin(workshop.rulebook.version)
         # In a demo the worker's clock shows how far the events are decided, not how far they are stored.
         clock = clock_of(demo_since, lambda: store.position()[1])
         channel = channel_of(settings, workshop.plugins, clock, is_demo=demo_since is not None)

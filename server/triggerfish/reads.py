@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from triggerfish.clock import MINUTE, Instant, say_duration
 from triggerfish.expectations import Type
+from triggerfish.health import Reign, RuleHealth
 from triggerfish.log import EventLog, Position
 from triggerfish.measure import Results
 from triggerfish.profile import Profile
@@ -195,6 +196,30 @@ class DeadLetterView(Struct, frozen=True):
     event: dict[str, Any] | None
 
 
+class Noted(Struct, frozen=True):
+    """A line of a timeline as it was written down. `position` is an event's place in the log, if it is there."""
+
+    at: Instant
+    profile: str
+    kind: Kind
+    position: Position
+    body: dict[str, Any]
+
+
+class Past(Struct, frozen=True):
+    """All that is written down of a person, oldest first, and where it has led: what deciding again is held against.
+    It is of one instant: decided up to `position` of the log and `until` of the agenda. `reigns` tell which rulebook
+    decided from where on. `is_whole` is false when there are more lines than were asked for.
+    """
+
+    profile: Profile
+    lines: list[Noted]
+    position: Position
+    until: Instant
+    reigns: list[Reign]
+    is_whole: bool
+
+
 class Reads(Protocol):
     """What the pages, the API and the command line ask. A `limit` beyond LONGEST_PAGE means LONGEST_PAGE."""
 
@@ -216,6 +241,10 @@ class Reads(Protocol):
         """A person's timeline, newest first, with that of the profiles that became part of theirs; of some `kinds` of
         lines, if given. Raises NotFound.
         """
+        ...
+
+    def past(self, identity: str, limit: int) -> Past:
+        """A person's past, at most `limit` lines of it. Raises NotFound."""
         ...
 
     def happened(self, identity: str) -> list[HappenedView]:
@@ -263,6 +292,10 @@ class Reads(Protocol):
 
     def results(self) -> list[RuleView]:
         """Every rule that decided about a message, by rule set and rule."""
+        ...
+
+    def health(self) -> list[RuleHealth]:
+        """How the live rulebook's rules are doing, by rule set and rule in their order."""
         ...
 
     def dead_letters(self, limit: int, before: Position | None = None) -> list[DeadLetterView]:

@@ -14,8 +14,10 @@ from typing import Any
 import msgspec
 
 from triggerfish.adapters.outline import OutlineFile
+from triggerfish.adapters.sqlite.health import read_days, read_reigns, read_times
 from triggerfish.clock import Instant, to_iso
 from triggerfish.errors import NotFound, SettingsWrong
+from triggerfish.health import RuleHealth, tell_health
 from triggerfish.ingest import Event
 from triggerfish.log import EventLog, Position
 from triggerfish.measure import NAMES, Results
@@ -27,6 +29,8 @@ from triggerfish.reads import (
     IdentityView,
     Kind,
     MemberView,
+    Noted,
+    Past,
     ProfileView,
     ReasonView,
     RulebookOutline,
@@ -132,6 +136,20 @@ class SqliteReads:
                 for row in self._all(query, profile_id, end, *kinds, limit)
             ]
         return self._lines(sorted(rows, reverse=True)[:limit])
+
+    def past(self, identity: str, limit: int) -> Past:
+        with self._snapshot():
+            profile = self._find(identity)
+            ids = _ids_of(profile)
+            rows = self._all(
+                f"SELECT at, profile, kind, position, body FROM moments WHERE profile IN ({_marks(ids)}) "  # noqa: S608
+                "ORDER BY id LIMIT ?",
+                *ids, limit + 1,
+            )  # fmt: skip
+            position, until = self._all("SELECT position, until FROM progress")[0]
+            reigns = read_reigns(self._db)
+        lines = [Noted(at, who, kind, place, _JSON.decode(body)) for at, who, kind, place, body in rows[:limit]]
+        return Past(profile, lines, position, until, reigns, is_whole=len(rows) <= limit)
 
     def happened(self, identity: str) -> list[HappenedView]:
         with self._snapshot():
@@ -276,6 +294,13 @@ class SqliteReads:
         if not rows and not has_segment(self._rulebook(), segment):
             raise NotFound(f'there is no segment "{segment}"')
         return [MemberView(profile, to_iso(since)) for profile, since in rows]
+
+    def health(self) -> list[RuleHealth]:
+        rules = [(ruleset.name, rule.name) for ruleset in self._rulebook().rulesets for rule in ruleset.rules]
+        with self._snapshot():
+            days, times, reigns = read_days(self._db), read_times(self._db), read_reigns(self._db)
+            until = self._all("SELECT until FROM progress")[0][0]
+        return tell_health(rules, days, times, reigns, until)
 
     # --- the whole ----------------------------------------------------------------------------------------------------
 

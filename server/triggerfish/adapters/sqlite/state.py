@@ -13,16 +13,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
+from triggerfish.adapters.sqlite.health import add_times, begin_reign, count_moments
 from triggerfish.clock import Instant
 from triggerfish.engine import Moment, Outcome
 from triggerfish.errors import SettingsWrong, WorkspaceTaken
+from triggerfish.health import Spent
 from triggerfish.ingest import Event
 from triggerfish.log import Position
 from triggerfish.people import Loaded
@@ -79,13 +81,17 @@ _OUTGOING = "FROM sends WHERE status IN ('due', 'retrying')"
 class SqliteStateStore:
     """A StateStore in the file `path`, which `migrate(path, migrations/state.py)` has made.
 
-    It keeps the `cache_limit` profiles used last in memory. One process writes; any number may read the file
-    (reads.py). For use by one thread at a time. Raises SettingsWrong (TF412) when the file is no state, and from every
-    write WorkspaceTaken (TF413) when another worker has decided meanwhile; then nothing of it is written.
+    It keeps the `cache_limit` profiles used last in memory. What `spent` gives, the time that rules took since it was
+    last asked, is written with what they decided. One process writes; any number may read the file (reads.py). For use
+    by one thread at a time. Raises SettingsWrong (TF412) when the file is no state, and from every write WorkspaceTaken
+    (TF413) when another worker has decided meanwhile; then nothing of it is written.
     """
 
-    def __init__(self, path: Path, *, cache_limit: int = CACHE_LIMIT) -> None:
+    def __init__(
+        self, path: Path, *, cache_limit: int = CACHE_LIMIT, spent: Callable[[], Sequence[Spent]] = tuple
+    ) -> None:
         self._cache_limit = cache_limit
+        self._spent = spent
         self._hot: OrderedDict[str, Profile] = OrderedDict()
         try:
             self._db = _connect(path)
@@ -197,6 +203,7 @@ class SqliteStateStore:
             self._put_memberships(outcome)
             self._db.executemany(_PUT_SEND, [_row_of(due) for due in outcome.sends])
             self._put_moments(outcome.moments)
+            add_times(self._db, self._spent())
         # Only now: had the transaction failed, what is kept must be what is in the file.
         self._position = position
         for gone in outcome.merged:
@@ -245,6 +252,7 @@ class SqliteStateStore:
             (moment.profile, moment.at, moment.kind, moment.position, _JSON(moment.body).decode()) for moment in moments
         ]
         self._db.executemany(_PUT_MOMENT, rows)
+        count_moments(self._db, moments)
         heard = [
             (moment.body["send"], moment.body["event"])
             for moment in moments
@@ -254,6 +262,11 @@ class SqliteStateStore:
             self._db.executemany("INSERT INTO feedback VALUES (?, ?) ON CONFLICT DO NOTHING", heard)
 
     # --- after a change of the rules ----------------------------------------------------------------------------------
+
+    def begin(self, version: str) -> None:
+        """From here on the rulebook of this version decides."""
+        with self._transaction("NORMAL"):
+            begin_reign(self._db, version, *self._progress())
 
     def everybody(self, after: str, limit: int) -> list[Profile]:
         rows = self._all("SELECT profile FROM profiles WHERE id > ? ORDER BY id LIMIT ?", after, limit)
