@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
@@ -24,7 +25,16 @@ def read_folder(folder: Path) -> tuple[dict[str, str], list[Problem]]:
     if not folder.is_dir():
         hint = "a workspace keeps its rule files in rules/"
         return {}, [_whole(folder.name, "TF201", "there is no such folder", hint)]
-    found = sorted(path for path in islice(folder.rglob("*"), ENTRY_LIMIT) if _is_meant(path.relative_to(folder)))
+    return _read_all(folder, _is_meant)
+
+
+def read_tests(folder: Path) -> tuple[dict[str, str], list[Problem]]:
+    """The test files (*.test.yaml) in and below a folder, and what cannot be read, as `read_folder` does it."""
+    return _read_all(folder, _is_test) if folder.is_dir() else ({}, [])
+
+
+def _read_all(folder: Path, is_meant: Callable[[Path], bool]) -> tuple[dict[str, str], list[Problem]]:
+    found = sorted(path for path in islice(folder.rglob("*"), ENTRY_LIMIT) if is_meant(path.relative_to(folder)))
     texts: dict[str, str] = {}
     problems: list[Problem] = []
     for path in found[:FILE_LIMIT]:
@@ -42,6 +52,11 @@ def _is_meant(path: Path) -> bool:
     """Whether the name is a rule file's."""
     name = path.name.lower()
     return name.endswith(SUFFIXES) and not name.endswith(TESTS) and not any(part[0] == "." for part in path.parts)
+
+
+def _is_test(path: Path) -> bool:
+    """Whether the name is a test file's."""
+    return path.name.lower().endswith(TESTS) and not any(part[0] == "." for part in path.parts)
 
 
 def _read(path: Path, label: str, problems: list[Problem]) -> str | None:

@@ -152,15 +152,18 @@ class Marks:
         return _problem(self.path, place, code, sentence, hint, self.within(path), is_warning)
 
     def within(self, path: Path) -> str:
-        """`rule "vip-cart" of rule set "cart-recovery"`, `segment "loyal"`, or an empty text outside of both."""
+        """`rule "vip-cart" of rule set "cart-recovery"`, `segment "loyal"`, `test "…"`, or empty outside of them."""
         if path[:1] == ("segments",):
             names = self._names_along(path, "segments")
             return f"segment {quote(names[-1])}" if names else ""
+        if path[:1] == ("tests",):
+            names = self._names_along(path[:2], "tests")
+            return f"test {quote(names[-1])}" if names else ""
         ruleset = self.data.get("ruleset") if isinstance(self.data, dict) else None
         of_set = f"rule set {quote(ruleset)}" if isinstance(ruleset, str) else ""
         if path[:1] == ("rules",) and len(path) > 1:
             names = self._names_along(path, "rules")
-            rule = f"rule {quote(names[-1])}" if names else f"rule {int(path[1]) + 1}"
+            rule = f"rule {quote(names[0])}" if names else f"rule {int(path[1]) + 1}"
             return f"{rule} of {of_set}" if of_set else rule
         return of_set if path[:1] != ("events",) and path[:1] != ("policy",) else ""
 

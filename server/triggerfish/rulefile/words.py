@@ -95,8 +95,8 @@ def noun_of(name: str) -> str:
 
 
 def noun(form: type) -> str:
-    """What a form is called, with its article."""
-    return _NOUNS.get(form) or f"a {form.__name__.removesuffix('Form').lower()}"
+    """What a form is called, with its article; forms of other kinds of files say it themselves (`NOUN`)."""
+    return _NOUNS.get(form) or str(getattr(form, "NOUN", "")) or f"a {form.__name__.removesuffix('Form').lower()}"
 
 
 def choice(values: Iterable[object]) -> str:
