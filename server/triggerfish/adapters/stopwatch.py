@@ -13,7 +13,7 @@ from collections.abc import Callable
 from triggerfish.clock import DAY
 from triggerfish.conditions import View
 from triggerfish.health import Spent
-from triggerfish.rules import Matcher, Rule, Rulebook
+from triggerfish.rules import Rule, Rulebook
 
 SAMPLE_EVERY = 101
 """A prime, so that it keeps no step with patterns in what comes."""
