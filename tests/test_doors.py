@@ -23,7 +23,7 @@ PLUGINS = REPOSITORY / "plugins"
 
 ROOMS = (
     "errors", "clock", "zones",
-    "ingest", "expectations", "log", "activity", "profile", "people", "conditions", "segments", "rules", "decisions",
+    "ingest", "plan", "quarantine", "log", "activity", "profile", "people", "conditions", "segments", "rules", "decisions",
     "schedule",
     "render", "deliver", "measure",
     "health", "reads", "why", "versions",

@@ -16,7 +16,9 @@ from typing import Any
 from msgspec import Struct
 
 from triggerfish.adapters.outline import OutlineFile
+from triggerfish.adapters.source_files import SourcesUnfit, read_sources, version_of
 from triggerfish.adapters.sqlite.log import SqliteEventLog
+from triggerfish.adapters.sqlite.quarantine import SqliteQuarantine
 from triggerfish.adapters.sqlite.reads import SqliteReads
 from triggerfish.adapters.sqlite.state import SqliteStateStore
 from triggerfish.adapters.stopwatch import Stopwatch
@@ -26,10 +28,12 @@ from triggerfish.engine import Moment
 from triggerfish.errors import RulebookBroken, SettingsWrong
 from triggerfish.log import EventLog
 from triggerfish.measure import Signer
+from triggerfish.plan import LivePlan
 from triggerfish.plugin.channel import PluginContext
 from triggerfish.plugin.guard import GuardedChannel
 from triggerfish.plugin.manager import Plugins, load_plugins
 from triggerfish.plugin.source import Source
+from triggerfish.quarantine import Quarantine
 from triggerfish.reads import Reads
 from triggerfish.render import Template
 from triggerfish.rulefile.compile import load_rulebook
@@ -73,6 +77,11 @@ def inspect(settings: Settings, sources: Path | None = None) -> Inspection:
     plugins = plugins_of(settings)
     texts, problems = read_folder(sources / "rules")
     templates, of_templates = check_templates(sources / "templates", company_of(settings), filters=plugins.filters)
+    version = ""
+    try:
+        version = version_of(read_sources(sources))
+    except SourcesUnfit as unfit:
+        of_templates = [*of_templates, unfit.problem()]
     rulebook: Rulebook | None = None
     try:
         rulebook, of_rules = load_rulebook(
@@ -81,6 +90,7 @@ def inspect(settings: Settings, sources: Path | None = None) -> Inspection:
             matcher=matcher_of(settings.engine),
             functions=plugins.functions,
             channel=settings.delivery.channel,
+            version=version,
         )
     except RulebookBroken as broken:
         of_rules = [problem for problem in broken.problems if isinstance(problem, Problem)]
@@ -150,7 +160,7 @@ def front_door(settings: Settings, log: EventLog, *, ring: Callable[[], None], d
         write_keys=frozenset(key.reveal() for key in settings.keys.write),
         admin_key=settings.keys.admin.reveal(),
         public_url=settings.server.public_url,
-        expectations=lambda: outline().expectations,
+        checks=LivePlan(lambda: outline().plan),
     )
 
 
@@ -164,6 +174,7 @@ class Desk:
     settings: Settings
     front: FrontDoor
     reads: Reads
+    quarantine: Quarantine
     signer: Signer
     channel: GuardedChannel
     sources: Mapping[str, Source]
@@ -188,6 +199,7 @@ async def open_desk(
             settings=settings,
             front=front,
             reads=reads,
+            quarantine=stack.enter_context(contextlib.closing(SqliteQuarantine(settings.log_path))),
             signer=signer_of(settings),
             channel=channel,
             sources=plugins.sources(_tables(settings)),

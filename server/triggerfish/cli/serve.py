@@ -10,8 +10,9 @@ import click
 
 from triggerfish.cli import BROKEN, json_option, print_json, workspace_option
 from triggerfish.config import Settings, load_settings
+from triggerfish.processes.child import NotStarted
 from triggerfish.processes.logs import set_up_logs
-from triggerfish.processes.supervisor import NotStarted, Supervisor
+from triggerfish.processes.supervisor import Supervisor
 from triggerfish.rulefile.problems import Problem
 
 

@@ -99,6 +99,18 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     batch_events: Annotated[int, _count(1, 5_000)] = 500
 
 
+class Rules(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a changed rulebook must come through before it goes live.
+
+    `test_on_reload`: the workspace's tests (`rules/*.test.yaml`) must pass. `load_seconds` and `load_mb`: as long as
+    loading and testing may take, and as much memory; beyond it the change is refused.
+    """
+
+    test_on_reload: Annotated[bool, Meta(description="true or false")] = True
+    load_seconds: Annotated[int, _count(1, 3_600)] = 120
+    load_mb: Annotated[int, _count(64, 65_536)] = 2_048
+
+
 class Log(Struct, frozen=True, forbid_unknown_fields=True):
     """What the server says about itself, on stderr."""
 
@@ -118,6 +130,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     store: Store = Store()
     delivery: Delivery = Delivery()
     limits: Limits = Limits()
+    rules: Rules = Rules()
     log: Log = Log()
     plugins: Annotated[dict[str, PluginTable], Meta(description="made of one table for each plugin")] = {}
 
@@ -159,6 +172,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     def rulebook_path(self) -> Path:
         """Where the supervisor notes the state of the rulebook."""
         return self.data_path / "rulebook.json"
+
+    @property
+    def versions_path(self) -> Path:
+        """Where the rulebooks that were live are kept."""
+        return self.data_path / "rulebooks"
 
     @property
     def live_path(self) -> Path:

@@ -19,7 +19,7 @@ class Orders(Struct, frozen=True, kw_only=True):
     Report over it, the worker then waits for "go"; its end is the end of the supervisor.
 
     `sources` is the folder that holds the rules and templates to load. `demo_since` is set in a demo: when it began.
-    `crashes` counts how often workers died in a row before this one.
+    `crashes` counts how often workers died in a row before this one. `is_tested` says that the sources' tests passed.
     """
 
     workspace: Path
@@ -30,6 +30,7 @@ class Orders(Struct, frozen=True, kw_only=True):
     listen: int = -1
     demo_since: Instant | None = None
     crashes: int = 0
+    is_tested: bool = False
 
 
 class Report(Struct, frozen=True, kw_only=True):

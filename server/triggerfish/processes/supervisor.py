@@ -13,7 +13,6 @@ import os
 import shutil
 import signal
 import socket
-import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -22,95 +21,22 @@ from typing import Any, TextIO
 import msgspec
 from watchfiles import Change, awatch
 
+from triggerfish.adapters.source_files import SourcesUnfit, is_source, read_sources, stamp, version_of, write_sources
+from triggerfish.adapters.versions import KeptVersions
 from triggerfish.clock import Instant, WallClock, to_iso
 from triggerfish.compose import prepare
 from triggerfish.config import Settings
-from triggerfish.errors import SettingsWrong, TriggerfishError, WorkspaceTaken
-from triggerfish.processes.orders import THROUGH, Orders, Report, encode, read_report
+from triggerfish.errors import SettingsWrong, WorkspaceTaken
+from triggerfish.processes.child import NotStarted, Process, ending
+from triggerfish.processes.orders import Orders, Report
+from triggerfish.versions import Cause
 
 log = logging.getLogger("triggerfish.supervisor")
 
-STOP_SECONDS = 15
+API_SECONDS = 120
+"""How long the api process may take to be ready."""
 LOOK_SECONDS = 5
 """How often we look whether files have changed without our being told."""
-
-
-class NotStarted(TriggerfishError):
-    """The rulebook is broken, or a process could not be started; `report` says why."""
-
-    code = "TF414"
-
-    def __init__(self, report: Report) -> None:
-        super().__init__(report.error or "a process ended before it was ready")
-        self.report = report
-
-
-class Process:
-    """A child process and our end of its control socket."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.started = time.monotonic()
-        self.is_through = False
-        self.report = Report(is_ready=False)
-
-    async def start(self, module: str, orders: Callable[[int], Orders]) -> Report:
-        """Start it and wait for its report."""
-        ours, theirs = socket.socketpair()
-        given = orders(theirs.fileno())
-        inherited = [descriptor for descriptor in (given.bell, given.control, given.listen) if descriptor >= 0]
-        self._child = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", module, encode(given).decode(), pass_fds=inherited
-        )
-        theirs.close()
-        reader, self._writer = await asyncio.open_unix_connection(sock=ours, limit=16 * 1024 * 1024)
-        try:
-            line = await reader.readline()
-        except asyncio.CancelledError:
-            # We are stopping: nobody waits for it any more.
-            with contextlib.suppress(ProcessLookupError):
-                self._child.kill()
-            await self._child.wait()
-            raise
-        if not line:
-            code = await self._child.wait()
-            error = f"the {self.name} process ended with {_ending(code)} before it was ready"
-            return Report(is_ready=False, error=error)
-        self._listening = asyncio.create_task(self._listen(reader))
-        report = read_report(line)
-        if not report.is_ready:
-            # It is ending; a signal would meet it half-way out.
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._child.wait(), STOP_SECONDS)
-        return report
-
-    async def _listen(self, reader: asyncio.StreamReader) -> None:
-        while line := await reader.readline():
-            self.is_through = self.is_through or line == THROUGH
-
-    @property
-    def pid(self) -> int:
-        return self._child.pid
-
-    def go(self) -> None:
-        self._writer.write(b"go")
-
-    async def ended(self) -> int:
-        return await self._child.wait()
-
-    async def stop(self) -> None:
-        """Ask it to stop; kill it when it does not."""
-        if self._child.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._child.terminate()
-            try:
-                async with asyncio.timeout(STOP_SECONDS):
-                    await self._child.wait()
-            except TimeoutError:
-                log.warning("the %s process did not stop in %d s and is killed", self.name, STOP_SECONDS)
-                self._child.kill()
-                await self._child.wait()
-        self._writer.close()
 
 
 class Supervisor:
@@ -123,7 +49,10 @@ class Supervisor:
         self.worker: Process | None = None
         self.api: Process | None = None
         self.status: dict[str, Any] = {}
+        self._versions = KeptVersions(settings.versions_path)
+        self._contents: dict[str, bytes] = {}
         self._stopping = asyncio.Event()
+        self._reloading = asyncio.Lock()
         self._handing_over = asyncio.Lock()
         self._crashes = 0
 
@@ -150,8 +79,8 @@ class Supervisor:
                         await process.stop()
 
     async def _serve(self) -> None:
-        self.worker = await self._new_worker(self._copy_sources())
-        self._let_go(self.worker)
+        self.worker = await self._new_worker(*await self._copy_sources())
+        self._let_go(self.worker, "start")
         self.api = await self._new_api()
         self.say(self._address)
         tasks = {
@@ -169,8 +98,11 @@ class Supervisor:
 
     # The worker.
 
-    async def _new_worker(self, sources: Path) -> Process:
-        """A worker that has loaded `sources` and waits for the word. Raises NotStarted."""
+    async def _new_worker(self, sources: Path, is_tested: bool) -> Process:
+        """A worker that has loaded `sources`, and tested them unless they were, and waits for the word.
+
+        Raises NotStarted.
+        """
 
         def orders(control: int) -> Orders:
             return Orders(
@@ -181,30 +113,58 @@ class Supervisor:
                 public_url=self.settings.server.public_url or self._address,
                 demo_since=self._since,
                 crashes=self._crashes,
+                is_tested=is_tested,
             )
 
         worker = Process("worker")
-        report = await worker.start("triggerfish.processes.worker", orders)
+        seconds = self.settings.rules.load_seconds
+        report = await worker.start("triggerfish.processes.worker", orders, seconds=seconds)
         if not report.is_ready:
             await worker.stop()
             raise NotStarted(report)
         worker.report = report
         return worker
 
-    def _copy_sources(self) -> Path:
-        """A copy of the sources for a worker to load; whatever differs from what was seen here is a change."""
-        self._seen = _stamp(self.settings)
-        return _copy_sources(self.settings)
+    async def _copy_sources(self) -> tuple[Path, bool]:
+        """A copy of the rules and templates as they are now, and whether they were live before, so that their tests
+        passed. What is checked is then what goes live, whoever edits meanwhile; whatever differs from what was seen
+        here is a change. Raises NotStarted when they cannot be read.
+        """
+        copy = self.settings.live_path.with_name("live.new")
+        try:
+            return copy, await asyncio.to_thread(self._copy, copy)
+        except SourcesUnfit as unfit:
+            raise NotStarted(Report(is_ready=False, error=str(unfit))) from unfit
+        except OSError as error:
+            sentence = f"the rules and templates cannot be copied: {error.strerror or error}"
+            raise NotStarted(Report(is_ready=False, error=sentence)) from error
 
-    def _let_go(self, worker: Process) -> None:
+    def _copy(self, copy: Path) -> bool:
+        with self._versions.hold():
+            self._seen = stamp(self.settings.workspace)
+            contents = read_sources(self.settings.workspace)
+        shutil.rmtree(copy, ignore_errors=True)
+        write_sources(copy, contents)
+        self._contents = contents
+        known = self._versions.known(version_of(contents))
+        return known is not None and bool(known.first_at)
+
+    def _let_go(self, worker: Process, by: Cause) -> None:
         """Let a worker begin that has loaded a fresh copy of the sources, and keep that copy: a crash must not need the
         files as they are then.
         """
-        shutil.rmtree(self.settings.live_path, ignore_errors=True)
-        _copy_of(self.settings).rename(self.settings.live_path)
+        live = self.settings.live_path
+        shutil.rmtree(live, ignore_errors=True)
+        live.with_name("live.new").rename(live)
+        at = to_iso(WallClock().now())
+        try:
+            with self._versions.hold():
+                self._versions.keep(self._contents, by, at)
+        except OSError as error:
+            log.error("this version of the rulebook is live but cannot be kept: %s", error)
         self.status = {
             "state": "live",
-            "loaded_at": to_iso(WallClock().now()),
+            "loaded_at": at,
             "problems": worker.report.problems,
             **worker.report.rulebook,
         }
@@ -222,9 +182,9 @@ class Supervisor:
             async with self._handing_over:
                 if worker is not self.worker:
                     continue
-                log.error("the worker process ended with %s; starting it again", _ending(code))
+                log.error("the worker process ended with %s; starting it again", ending(code))
                 await self._pause_after(worker)
-                self.worker = await _persist(lambda: self._new_worker(self.settings.live_path))
+                self.worker = await _persist(lambda: self._new_worker(self.settings.live_path, is_tested=True))
                 self.worker.go()
 
     async def _pause_after(self, process: Process) -> None:
@@ -249,7 +209,7 @@ class Supervisor:
             )
 
         api = Process("api")
-        report = await api.start("triggerfish.processes.api", orders)
+        report = await api.start("triggerfish.processes.api", orders, seconds=API_SECONDS)
         if not report.is_ready:
             await api.stop()
             raise NotStarted(report)
@@ -262,7 +222,7 @@ class Supervisor:
             code = await api.ended()
             if self._stopping.is_set():
                 return
-            log.error("the api process ended with %s; starting it again", _ending(code))
+            log.error("the api process ended with %s; starting it again", ending(code))
             await asyncio.sleep(0 if time.monotonic() - api.started > 1 else 1)
             self.api = await _persist(self._new_api)
 
@@ -277,41 +237,43 @@ class Supervisor:
             folders = [path for path in (self.settings.rules_path, self.settings.templates_path) if path.is_dir()]
             if not folders:
                 await asyncio.sleep(LOOK_SECONDS)
-                if _stamp(self.settings) != self._seen:
+                if stamp(self.settings.workspace) != self._seen:
                     await self._hand_over()
                 continue
             async for changes in awatch(
                 *folders,
-                watch_filter=_is_source,
+                watch_filter=_is_watched,
                 debounce=400,
                 step=100,
                 stop_event=self._stopping,
                 rust_timeout=LOOK_SECONDS * 1_000,
                 yield_on_timeout=True,
             ):
-                was_missed = not changes and _stamp(self.settings) != self._seen
+                was_missed = not changes and stamp(self.settings.workspace) != self._seen
                 if changes or was_missed:
                     await self._hand_over()
                 if was_missed:
                     break
 
     def _reload_soon(self) -> None:
-        self._reloading = asyncio.ensure_future(self._hand_over())
+        self._reload = asyncio.ensure_future(self._hand_over())
 
     async def _hand_over(self) -> None:
-        async with self._handing_over:
+        """The worker that is there decides on while a fresh one loads, and is started again should it die meanwhile."""
+        async with self._reloading:
             try:
-                fresh = await self._new_worker(self._copy_sources())
+                fresh = await self._new_worker(*await self._copy_sources())
             except NotStarted as refused:
                 self.status = self.status | {"state": "broken", "problems": refused.report.problems}
                 self.status["error"] = str(refused)
                 self._note_status()
                 log.error("the changed rulebook is not used: %s", refused.sentence)
                 return
-            old, self.worker = self.worker, fresh
-            if old is not None:
-                await old.stop()
-            self._let_go(fresh)
+            async with self._handing_over:
+                old, self.worker = self.worker, fresh
+                if old is not None:
+                    await old.stop()
+                self._let_go(fresh, "reload")
             log.info("the changed rulebook is live: version %s", self.status.get("version"))
 
     def _note_status(self) -> None:
@@ -320,11 +282,6 @@ class Supervisor:
         fresh = path.with_suffix(".new")
         fresh.write_bytes(msgspec.json.encode(self.status))
         fresh.replace(path)
-
-
-def _is_source(change: Change, path: str) -> bool:
-    name = Path(path).name
-    return not name.startswith((".", "#")) and not name.endswith(("~", ".swp", ".tmp"))
 
 
 async def _persist(start: Callable[[], Awaitable[Process]]) -> Process:
@@ -341,45 +298,8 @@ async def _persist(start: Callable[[], Awaitable[Process]]) -> Process:
             wait = min(wait * 2, 5.0)
 
 
-def _copy_of(settings: Settings) -> Path:
-    return settings.live_path.with_name("live.new")
-
-
-def _copy_sources(settings: Settings) -> Path:
-    """A copy of the rules and templates as they are now. What is checked is then what goes live, whoever edits
-    meanwhile. Raises NotStarted when they cannot be read.
-    """
-    copy = _copy_of(settings)
-    shutil.rmtree(copy, ignore_errors=True)
-    copy.mkdir(parents=True)
-    try:
-        for folder in (settings.rules_path, settings.templates_path):
-            if folder.is_dir():
-                shutil.copytree(folder, copy / folder.name, ignore=_passing_files)
-    except OSError as error:
-        raise NotStarted(Report(is_ready=False, error=f"the rules and templates cannot be read: {error}")) from error
-    return copy
-
-
-Stamp = frozenset[tuple[str, int, int, int]]
-
-
-def _stamp(settings: Settings) -> Stamp:
-    """What tells one state of the rules and templates from another, without reading them: path, inode, size, time."""
-    found = set()
-    for folder in (settings.rules_path, settings.templates_path):
-        for path in folder.rglob("*"):
-            # A file may vanish while we look.
-            with contextlib.suppress(OSError):
-                if path.is_file() and _is_source(Change.modified, path.name):
-                    facts = path.stat()
-                    found.add((str(path), facts.st_ino, facts.st_size, facts.st_mtime_ns))
-    return frozenset(found)
-
-
-def _passing_files(_: str, names: list[str]) -> set[str]:
-    """What editors put beside a file for a moment."""
-    return {name for name in names if not _is_source(Change.modified, name)}
+def _is_watched(change: Change, path: str) -> bool:
+    return is_source(Path(path).name)
 
 
 @contextlib.contextmanager
@@ -433,12 +353,3 @@ def _demo_since(data: Path) -> Instant:
     if not path.exists():
         path.write_text(str(WallClock().now()))
     return int(path.read_text())
-
-
-def _ending(code: int) -> str:
-    """An exit code in words."""
-    if code >= 0:
-        return f"exit code {code}"
-    with contextlib.suppress(ValueError):
-        return f"signal {signal.Signals(-code).name}"
-    return f"signal {-code}"

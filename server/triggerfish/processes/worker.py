@@ -23,12 +23,15 @@ from triggerfish.errors import RulebookBroken, TriggerfishError
 from triggerfish.processes.control import Control
 from triggerfish.processes.doorbell import Ear
 from triggerfish.processes.logs import set_up_logs
+from triggerfish.processes.memory import at_most
 from triggerfish.processes.orders import Orders, Report, read_orders
 from triggerfish.processes.poison import Taster
 from triggerfish.reads import describe
 
 log = logging.getLogger("triggerfish.worker")
 
+PROBLEMS_TOLD = 200
+"""Of a rulebook, at most this many problems are told."""
 LAST_BATCH_SECONDS = 10
 """How long the batch under way may take when the worker is told to stop; the supervisor waits longer (STOP_SECONDS)."""
 
@@ -42,17 +45,21 @@ async def run(orders: Orders) -> int:
     try:
         settings = load_settings(orders.workspace, os.environ)
         set_up_logs(settings.log.level)
-        workshop = load_workshop(settings, orders.sources)
+        with at_most(settings.rules.load_mb):
+            workshop = load_workshop(settings, orders.sources)
         # What the settings say of the channel is wrong now or never: it is opened only when we may go.
         channel_of(settings, workshop.plugins, WallClock(), is_demo=orders.demo_since is not None)
     except RulebookBroken as broken:
-        problems = [msgspec.to_builtins(problem) for problem in broken.problems]
+        problems = [msgspec.to_builtins(problem) for problem in broken.problems[:PROBLEMS_TOLD]]
         await control.report(Report(is_ready=False, error=str(broken), problems=problems))
+        return 1
+    except MemoryError:
+        await control.report(Report(is_ready=False, error=str(_too_much(settings.rules.load_mb))))
         return 1
     except TriggerfishError as error:
         await control.report(Report(is_ready=False, error=str(error)))
         return 1
-    warnings = [msgspec.to_builtins(problem) for problem in workshop.warnings]
+    warnings = [msgspec.to_builtins(problem) for problem in workshop.warnings[:PROBLEMS_TOLD]]
     await control.report(Report(is_ready=True, rulebook=describe(workshop.rulebook), problems=warnings))
     if not await control.told_to_go():
         return 0
@@ -60,6 +67,14 @@ async def run(orders: Orders) -> int:
         async with open_house(settings, workshop, public_url=orders.public_url, demo_since=orders.demo_since) as house:
             await _work(house, orders, control, stopping)
     return 0
+
+
+def _too_much(megabytes: int) -> TriggerfishError:
+    return TriggerfishError(
+        f"loading the rules and templates takes more than {megabytes:,} MB",
+        code="TF638",
+        hint="make them smaller, or let them have more: [rules] load_mb in triggerfish.toml",
+    )
 
 
 async def _alone(data: Path) -> TextIO:
