@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from triggerfish.clock import Instant
 from triggerfish.ingest import Event
+from triggerfish.quarantine import Aside, Counted
 
 Position = int
 """A place in the log: 1 for the first event, growing, never used twice. 0 is before the first."""
@@ -32,13 +33,18 @@ class Entry(Struct, frozen=True, gc=False):
 class EventLog(Protocol):
     """Append once, read after a position. `tests/contracts/event_log.py` says what every adapter must do."""
 
-    async def append(self, arrivals: Sequence[Arrival]) -> None:
-        """Return once all events are on disk, in order and together.
+    async def append(self, arrivals: Sequence[Arrival], aside: Sequence[Aside] = ()) -> None:
+        """Return once all events are on disk, in order and together, those in `aside` in the quarantine.
 
         An instant earlier than the newest entry's is raised to it, so that `received_at` never decreases. Appending
         nothing returns once the log has shown that it can write.
-        Raises Busy when too many appends wait already, and Unavailable when the disk refuses; then none is stored.
+        Raises Busy when too many appends wait already, Unavailable when the disk refuses, and Refused (TF119) when the
+        quarantine is full; then none is stored.
         """
+        ...
+
+    def note(self, counts: Sequence[Counted]) -> None:
+        """Add to the counts of violations, within a second or so; returns at once. A crash may lose the last ones."""
         ...
 
     def read(self, after: Position, limit: int) -> list[Entry]:

@@ -21,16 +21,17 @@ from uuid import uuid4
 
 import msgspec
 
-from triggerfish import decisions, deliver, engine, expectations, ingest, measure, refit
+from triggerfish import decisions, deliver, engine, ingest, measure, refit
 from triggerfish.activity import Activity
 from triggerfish.clock import Clock, Instant
 from triggerfish.deliver import Receipt, Verdict
 from triggerfish.engine import Arrival, Moment, Outcome, StateStore
 from triggerfish.errors import MissingData, Refused
-from triggerfish.expectations import Expectations
 from triggerfish.log import EventLog, Position
 from triggerfish.people import Loaded
+from triggerfish.plan import Checks, Plan
 from triggerfish.profile import Profile, claims_of, previous_claims
+from triggerfish.quarantine import Aside, counted
 from triggerfish.render import Links, Message, Template, recipient, template_data
 from triggerfish.rules import Rulebook
 from triggerfish.schedule import Due, Status
@@ -46,13 +47,16 @@ def random_id() -> str:
     return uuid4().hex
 
 
+_NO_CHECKS = Checks(Plan())
+
+
 @dataclass(frozen=True, kw_only=True)
 class FrontDoor:
     """What the api process needs to let events in.
 
     `ring` is the doorbell: it tells the worker that the log has news, returns at once and never raises.
     `public_url` is where browsers reach us (`https://events.example.org`); empty means: as the request says.
-    `expectations` gives those of the live rulebook.
+    `checks` gives those of the live rulebook's tracking plan.
     """
 
     log: EventLog
@@ -62,19 +66,27 @@ class FrontDoor:
     admin_key: str = field(repr=False)
     public_url: str = ""
     new_message_id: Callable[[], str] = random_id
-    expectations: Callable[[], Expectations] = dict
+    checks: Callable[[], Checks] = lambda: _NO_CHECKS
 
 
 async def receive(front: FrontDoor, body: bytes, call: str, received_at: Instant) -> int:
-    """Let the events of one request in, and return how many they are once they are safely on disk.
+    """Let the events of one request in, and return how many they are once they are safely on disk: in the log, or those
+    that the tracking plan puts aside, in the quarantine.
 
     `body` is JSON, already inflated; `call` the last part of the path (`track`, `batch`, `t`, …); `received_at` the
     machine's time at which the request arrived (`front.clock.wall()`).
     Raises Refused (then nothing of the request is stored), Busy and Unavailable (then the sender should send again).
     """
     events = ingest.accept(body, call, received_at, new_message_id=front.new_message_id)
-    expectations.check(events, front.expectations(), is_batch=ingest.is_batch(call))
-    await front.log.append([(event, front.clock.receipt_of(event.timestamp, received_at)) for event in events])
+    sifted = front.checks().sift(events, is_batch=ingest.is_batch(call))
+    if sifted.refusal is not None:
+        front.log.note(counted(sifted.violations, received_at))
+        raise sifted.refusal
+    await front.log.append(
+        [(event, front.clock.receipt_of(event.timestamp, received_at)) for event in sifted.taken],
+        [Aside(event, received_at, violations) for event, violations in sifted.aside],
+    )
+    front.log.note(counted(sifted.violations, received_at))
     front.ring()
     return len(events)
 

@@ -257,7 +257,7 @@ def test_a_file_that_is_no_log_is_refused_with_its_name(tmp_path):
 
 def test_migrating_twice_changes_nothing(tmp_path):
     first = migrate(tmp_path / "log.sqlite", SCRIPT)
-    assert first == ["m001_events", "m002_probe"]
+    assert first == ["m001_events", "m002_probe", "m003_quarantine"]
     assert migrate(tmp_path / "log.sqlite", SCRIPT) == []
 
 

@@ -69,13 +69,13 @@ class Moody(MemoryEventLog):
         self.is_late = False
         self.batches: list[list[Event]] = []
 
-    async def append(self, entries: Any) -> Any:
+    async def append(self, entries: Any, aside: Any = ()) -> Any:
         if entries:
             self.batches.append([event for event, _ in entries])
         mood = self.moods.pop(0) if self.moods and entries else None
         if mood and not self.is_late:
             raise mood
-        answer = await super().append(entries)
+        answer = await super().append(entries, aside)
         if mood:
             raise mood
         return answer

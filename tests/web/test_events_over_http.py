@@ -342,7 +342,7 @@ class FaultyLog(MemoryEventLog):
         super().__init__()
         self.error = error
 
-    async def append(self, arrivals) -> None:
+    async def append(self, arrivals, aside=()) -> None:
         raise self.error
 
 

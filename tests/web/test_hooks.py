@@ -125,7 +125,7 @@ async def test_a_packed_body_is_verified_as_it_is_unpacked(client, desk):
 
 async def test_a_log_that_is_full_asks_the_provider_to_come_again(desk):
     class Full(MemoryEventLog):
-        async def append(self, arrivals):
+        async def append(self, arrivals, aside=()):
             raise Busy("too many events wait")
 
     async with connect(replace(desk, front=replace(desk.front, log=Full()))) as client:

@@ -36,7 +36,7 @@ class FullLog(MemoryEventLog):
         super().__init__()
         self.error = error
 
-    async def append(self, arrivals):
+    async def append(self, arrivals, aside=()):
         raise self.error
 
 

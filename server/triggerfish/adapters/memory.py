@@ -7,19 +7,26 @@ from collections.abc import Sequence
 
 from triggerfish.clock import Instant
 from triggerfish.log import Arrival, Entry, Position
+from triggerfish.quarantine import Aside, Counted, Key, add_up
 
 
 class MemoryEventLog:
-    """An EventLog that forgets when the process ends."""
+    """An EventLog that forgets when the process ends. `aside` and `counted` are what the quarantine would hold."""
 
     def __init__(self) -> None:
         self._entries: list[Entry] = []
+        self.aside: list[Aside] = []
+        self.counted: dict[Key, Counted] = {}
 
-    async def append(self, arrivals: Sequence[Arrival]) -> None:
+    async def append(self, arrivals: Sequence[Arrival], aside: Sequence[Aside] = ()) -> None:
         _, newest = self.head()
         for event, received_at in arrivals:
             newest = max(newest, received_at)
             self._entries.append(Entry(len(self._entries) + 1, newest, event))
+        self.aside += aside
+
+    def note(self, counts: Sequence[Counted]) -> None:
+        add_up(self.counted, counts)
 
     def read(self, after: Position, limit: int) -> list[Entry]:
         start = bisect_right(self._entries, after, key=lambda entry: entry.position)

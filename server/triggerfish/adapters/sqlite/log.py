@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+import time
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
@@ -19,10 +20,12 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from triggerfish.adapters.sqlite.quarantine import add_counts, put_aside, size_of
 from triggerfish.clock import Instant
-from triggerfish.errors import Busy, SettingsWrong, Unavailable
+from triggerfish.errors import Busy, Refused, SettingsWrong, TriggerfishError, Unavailable
 from triggerfish.ingest import Event
 from triggerfish.log import Arrival, Entry, Position
+from triggerfish.quarantine import QUARANTINE_LIMIT, Aside, Counted, Key, add_up
 
 _log = logging.getLogger("triggerfish.log")
 
@@ -30,17 +33,26 @@ _NEWEST = "SELECT position, received_at FROM events ORDER BY position DESC LIMIT
 _INSERT = "INSERT INTO events (received_at, event) VALUES (?, ?)"
 _PROBE = "UPDATE probe SET writes = writes + 1"
 
+NOTE_SECONDS = 1.0
+"""Counts that nothing else is written with are kept back so long, so that refused requests cost no disk each."""
+
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(Event)
 
 
 class _Append(Struct, gc=False):
-    """One call of append that waits: (instant, JSON) of each event, and whom to tell."""
+    """One call of append that waits: (instant, JSON) of each event, those for the quarantine, and whom to tell."""
 
     rows: list[tuple[Instant, str]]
+    aside: Sequence[Aside]
     bytes: int
     done: asyncio.Future[None]
     loop: asyncio.AbstractEventLoop
+    refusal: TriggerfishError | None = None
+
+    @property
+    def events(self) -> int:
+        return len(self.rows) + len(self.aside)
 
 
 class SqliteEventLog:
@@ -56,6 +68,8 @@ class SqliteEventLog:
         self._queue_events, self._queue_bytes = queue_events, queue_bytes
         self._waiting: list[_Append] = []
         self._waiting_events = self._waiting_bytes = 0
+        self._noted: dict[Key, Counted] = {}
+        self._noted_until = 0.0
         self._news = Condition()
         self._is_closed = False
         self._writer: Thread | None = None
@@ -69,40 +83,57 @@ class SqliteEventLog:
 
     # --- appending ----------------------------------------------------------------------------------------------------
 
-    async def append(self, arrivals: Sequence[Arrival]) -> None:
+    async def append(self, arrivals: Sequence[Arrival], aside: Sequence[Aside] = ()) -> None:
         rows = []
         size = 0
         for event, received_at in arrivals:
             json = _ENCODER.encode(event)
             size += len(json)
             rows.append((received_at, json.decode()))
+        size += sum(len(_ENCODER.encode(held.event)) for held in aside)
         loop = asyncio.get_running_loop()
-        append = _Append(rows, size, loop.create_future(), loop)
+        append = _Append(rows, aside, size, loop.create_future(), loop)
         with self._news:
             if self._is_closed:
                 raise Unavailable("the event log is closed")
             if self._waiting_events and (
-                self._waiting_events + len(rows) > self._queue_events or self._waiting_bytes + size > self._queue_bytes
+                self._waiting_events + append.events > self._queue_events
+                or self._waiting_bytes + size > self._queue_bytes
             ):
                 raise Busy(f"{self._waiting_events} events wait for the disk already")
             self._waiting.append(append)
-            self._waiting_events += len(rows)
+            self._waiting_events += append.events
             self._waiting_bytes += size
-            if self._writer is None:
-                self._writer = Thread(target=self._write, name="triggerfish-log", daemon=True)
-                self._writer.start()
-            self._news.notify()
+            self._wake_writer()
         await append.done
+
+    def note(self, counts: Sequence[Counted]) -> None:
+        if not counts:
+            return
+        with self._news:
+            if self._is_closed:
+                return
+            if not self._noted:
+                self._noted_until = time.monotonic() + NOTE_SECONDS
+            add_up(self._noted, counts)
+            self._wake_writer()
+
+    def _wake_writer(self) -> None:
+        if self._writer is None:
+            self._writer = Thread(target=self._write, name="triggerfish-log", daemon=True)
+            self._writer.start()
+        self._news.notify()
 
     def _write(self) -> None:
         """The writing thread: one commit after another, each with all that wait."""
         connection: sqlite3.Connection | None = None
-        while group := self._next_group():
+        while (work := self._next_group()) is not None:
+            group, noted = work
             is_stored = False
             try:
                 if connection is None:
                     connection = _connect(self._path)
-                _commit(connection, group)
+                _commit(connection, group, noted)
                 is_stored = True
             except Exception as cause:
                 # The thread must live on: who waits is told, and the next group tries again.
@@ -115,17 +146,25 @@ class SqliteEventLog:
         if connection is not None:
             connection.close()
 
-    def _next_group(self) -> list[_Append]:
-        """All appends that wait, once there are any; none when the log is closed."""
+    def _next_group(self) -> tuple[list[_Append], dict[Key, Counted]] | None:
+        """All appends that wait and the counts, once there are any; None when the log is closed and all is written."""
         with self._news:
             while not self._waiting and not self._is_closed:
-                self._news.wait()
+                rest = self._noted_until - time.monotonic() if self._noted else None
+                if rest is not None and rest <= 0:
+                    break
+                self._news.wait(rest)
+            if self._is_closed and not self._waiting and not self._noted:
+                return None
             group, self._waiting = self._waiting, []
-            return group
+            noted: dict[Key, Counted] = {}
+            if self._noted and (self._is_closed or time.monotonic() >= self._noted_until):
+                noted, self._noted = self._noted, {}
+            return group, noted
 
     def _settle(self, group: list[_Append], is_stored: bool) -> None:
         with self._news:
-            self._waiting_events -= sum(len(append.rows) for append in group)
+            self._waiting_events -= sum(append.events for append in group)
             self._waiting_bytes -= sum(append.bytes for append in group)
         for loop in {append.loop for append in group}:
             mine = [append for append in group if append.loop is loop]
@@ -171,12 +210,20 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _commit(connection: sqlite3.Connection, group: list[_Append]) -> None:
-    """Make a group durable. An instant earlier than the newest entry's is raised to it."""
+def _commit(connection: sqlite3.Connection, group: list[_Append], noted: dict[Key, Counted]) -> None:
+    """Make a group durable. An instant earlier than the newest entry's is raised to it. What would make the quarantine
+    larger than it may be is not stored, and has a refusal.
+    """
     connection.execute("BEGIN IMMEDIATE")
     newest = (connection.execute(_NEWEST).fetchone() or (0, 0))[1]
     rows = []
     for append in group:
+        append.refusal = None
+        if append.aside:
+            append.refusal = _full(size_of(connection), append)
+            if append.refusal is not None:
+                continue
+            put_aside(connection, append.aside)
         for received_at, json in append.rows:
             newest = max(newest, received_at)
             rows.append((newest, json))
@@ -184,7 +231,23 @@ def _commit(connection: sqlite3.Connection, group: list[_Append]) -> None:
         connection.executemany(_INSERT, rows)
     else:
         connection.execute(_PROBE)
+    if noted:
+        add_counts(connection, noted.values())
     connection.execute("COMMIT")
+
+
+def _full(held: int, append: _Append) -> Refused | None:
+    """Why an append that would overfill the quarantine is refused."""
+    if held + len(append.aside) <= QUARANTINE_LIMIT:
+        return None
+    first = append.aside[0].violations[0]
+    return Refused(
+        f"{first.sentence}; it would be put aside, but the quarantine is full ({QUARANTINE_LIMIT:,} events)",
+        code="TF119",
+        field=first.field,
+        expected=first.expected,
+        hint="mend what is there (triggerfish plan quarantine, plan replay), or delete it (plan discard)",
+    )
 
 
 def _tell(group: list[_Append], is_stored: bool) -> None:
@@ -192,7 +255,9 @@ def _tell(group: list[_Append], is_stored: bool) -> None:
     for append in group:
         if append.done.done():
             continue
-        if is_stored:
+        if is_stored and append.refusal is not None:
+            append.done.set_exception(append.refusal)
+        elif is_stored:
             append.done.set_result(None)
         else:
             append.done.set_exception(Unavailable("the event log cannot be written just now"))

@@ -2,11 +2,11 @@
 
 import pytest
 
-from triggerfish import expectations
 from triggerfish.adapters.compiled import CompiledMatcher
 from triggerfish.adapters.memory import MemoryEventLog
 from triggerfish.clock import WallClock
 from triggerfish.errors import Refused
+from triggerfish.plan import Checks, LivePlan, Plan
 from triggerfish.rulefile.compile import load_rulebook
 from triggerfish.walk import FrontDoor, receive
 
@@ -28,7 +28,7 @@ def front() -> FrontDoor:
         ring=lambda: None,
         write_keys=frozenset(),
         admin_key="",
-        expectations=lambda: rulebook.expectations,
+        checks=LivePlan(lambda: rulebook.plan),
     )
 
 
@@ -68,4 +68,5 @@ async def test_what_is_missing_null_or_not_spoken_of_may_be_anything(front: Fron
 
 
 def test_nothing_expected_is_nothing_refused() -> None:
-    expectations.check([], {}, is_batch=True)
+    sifted = Checks(Plan()).sift([], is_batch=True)
+    assert (sifted.taken, sifted.refusal) == ([], None)
