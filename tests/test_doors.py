@@ -23,7 +23,7 @@ PLUGINS = REPOSITORY / "plugins"
 
 ROOMS = (
     "errors", "clock", "zones",
-    "ingest", "plan", "quarantine", "log", "activity", "profile", "people", "conditions", "segments", "rules", "decisions",
+    "ingest", "plan", "quarantine", "log", "traces", "activity", "profile", "people", "conditions", "figures", "segments", "rules", "decisions",
     "schedule",
     "render", "deliver", "measure",
     "health", "reads", "why", "versions",
@@ -35,7 +35,8 @@ OPENS = {room: set(ROOMS[:place]) for place, room in enumerate(ROOMS)} | {
     "engine": set(ROOMS),
     "refit": AROUND,
     "walk": AROUND | {"refit"},
-    "rulefile": AROUND,
+    # Tests of rules fit people to a rulebook as a reload does.
+    "rulefile": AROUND | {"refit"},
     "adapters": AROUND,
     "plugin": AROUND,
     "config": {"errors", "clock"},

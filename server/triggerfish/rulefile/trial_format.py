@@ -1,4 +1,4 @@
-"""What a test file may say: the shapes of `rules/*.test.yaml`, before names and times are looked at. Docs: docs/testing.md.
+"""What a test file may say: the shapes of `rules/*.test.yaml`, before names and times are looked at.
 
 A test is about one person. Lengths of time are text ("30 minutes"), and so are instants: `30m` after the test's start,
 `+10m` after the line before, `-40 days` before the start, or a local time such as `2026-01-05 09:00`.
@@ -8,11 +8,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
-from triggerfish.rulefile.format import EventName, Form, Name
+from triggerfish.rulefile.format import EventName, Name
 
 Text = Annotated[str, Meta(min_length=1, max_length=1_000)]
+
+
+class Form(Struct, frozen=True, forbid_unknown_fields=True):
+    """Strict: an unknown key is a problem. `NOUN` is what problems call it."""
+
+    NOUN: ClassVar[str]
 
 
 class PersonForm(Form, frozen=True):

@@ -1,4 +1,4 @@
-"""Instants of a test, as its lines give them: after the start, after the line before, before the start, or local time."""
+"""Instants of a test, as its lines give them: from the start, from the line before, or as local time."""
 
 from __future__ import annotations
 
