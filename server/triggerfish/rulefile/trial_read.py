@@ -26,7 +26,7 @@ from triggerfish.rulefile.trial_format import (
     TrialForm,
 )
 from triggerfish.rulefile.trial_time import local_instant, parse_instant
-from triggerfish.rules import Emit, Rulebook
+from triggerfish.rules import Rulebook
 
 _FILE = inspect.type_info(TrialFileForm)
 LONGEST: Millis = 3_700 * 86_400_000
@@ -151,7 +151,7 @@ class _Names:
         self.templates = frozenset(templates)
         self.segments = frozenset(segment.name for segment in rulebook.segments.segments)
         self.rules = frozenset({rule.name for rule in rules} | {f"{rule.ruleset} / {rule.name}" for rule in rules})
-        self.emitted = frozenset(a.event for rule in rules for a in rule.actions if isinstance(a, Emit))
+        self.emitted = frozenset(str(a.event) for rule in rules for a in rule.actions if hasattr(a, "event"))
         self.events = frozenset(
             {*rulebook.short_names, *rulebook.short_names.values(), *KINDS, *FEEDBACK_NAMES.values(), *self.emitted}
             | {name for rule in rules for name in (*rule.on, *rule.unless)}
