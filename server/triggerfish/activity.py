@@ -1,4 +1,5 @@
 """Activity: what conditions such as `count(purchase, "30d")` remember of a person's events, exact in event time.
+Functions that need more than counts, such as `score` and `sequence`, keep traces (traces.py).
 
 Without a window a Tally is enough: a few numbers, however many events. With a window the instants are kept: exactly, up
 to EXACT_LIMIT of them; beyond that the older ones share buckets of a 64th of the window, so that an event leaves the
@@ -9,12 +10,13 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 
 from triggerfish.clock import Instant, Millis
 from triggerfish.ingest import Event
+from triggerfish.traces import Distinct, Followed, Score, Unfollowed
 
 EXACT_LIMIT = 512
 BUCKETS_A_WINDOW = 64
@@ -32,7 +34,7 @@ class Summary(Struct, gc=False):
     def add(self, other: Summary) -> None:
         self.count += other.count
         self.numbers += other.numbers
-        self.sum += other.sum
+        self.sum = _total(self.sum, other.sum)
         if other.low is not None:
             self.low = other.low if self.low is None else min(self.low, other.low)
         if other.high is not None:
@@ -44,6 +46,12 @@ def summary_of(value: Any) -> Summary:
     if type(value) is int or type(value) is float:
         return Summary(1, 1, value, value, value)
     return Summary(1)
+
+
+def _total(one: float, other: float) -> float:
+    """A sum that can be stored: whole numbers of more than 64 bits become floats."""
+    total = one + other
+    return total if -(2**63) <= total < 2**63 else float(total)
 
 
 class Tally(Struct, array_like=True, tag="t", gc=False):
@@ -68,7 +76,7 @@ class Tally(Struct, array_like=True, tag="t", gc=False):
         self.count += 1
         if type(value) is int or type(value) is float:
             self.numbers += 1
-            self.sum += value
+            self.sum = _total(self.sum, value)
             self.low = value if self.low is None else min(self.low, value)
             self.high = value if self.high is None else max(self.high, value)
         if self.first_at is None or at < self.first_at:
@@ -210,9 +218,28 @@ def _cell(bucket: Bucket) -> int:
     return bucket.cell
 
 
+State = Tally | Window | Score | Distinct | Followed | Unfollowed
+"""What a profile keeps of one activity."""
+
+Kind = Literal["count", "score", "distinct", "followed", "unfollowed"]
+
+
+class Pick(Struct, frozen=True):
+    """Events called `event`, perhaps only those that `keeps`."""
+
+    event: str
+    keeps: Callable[[dict[str, Any]], bool] | None = None
+
+    def takes(self, event: Event) -> bool:
+        return event.name == self.event and (self.keeps is None or self.keeps(event.properties))
+
+
 class Activity(Struct, frozen=True):
     """What to remember: events called `event`, perhaps only those that `keeps`, perhaps one `field` of them, perhaps
     only within a `window`. `key` names the state within a profile; `text` is how a rule file writes it.
+
+    `kind` says what is made of them: "count" keeps a Tally, or a Window's; "score" and "distinct" their traces;
+    "followed" and "unfollowed" look out for `then` after them. `span` is a score's half-life, or how soon `then` comes.
     """
 
     key: str
@@ -221,23 +248,63 @@ class Activity(Struct, frozen=True):
     field: tuple[str, ...] | None = None
     window: Millis | None = None
     keeps: Callable[[dict[str, Any]], bool] | None = None
+    kind: Kind = "count"
+    span: Millis = 0
+    then: Pick | None = None
 
-    def start(self) -> Tally | Window:
+    @property
+    def events(self) -> tuple[str, ...]:
+        """The names of the events that it listens to, each once."""
+        return (self.event,) if self.then is None else tuple(dict.fromkeys((self.event, self.then.event)))
+
+    def start(self) -> State:
         """The state before the first event."""
+        match self.kind:
+            case "score":
+                return Score(self.span)
+            case "distinct":
+                return Distinct()
+            case "followed":
+                return Followed(self.span)
+            case "unfollowed":
+                return Unfollowed(self.span)
         return Tally() if self.window is None else Window(max(1, self.window // BUCKETS_A_WINDOW))
 
-    def count(self, state: Tally | Window, event: Event, now: Instant) -> None:
+    def count(self, state: State, event: Event, now: Instant) -> None:
         """Add an event to the state, if it is one of those."""
+        since = None if self.window is None else now - self.window
+        if self.then is not None and (type(state) is Followed or type(state) is Unfollowed):
+            self._follow(state, self.then, event, since)
+            return
         if self.keeps is not None and not self.keeps(event.properties):
             return
-        value: Any = None
-        if self.field is not None:
-            value = event.properties
-            for name in self.field:
-                value = value.get(name) if isinstance(value, dict) else None
-            if value is None:
-                return
-        if isinstance(state, Tally):
-            state.add(event.timestamp, value)
-        elif self.window is not None:
-            state.add(event.timestamp, value, now - self.window)
+        value = self._value(event)
+        if value is None and self.field is not None:
+            return
+        match state:
+            case Tally():
+                state.add(event.timestamp, value)
+            case Window() if since is not None:
+                state.add(event.timestamp, value, since)
+            case Distinct():
+                state.add(event.timestamp, value, since)
+            case Score() if self.field is None:
+                state.add(event.timestamp, 1.0)
+            case Score() if type(value) is int or type(value) is float:
+                state.add(event.timestamp, float(value))
+
+    def _follow(self, state: Followed | Unfollowed, then: Pick, event: Event, since: Instant | None) -> None:
+        if since is not None:
+            state.forget(since)
+        if event.name == self.event and (self.keeps is None or self.keeps(event.properties)):
+            state.add_first(event.timestamp)
+        if then.takes(event):
+            state.add_then(event.timestamp)
+
+    def _value(self, event: Event) -> Any:
+        if self.field is None:
+            return None
+        value: Any = event.properties
+        for name in self.field:
+            value = value.get(name) if isinstance(value, dict) else None
+        return value

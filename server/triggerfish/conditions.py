@@ -7,15 +7,16 @@ is false; `not` is plain negation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from msgspec import Struct
 
-from triggerfish.activity import Activity, Tally, Window
+from triggerfish.activity import Activity, State, Tally, Window
 from triggerfish.clock import Instant, Millis
 from triggerfish.ingest import Event
 from triggerfish.profile import Profile
+from triggerfish.traces import Distinct, Followed, Score, Unfollowed
 from triggerfish.zones import Local, Zones
 
 NUMBERS = frozenset({int, float})
@@ -67,7 +68,7 @@ class View:
         found = self.profile.traits.get(name)
         return None if found is None else found.value
 
-    def state(self, activity: Activity) -> Tally | Window | None:
+    def state(self, activity: Activity) -> State | None:
         return self.profile.activity.get(activity.key)
 
 
@@ -87,16 +88,37 @@ class Elapsed(Struct, frozen=True):
 
 
 class Leaving(Struct, frozen=True):
-    """A test changes when the oldest event leaves an activity's window."""
+    """A test changes when the oldest event (or value) leaves an activity's window."""
 
     activity: Activity
 
     def next(self, view: View) -> Instant | None:
         state = view.state(self.activity)
-        if not isinstance(state, Window) or self.activity.window is None:
+        if not isinstance(state, Window | Distinct) or self.activity.window is None:
             return None
         oldest = state.oldest_since(view.now - self.activity.window)
         return None if oldest is None else oldest + self.activity.window
+
+
+class Fading(Struct, frozen=True):
+    """A test changes when a score reaches or passes a bound, or leaves it."""
+
+    activity: Activity
+    bound: float
+
+    def next(self, view: View) -> Instant | None:
+        state = view.state(self.activity)
+        return state.crosses(self.bound, view.now) if isinstance(state, Score) else None
+
+
+class Following(Struct, frozen=True):
+    """A test changes when the time for a sequence's second event is over, or when the sequence leaves its window."""
+
+    activity: Activity
+
+    def next(self, view: View) -> Instant | None:
+        state = view.state(self.activity)
+        return state.turns(view.now, self.activity.window) if isinstance(state, Followed | Unfollowed) else None
 
 
 class Turning(Struct, frozen=True):
@@ -108,7 +130,7 @@ class Turning(Struct, frozen=True):
         return view.local.next_hour() if self.what == "hour" else view.local.next_day()
 
 
-Change = Elapsed | Leaving | Turning
+Change = Elapsed | Leaving | Fading | Following | Turning
 """What time alone can change."""
 
 
@@ -183,7 +205,9 @@ def _look(parts: tuple[Node, ...], view: View, usual: bool, enough: Instant) -> 
 
 
 class Condition(Struct, frozen=True):
-    """A compiled condition. `text` is how it was written."""
+    """A compiled condition. `text` is how it was written; `meaning` is the same for conditions that say the same: it,
+    and what the names in it are defined as.
+    """
 
     text: str
     root: Node
@@ -191,6 +215,7 @@ class Condition(Struct, frozen=True):
     activities: tuple[Activity, ...] = ()
     changes: tuple[Change, ...] = ()
     names: frozenset[str] = frozenset()
+    meaning: str = ""
 
 
 class Finding(Struct, frozen=True):
@@ -240,7 +265,7 @@ def first_failed(finding: Finding) -> str:
     return f"{finding.text} (it is {finding.value!r})"
 
 
-# What compiled conditions call. Each takes and gives plain values; None is "missing".
+# What compiled conditions call, besides figures.py. Each takes and gives plain values; None is "missing".
 
 
 def dig(value: Any, path: tuple[str, ...]) -> Any:
@@ -264,71 +289,35 @@ def ordered(left: Any, right: Any) -> bool:
     return (type(left) in NUMBERS and type(right) in NUMBERS) or (type(left) is str and type(right) is str)
 
 
+class Items:
+    """The items of a list that a rule file writes, to be looked up however many there are. Unlike types are never
+    equal: text, numbers and booleans are kept apart.
+    """
+
+    __slots__ = ("_numbers", "_texts", "_truths")
+
+    def __init__(self, items: Iterable[str | int | float | bool]) -> None:
+        given = list(items)
+        self._texts = frozenset(item for item in given if type(item) is str)
+        self._numbers = frozenset(item for item in given if type(item) in NUMBERS and item == item)
+        self._truths = frozenset(item for item in given if type(item) is bool)
+
+    def __contains__(self, value: Any) -> bool:
+        kind = type(value)
+        if kind is str:
+            return value in self._texts
+        return value in (self._truths if kind is bool else self._numbers) if kind in _LISTED else False
+
+
+_LISTED = frozenset({bool, int, float})
+
+
 def among(left: Any, right: Any) -> bool:
     """`left in right`: right is a list or set of values, or the segments. Unlike types are never equal."""
     if left is None or right is None:
         return False
+    if type(right) is Items:
+        return left in right
     if type(right) is list or type(right) is tuple:
         return any(alike(left, item) and left == item for item in right)
     return type(left) is str and isinstance(right, Mapping) and left in right
-
-
-def count(view: View, activity: Activity) -> int:
-    state = view.state(activity)
-    if state is None:
-        return 0
-    if isinstance(state, Tally):
-        return state.count
-    return state.count_since(view.now - (activity.window or 0))
-
-
-def figures(view: View, activity: Activity, what: Literal["sum", "avg", "min", "max"]) -> float | None:
-    """Sum, mean, least or greatest of the numbers; sum of none is 0, the others are missing."""
-    state = view.state(activity)
-    numbers, total, low, high = 0, 0.0, None, None
-    if isinstance(state, Tally):
-        numbers, total, low, high = state.numbers, state.sum, state.low, state.high
-    elif state is not None:
-        for _, part, _ in state.since(view.now - (activity.window or 0)):
-            numbers += part.numbers
-            total += part.sum
-            if part.low is not None and (low is None or part.low < low):
-                low = part.low
-            if part.high is not None and (high is None or part.high > high):
-                high = part.high
-    match what:
-        case "sum":
-            return total
-        case "avg":
-            return total / numbers if numbers else None
-        case "min":
-            return low
-        case "max":
-            return high
-
-
-def last(view: View, activity: Activity) -> Any:
-    """The newest event's value, or None."""
-    state = view.state(activity)
-    if state is None:
-        return None
-    if isinstance(state, Tally):
-        return state.last
-    newest = state.newest()
-    return newest[1] if newest and newest[0] > view.now - (activity.window or 0) else None
-
-
-def first(view: View, activity: Activity) -> Any:
-    """The oldest event's value, or None."""
-    state = view.state(activity)
-    if state is None:
-        return None
-    if isinstance(state, Tally):
-        return state.first
-    return next((value for _, _, value in state.since(view.now - (activity.window or 0))), None)
-
-
-def since(view: View, activity: Activity, unit: Millis) -> float | None:
-    """How long ago the newest event happened, in units; None when there was none."""
-    state = view.profile.activity.get(activity.key)
-    return None if type(state) is not Tally or state.last_at is None else (view.now - state.last_at) / unit

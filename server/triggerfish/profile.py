@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
-from triggerfish.activity import Activity, Tally, Window
+from triggerfish.activity import Activity, State
 from triggerfish.clock import Instant
 from triggerfish.ingest import Event
 from triggerfish.log import Position
@@ -89,7 +89,7 @@ class Profile(Struct, array_like=True):
     updated_at: Instant
     identities: list[Identity] = []
     traits: dict[str, Trait] = {}
-    activity: dict[str, Tally | Window] = {}
+    activity: dict[str, State] = {}
     memberships: dict[str, Instant] = {}
     waits: list[Wait] = []
     sent: list[Sent] = []

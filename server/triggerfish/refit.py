@@ -41,7 +41,8 @@ def fill(
     """
     by_event: dict[str, list[Activity]] = {}
     for activity in activities:
-        by_event.setdefault(activity.event, []).append(activity)
+        for event in activity.events:
+            by_event.setdefault(event, []).append(activity)
     copies: dict[str, Profile] = {}
     for entry in entries:
         counted = by_event.get(entry.event.name)

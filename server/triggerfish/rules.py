@@ -132,7 +132,8 @@ class Rulebook:
         self._rulesets = {ruleset.name: ruleset for ruleset in self.rulesets}
         self._counts: dict[str, list[Activity]] = {}
         for activity in activities:
-            self._counts.setdefault(activity.event, []).append(activity)
+            for event in activity.events:
+                self._counts.setdefault(event, []).append(activity)
 
     def rule(self, ruleset: str, name: str) -> Rule | None:
         return self._rules.get((ruleset, name))

@@ -8,6 +8,7 @@ import ast
 import math
 import operator
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -38,7 +39,7 @@ PATHS = ["event.a", "event.b", "event.c", "event['d e']", "event.n.x", "event.n.
 PATHS += ["traits.t", "traits.u", "context.c"]
 AGES = [0, 1, 60_000, DAY // 48, DAY // 24, DAY // 24 + 1, 5 * DAY, 7 * DAY, 8 * DAY, 40 * DAY]
 SIGNS = ["==", "!=", "<", "<=", ">", ">="]
-WINDOWS = {"7 days": 7 * DAY, "30 minutes": DAY // 48, "1h": DAY // 24, "7d": 7 * DAY, "30d": 30 * DAY}
+WINDOWS = ("7 days", "30 minutes", "1h", "7d", "30d")
 SINCE = {"minutes_since": 60_000, "hours_since": 3_600_000, "days_since": DAY}
 
 
@@ -67,7 +68,7 @@ class World(Struct):
         profile = Profile(id="p1", created_at=0, updated_at=0, time_zone=self.zone)
         profile.traits = {name: Trait(value, 0) for name, value in self.traits.items()}
         for activity in activities:
-            told = [deed for deed in self.deeds if deed.name == activity.event]
+            told = [deed for deed in self.deeds if deed.name in activity.events]
             if told:
                 state = profile.activity[activity.key] = activity.start()
                 for deed in told:
@@ -119,10 +120,26 @@ def some_activity(dice: Random) -> str:
     if dice.random() < 0.4:
         event += dice.choice(("[total > 50]", "[sku == 'A-1']", "[total == True or not total < 51]"))
     window = dice.choice(("", "", *(f', "{window}"' for window in WINDOWS)))
-    name = dice.choice(("count", "sum", "avg", "min", "max", "last", "first", *SINCE))
+    name = dice.choice(("count", "sum", "avg", "min", "max", "last", "first", *SINCE, "distinct", "score", "trend"))
+    match name:
+        case "distinct":
+            return f"distinct({event}.{dice.choice(('total', 'sku'))}{window})"
+        case "score":
+            weighed = dice.choice(("purchase", "view[total > 50].total", "'Order Completed'[total == 1].total"))
+            return f'score({weighed}, half_life="{dice.choice(WINDOWS)}")'
+        case "trend":
+            short, long = dice.choice((("1h", "7d"), ("7d", "30d"), ("30 minutes", "30d")))
+            return f"trend({event}{dice.choice(('', '.total'))}, {dice.choice(('', 'short='))}'{short}', long='{long}')"
     if name in SINCE:
         return f"{name}({event})"
     return f"{name}({event if name == 'count' else event + '.total'}{window})"
+
+
+def some_sequence(dice: Random) -> str:
+    events = [dice.choice(("purchase", "view", "view[total > 50]", "purchase[sku == 'A-1']")) for _ in range(2)]
+    within, window = dice.choice((("1h", "7d"), ("7d", "30d"), ("30 minutes", "1h")))
+    last = dice.choice(("", f", window='{window}'"))
+    return f"sequence({events[0]}, {dice.choice(('', 'not '))}{events[1]}, within='{within}'{last})"
 
 
 def some_operand(dice: Random) -> str:
@@ -160,7 +177,8 @@ def some_test(dice: Random) -> str:
             bound = dice.choice(("0", "1", "2", "50", "7", "0.5"))
             return f"{activity} {dice.choice(SIGNS)} {bound}"
         case 7:
-            return dice.choice(("did(purchase)", 'did(purchase, "7d")', 'did(view[total > 50], "30d")'))
+            did = ("did(purchase)", 'did(purchase, "7d")', 'did(view[total > 50], "30d")')
+            return dice.choice((*did, some_sequence(dice), some_sequence(dice)))
         case 8:
             low, high = sorted(dice.sample(range(-2, 9), 2))
             return f"{low} < {some_operand(dice)} <= {high}"
@@ -275,8 +293,8 @@ def _value(node: ast.expr, world: World, inside: dict[str, Any] | None) -> Any:
             return world.segment
         case ast.Name() | ast.Attribute() | ast.Subscript():
             return _path(node, world, inside)
-        case ast.Call(func=ast.Name(id=name), args=arguments):
-            return _call(name, arguments, world, inside)
+        case ast.Call(func=ast.Name(id=name), args=arguments, keywords=keywords):
+            return _call(name, arguments, {word.arg or "": word.value for word in keywords}, world, inside)
     return _truth(node, world, inside)
 
 
@@ -306,9 +324,14 @@ def _local(what: str, world: World) -> Any:
     return {"hour": clock.hour, "weekday": f"{clock:%A}".lower(), "date": f"{clock:%Y-%m-%d}"}[what]
 
 
-def _call(name: str, arguments: list[ast.expr], world: World, inside: dict[str, Any] | None) -> Any:
-    if name in ("count", "did", "sum", "avg", "min", "max", "last", "first", *SINCE):
-        return _activity(name, arguments, world)
+def _call(
+    name: str, arguments: list[ast.expr], words: dict[str, ast.expr], world: World, inside: dict[str, Any] | None
+) -> Any:
+    if name in LENGTHS:
+        number = 2 if name == "sequence" else 1
+        given = dict(zip(LENGTHS[name], arguments[number:], strict=False)) | words
+        lengths = {word: parse(ast.literal_eval(node)) for word, node in given.items()}
+        return _activity(name, arguments[:number], lengths, world)
     values = [_value(argument, world, inside) for argument in arguments]
     first = values[0]
     match name:
@@ -328,35 +351,88 @@ def _call(name: str, arguments: list[ast.expr], world: World, inside: dict[str, 
     raise AssertionError(f"the generator wrote {name}")
 
 
-def _activity(name: str, arguments: list[ast.expr], world: World) -> Any:
-    node, fields, keeps = arguments[0], [], None
+LENGTHS = {
+    **dict.fromkeys(("count", "did", "sum", "avg", "min", "max", "last", "first", "distinct"), ("window",)),
+    **dict.fromkeys(SINCE, ()),
+    "score": ("half_life",),
+    "trend": ("short", "long"),
+    "sequence": ("within", "window"),
+}
+
+
+def parse(text: str) -> int:
+    """`30 minutes`, `7d` or `40d` in milliseconds."""
+    units = {"m": 60_000, "h": 3_600_000, "d": DAY, "s": 1_000}
+    digits = text.rstrip("abcdefghijklmnopqrstuvwxyz ")
+    return int(digits) * units[text[len(digits) :].strip()[0]]
+
+
+def _deeds(node: ast.expr, oldest: float, world: World) -> tuple[list[Deed], list[str]]:
+    """What a selector selects, in the order of time, and the path of the property that it names."""
+    fields, keeps = [], None
     while isinstance(node, ast.Attribute):
         fields.insert(0, node.attr)
         node = node.value
     if isinstance(node, ast.Subscript):
         keeps, node = node.slice, node.value
     event = node.value if isinstance(node, ast.Constant) else SHORT_NAMES.get(node.id, node.id)
-    oldest = -math.inf
-    if len(arguments) > 1:
-        oldest = world.now - WINDOWS[ast.literal_eval(arguments[1])]
-    deeds = sorted(
-        (
-            deed
-            for deed in world.deeds
-            if deed.name == event and deed.at > oldest and (keeps is None or _truth(keeps, world, deed.properties))
-        ),
-        key=lambda deed: deed.at,
+    deeds = [
+        deed
+        for deed in world.deeds
+        if deed.name == event and deed.at > oldest and (keeps is None or _truth(keeps, world, deed.properties))
+    ]
+    return sorted(deeds, key=lambda deed: deed.at), fields
+
+
+def _activity(name: str, nodes: list[ast.expr], lengths: dict[str, int], world: World) -> Any:
+    oldest = world.now - lengths.get("window", lengths.get("long", math.inf))
+    if name == "sequence":
+        return _sequence(nodes, lengths, oldest, world)
+    deeds, fields = _deeds(nodes[0], oldest, world)
+    values = (
+        [deed.properties[fields[0]] for deed in deeds if deed.properties.get(fields[0]) is not None] if fields else []
     )
-    if name in ("count", "did"):
-        return len(deeds) if name == "count" else bool(deeds)
-    if name in SINCE:
-        return (world.now - deeds[-1].at) / SINCE[name] if deeds else None
-    values = [deed.properties[fields[0]] for deed in deeds if deed.properties.get(fields[0]) is not None]
-    if name in ("last", "first"):
-        return (values[-1] if name == "last" else values[0]) if values else None
     numbers = [value for value in values if _kind(value) == "number"]
+    match name:
+        case "count" | "did":
+            return len(deeds) if name == "count" else bool(deeds)
+        case "minutes_since" | "hours_since" | "days_since":
+            return (world.now - deeds[-1].at) / SINCE[name] if deeds else None
+        case "last" | "first":
+            return (values[-1] if name == "last" else values[0]) if values else None
+        case "distinct":
+            return len({(_kind(value), value) for value in values if _kind(value) != "other"})
+        case "score":
+            weights = [(deed.at, deed.properties.get(fields[0]) if fields else 1) for deed in deeds]
+            return math.fsum(
+                weight * 2.0 ** -((world.now - at) / lengths["half_life"])
+                for at, weight in weights
+                if _kind(weight) == "number"
+            )
+        case "trend":
+            new = world.now - lengths["short"]
+            weights = [(deed.at, deed.properties.get(fields[0]) if fields else 1) for deed in deeds]
+            recent, usual = (
+                sum(Fraction(weight) for at, weight in weights if at > after and _kind(weight) == "number")
+                for after in (new, oldest)
+            )
+            return float(recent / lengths["short"] / (usual / lengths["long"])) if usual > 0 else None
     if name == "sum":
         return math.fsum(numbers)
     if not numbers:
         return None
     return math.fsum(numbers) / len(numbers) if name == "avg" else min(numbers) if name == "min" else max(numbers)
+
+
+def _sequence(nodes: list[ast.expr], lengths: dict[str, int], oldest: float, world: World) -> bool:
+    within, then = lengths["within"], nodes[1]
+    is_not = isinstance(then, ast.UnaryOp)
+    firsts, _ = _deeds(nodes[0], -math.inf, world)
+    thens, _ = _deeds(then.operand if is_not else then, -math.inf, world)
+    if not is_not:
+        return any(0 < b.at - a.at <= within and b.at > oldest for a in firsts for b in thens)
+    if not firsts:
+        return False
+    at = firsts[-1].at
+    is_followed = any(0 < b.at - at <= within for b in thens)
+    return world.now - at > within and at > oldest and not is_followed

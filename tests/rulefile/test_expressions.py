@@ -19,6 +19,7 @@ from contracts.language import (
     World,
     some_activity,
     some_condition,
+    some_sequence,
     some_tree,
     some_world,
     text_holds,
@@ -115,6 +116,19 @@ WORLD = World(
         "days_since(purchase) == 2 and hours_since(purchase) == 48 and minutes_since(view) == 30",
         "days_since(purchase) < 2.5 and hours_since(view) < 1",
         "days_since(purchase) < 1e308 and days_since(purchase) > -1e300",
+        "count(purchase, window='30d') == 2",
+        "distinct(purchase.sku) == 2 and distinct(purchase.sku, '30d') == 1 and distinct(view.nothing) == 0",
+        "score(view, half_life='30 minutes') == 0.5 and score(purchase.total, half_life='2d') < 80.4",
+        "score(search, half_life='7d') == 0 and score(purchase[total > 50].total, '2d') == 45",
+        "trend(purchase, short='7d', long='70d') > 6.66 and trend(purchase.total, '7d', '70d') < 9.34",
+        "not trend(search, '7d', '28d') < 1 and trend(purchase, '2d', '70d') == 0",
+        "sequence(purchase, purchase, within='1d') and sequence(purchase[sku == 'A-1'], view, within='40d')",
+        "sequence(purchase, view, within='2d', window='1h')",
+        "not sequence(purchase, view, within='2d', window='30m')",
+        "not sequence(view, purchase, within='365d') and not sequence(purchase, view, within='1d')",
+        "sequence(view, not purchase, within='20m') and not sequence(view, not purchase, within='30m')",
+        "sequence(purchase, not view, within='1d', window='49h') and not sequence(purchase, not view, within='2d')",
+        "contains(['A', 'B', 3], 'B') and contains(('A', 'B', 3), 3) and not contains(['A', True], 1)",
     ],
 )
 def test_what_the_language_can_say(text):
@@ -271,7 +285,36 @@ MUST_FAIL = [
     ("count(purchase[count(view) > 1]) > 1", "TF251", 15),
     ("cuont(purchase) > 1", "TF237", 0),
     ("lower(event.a, event.b) == 'x'", "TF238", 0),
-    ("count(purchase, window='7d') > 1", "TF238", 0),
+    ("lower(text=event.a) == 'x'", "TF238", 0),
+    ("count(purchase, windw='7d') > 1", "TF252", 16),
+    ("count(purchase, '7d', window='7d') > 1", "TF238", 0),
+    ("count(window='7d') > 1", "TF238", 0),
+    ("count(purchase, **purchase) > 1", "TF252", 16),
+    ("score(view, halflife='7d') > 1", "TF252", 12),
+    ("score(view) > 1", "TF238", 0),
+    ("score(view, half_life=7) > 1", "TF249", 22),
+    ("score(view, half_life='7d')", "TF241", 0),
+    ("score(view, half_life='7d') > event.a", "TF248", 0),
+    ("score(view, half_life='7d') * 2 > 1", "TF248", 0),
+    ("score(view, half_life='7d') in [1, 2]", "TF248", 0),
+    ("exists(score(view, half_life='7d'))", "TF248", 0),
+    ("days_since(view) not in [1, 2]", "TF248", 0),
+    ("distinct(view) > 1", "TF240", 9),
+    ("distinct(view.sku, '7d')", "TF241", 0),
+    ("trend(view, '7d') > 1", "TF238", 0),
+    ("trend(view, '28d', '7d') > 1", "TF253", 19),
+    ("trend(view, short='7d', long='7d') > 1", "TF253", 29),
+    ("trend(view, '7d', short='28d') > 1", "TF252", 18),
+    ("trend(count(view), '7d', '28d') > 1", "TF250", 6),
+    ("sequence(view, purchase)", "TF238", 0),
+    ("sequence(view, purchase, window='7d')", "TF238", 0),
+    ("sequence(view, within='1h', window='7d')", "TF238", 0),
+    ("sequence(view.sku, purchase, within='1h')", "TF240", 9),
+    ("sequence(not view, purchase, within='1h')", "TF254", 9),
+    ("sequence(view, not not purchase, within='1h')", "TF250", 19),
+    ("sequence(view, not purchase, within='7d', window='7d')", "TF253", 49),
+    ("count(purchase[sequence(view, view, within='1h')]) > 1", "TF251", 15),
+    ("predictions.churn > 0.5", "TF235", 0),
     ("count() > 1", "TF238", 0),
     ("matches(event.a, '(')", "TF239", 17),
     ("matches(event.a, event.b)", "TF239", 17),
@@ -473,7 +516,7 @@ def leaf_tests(node: Any) -> list[Any]:
 def some_timely_condition(dice: Random) -> str:
     tests = []
     for _ in range(dice.randint(1, 3)):
-        match dice.randrange(4):
+        match dice.randrange(6):
             case 0:
                 unit = dice.choice(("minutes", "hours", "days"))
                 bound = dice.choice((0, 1, 30, 0.5, 0.1, 1 / 3, 0.7, 1.1, 2.2, 29.999, -1, 1e-9, 12345.678))
@@ -490,6 +533,13 @@ def some_timely_condition(dice: Random) -> str:
                 while "since" in activity:
                     activity = some_activity(dice)
                 tests.append(f"{activity} {dice.choice(SIGNS)} {dice.choice((0, 1, 2, 50))}")
+            case 4:
+                tests.append(some_sequence(dice))
+            case 5:
+                half_life = dice.choice(("1 minute", "1h", "7d", "3650d"))
+                weighed = dice.choice(("view", "purchase", "purchase.total", "view[total < 0].total"))
+                bound = dice.choice((0, 0.5, 1, 1.5, 2, 1e-9, 0.7071067811865476, 3, -1, -0.1))
+                tests.append(f"score({weighed}, half_life='{half_life}') {dice.choice(SIGNS)} {bound!r}")
     return dice.choice((" and ", " or ")).join(tests)
 
 

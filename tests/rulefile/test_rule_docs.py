@@ -11,8 +11,8 @@ import pytest
 from triggerfish.activity import EXACT_LIMIT
 from triggerfish.adapters.compiled import CompiledMatcher
 from triggerfish.profile import IDENTITY_LIMIT, SEEN_LIMIT, TRAIT_LIMIT
-from triggerfish.rulefile import expressions, grammar, reading
 from triggerfish.rulefile import format as forms
+from triggerfish.rulefile import grammar, names, reader, reading
 from triggerfish.rulefile.compile import load_rulebook
 from triggerfish.rulefile.functions import FUNCTIONS, PATTERN_LIMIT
 from triggerfish.schedule import WAIT_LIMIT
@@ -63,9 +63,9 @@ def test_the_page_lists_every_function_as_it_is_written() -> None:
 
 def test_the_page_lists_every_name_that_a_condition_may_begin_with() -> None:
     told = {re.split(r"[.`]", row[0].lstrip("`"))[0] for row in table("name")}
-    assert told == set(expressions.ROOTS)
+    assert told == set(names.ROOTS)
     assert {row[0].strip("`") for row in table("name") if row[0].startswith("`local.")} == {
-        f"local.{name}" for name in expressions.LOCAL
+        f"local.{name}" for name in names.LOCAL
     }
 
 
@@ -113,8 +113,8 @@ def test_the_defaults_that_the_page_names_are_those_of_the_forms() -> None:
         (RULES, f"at most {WAIT_LIMIT} waits"),
         (RULES, f"Up to {EXACT_LIMIT} events"),
         (RULES, f"has at most {reading.SIZE_LIMIT // 1024} KB and {reading.DEPTH_LIMIT} levels"),
-        (RULES, f"a condition {grammar.TEXT_LIMIT:,} characters, {expressions.DEPTH_LIMIT} levels"),
-        (RULES, f"lists of {expressions.LIST_LIMIT:,} items"),
+        (RULES, f"a condition {grammar.TEXT_LIMIT:,} characters, {reader.DEPTH_LIMIT} levels"),
+        (RULES, f"lists of {reader.LIST_LIMIT:,} items"),
         (RULES, f"`matches` {PATTERN_LIMIT} characters"),
         (PROFILES, f"at most {IDENTITY_LIMIT} names"),
         (PROFILES, f"at most {TRAIT_LIMIT} traits"),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import re2
 from msgspec import Struct
 
-from triggerfish import conditions
+from triggerfish import conditions, figures
 from triggerfish.activity import Activity
 from triggerfish.clock import DAY, HOUR, MINUTE, Millis
 from triggerfish.conditions import View
@@ -20,7 +20,9 @@ class Function(Struct, frozen=True):
     """How a function is written and what works it out.
 
     Those that take an activity are called with (view, activity[, unit or name]); the others with plain values.
-    `prepare` makes the function from its second argument once, when the rule is compiled.
+    `least` to `most` values are given, in order or by their names: `names` are those that can be given by name.
+    `fields` says whether the activity is about a property: "none", "needed", or "either". `is_number` and `is_truth`
+    say what it always gives. `prepare` makes the function from its second argument once, when the rule is compiled.
     """
 
     usage: str
@@ -29,10 +31,12 @@ class Function(Struct, frozen=True):
     least: int = 1
     most: int = 1
     takes_activity: bool = False
-    needs_field: bool = False
+    fields: Literal["none", "needed", "either"] = "none"
     takes_name: bool = False
     is_truth: bool = False
+    is_number: bool = False
     unit: Millis = 0
+    names: tuple[str, ...] = ()
     prepare: Callable[[Any], Callable[[Any], bool]] | None = None
 
 
@@ -43,7 +47,7 @@ def _lower(value: Any) -> Any:
 def _contains(value: Any, part: Any) -> bool:
     if type(value) is str:
         return type(part) is str and part in value
-    return conditions.among(part, value) if type(value) is list else False
+    return conditions.among(part, value) if type(value) in (list, tuple, conditions.Items) else False
 
 
 def _starts_with(value: Any, part: Any) -> bool:
@@ -81,12 +85,17 @@ def _default(value: Any, fallback: Any) -> Any:
 
 
 def _did(view: View, activity: Activity) -> bool:
-    return conditions.count(view, activity) > 0
+    return figures.count(view, activity) > 0
 
 
 def _since(unit: str, length: Millis) -> Function:
     return Function(
-        f"{unit}_since(event)", f"{unit}_since(purchase) > 30", conditions.since, takes_activity=True, unit=length
+        f"{unit}_since(event)",
+        f"{unit}_since(purchase) > 30",
+        figures.since,
+        takes_activity=True,
+        is_number=True,
+        unit=length,
     )
 
 
@@ -94,36 +103,98 @@ def _figure(name: str) -> Function:
     return Function(
         f'{name}(event.property) or {name}(event.property, "90d")',
         f'{name}(purchase.total, "90d")',
-        conditions.figures,
+        figures.figures,
         most=2,
         takes_activity=True,
-        needs_field=True,
+        fields="needed",
         takes_name=True,
+        is_number=True,
+        names=("window",),
     )
 
 
 def _end(name: str, of: Callable[..., Any]) -> Function:
     return Function(
-        f"{name}(event.property)", f"{name}(purchase.total)", of, most=2, takes_activity=True, needs_field=True
+        f"{name}(event.property)",
+        f"{name}(purchase.total)",
+        of,
+        most=2,
+        takes_activity=True,
+        fields="needed",
+        names=("window",),
     )
 
 
 FUNCTIONS: dict[str, Function] = {
     "count": Function(
-        'count(event) or count(event, "30d")', 'count(purchase, "30d")', conditions.count, most=2, takes_activity=True
+        'count(event) or count(event, "30d")',
+        'count(purchase, "30d")',
+        figures.count,
+        most=2,
+        takes_activity=True,
+        is_number=True,
+        names=("window",),
     ),
     "did": Function(
-        'did(event) or did(event, "30d")', 'did(purchase, "30d")', _did, most=2, takes_activity=True, is_truth=True
+        'did(event) or did(event, "30d")',
+        'did(purchase, "30d")',
+        _did,
+        most=2,
+        takes_activity=True,
+        is_truth=True,
+        names=("window",),
     ),
     "sum": _figure("sum"),
     "avg": _figure("avg"),
     "min": _figure("min"),
     "max": _figure("max"),
-    "last": _end("last", conditions.last),
-    "first": _end("first", conditions.first),
+    "last": _end("last", figures.last),
+    "first": _end("first", figures.first),
     "minutes_since": _since("minutes", MINUTE),
     "hours_since": _since("hours", HOUR),
     "days_since": _since("days", DAY),
+    "distinct": Function(
+        'distinct(event.property) or distinct(event.property, "7d")',
+        'distinct(product_viewed.category, "7d")',
+        figures.distinct,
+        most=2,
+        takes_activity=True,
+        fields="needed",
+        is_number=True,
+        names=("window",),
+    ),
+    "score": Function(
+        'score(event, half_life="7d") or score(event.property, half_life="7d")',
+        'score(page_view, half_life="7d") > 5',
+        figures.score,
+        least=2,
+        most=2,
+        takes_activity=True,
+        fields="either",
+        is_number=True,
+        names=("half_life",),
+    ),
+    "trend": Function(
+        'trend(event, short="7d", long="28d") or trend(event.property, short="7d", long="28d")',
+        'trend(page_view, short="7d", long="28d") < 0.5',
+        figures.trend,
+        least=3,
+        most=3,
+        takes_activity=True,
+        fields="either",
+        is_number=True,
+        names=("short", "long"),
+    ),
+    "sequence": Function(
+        'sequence(event, event, within="1h") or sequence(event, not event, within="1h", window="7d")',
+        'sequence(product_viewed, not add_to_cart, within="1h")',
+        figures.sequence,
+        least=3,
+        most=4,
+        takes_activity=True,
+        is_truth=True,
+        names=("within", "window"),
+    ),
     "lower": Function("lower(text)", 'lower(traits.country) == "de"', _lower),
     "contains": Function("contains(text, part)", 'contains(event.url, "/sale")', _contains, 2, 2, is_truth=True),
     "starts_with": Function(

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from triggerfish.activity import Activity
 from triggerfish.clock import Millis
-from triggerfish.conditions import NUMBERS, Change, Node
+from triggerfish.conditions import NUMBERS, Change, Elapsed, Fading, Node
 from triggerfish.rulefile.functions import FUNCTIONS
 
 FAR_AWAY: Millis = 2**60
@@ -20,8 +20,35 @@ Changes = tuple[Change, ...]
 Sign = Literal["==", "!=", "<", "<=", ">", ">="]
 
 
+class Age(Struct, frozen=True):
+    """A value that grows with time: how long ago an activity's newest event was, in units."""
+
+    activity: Activity
+    unit: Millis
+
+    def changes(self, sign: Sign, bound: float) -> Changes:
+        """What time can change about its comparison with a number."""
+        meets = Elapsed(self.activity, delay_of(self.unit, lambda age: age >= bound, bound))
+        passes = Elapsed(self.activity, delay_of(self.unit, lambda age: age > bound, bound))
+        if sign in (">", "<="):
+            return (passes,)
+        return (meets,) if sign in (">=", "<") else (meets, passes)
+
+
+class Decay(Struct, frozen=True):
+    """A value that fades with time: an activity's score."""
+
+    activity: Activity
+
+    def changes(self, sign: Sign, bound: float) -> Changes:
+        """What time can change about its comparison with a number."""
+        return (Fading(self.activity, bound),)
+
+
 class Value(Struct):
-    """A part that gives a value: the Python that works it out, and what else is known of it."""
+    """A part that gives a value: the Python that works it out, and what else is known of it. `drifts` says of one that
+    changes from instant to instant how it does; it can be compared with a number alone.
+    """
 
     code: str
     text: str
@@ -29,7 +56,7 @@ class Value(Struct):
     is_constant: bool = False
     is_truth: bool = False
     items: tuple[Any, ...] | None = None
-    since: tuple[Activity, int] | None = None
+    drifts: Age | Decay | None = None
     changes: Changes = ()
 
 
@@ -63,7 +90,7 @@ def delay_of(unit: Millis, is_reached: Callable[[float], bool], bound: float) ->
 def gives_a_number(node: ast.Call) -> bool:
     name = node.func.id if isinstance(node.func, ast.Name) else ""
     function = FUNCTIONS.get(name)
-    return function is not None and (name == "count" or function.takes_name or function.unit > 0)
+    return function is not None and function.is_number
 
 
 def changes_of(parts: Sequence[Truth] | Sequence[Value]) -> Changes:

@@ -1,0 +1,107 @@
+"""Figures: what conditions ask of a person's activity: how many, how much, how long ago, and in which order.
+
+Each takes a View and the activity that remembers it, and gives a plain value; None is "missing".
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from triggerfish.activity import Activity, Tally, Window
+from triggerfish.clock import Millis
+from triggerfish.conditions import View
+from triggerfish.traces import Distinct, Followed, Score, Unfollowed
+
+
+def count(view: View, activity: Activity) -> int:
+    match view.state(activity):
+        case Tally(count=number):
+            return number
+        case Window() as state:
+            return state.count_since(view.now - (activity.window or 0))
+    return 0
+
+
+def figures(view: View, activity: Activity, what: Literal["sum", "avg", "min", "max"]) -> float | None:
+    """Sum, mean, least or greatest of the numbers; sum of none is 0, the others are missing."""
+    state = view.state(activity)
+    numbers, total, low, high = 0, 0.0, None, None
+    if isinstance(state, Tally):
+        numbers, total, low, high = state.numbers, state.sum, state.low, state.high
+    elif isinstance(state, Window):
+        for _, part, _ in state.since(view.now - (activity.window or 0)):
+            numbers += part.numbers
+            total += part.sum
+            if part.low is not None and (low is None or part.low < low):
+                low = part.low
+            if part.high is not None and (high is None or part.high > high):
+                high = part.high
+    match what:
+        case "sum":
+            return total
+        case "avg":
+            return total / numbers if numbers else None
+        case "min":
+            return low
+        case "max":
+            return high
+
+
+def last(view: View, activity: Activity) -> Any:
+    """The newest event's value, or None."""
+    state = view.state(activity)
+    if isinstance(state, Tally):
+        return state.last
+    newest = state.newest() if isinstance(state, Window) else None
+    return newest[1] if newest and newest[0] > view.now - (activity.window or 0) else None
+
+
+def first(view: View, activity: Activity) -> Any:
+    """The oldest event's value, or None."""
+    state = view.state(activity)
+    if isinstance(state, Tally):
+        return state.first
+    if not isinstance(state, Window):
+        return None
+    return next((value for _, _, value in state.since(view.now - (activity.window or 0))), None)
+
+
+def since(view: View, activity: Activity, unit: Millis) -> float | None:
+    """How long ago the newest event happened, in units; None when there was none."""
+    state = view.profile.activity.get(activity.key)
+    return None if type(state) is not Tally or state.last_at is None else (view.now - state.last_at) / unit
+
+
+def score(view: View, activity: Activity) -> float:
+    """The decayed count or sum as of now; 0 when there was nothing."""
+    state = view.state(activity)
+    return state.value_at(view.now) if isinstance(state, Score) else 0.0
+
+
+def distinct(view: View, activity: Activity) -> int:
+    """How many different values."""
+    state = view.state(activity)
+    if not isinstance(state, Distinct):
+        return 0
+    return state.count_since(None if activity.window is None else view.now - activity.window)
+
+
+def sequence(view: View, activity: Activity) -> bool:
+    """Whether one event followed another in time, or whether it did not."""
+    state = view.state(activity)
+    return state.holds(view.now, activity.window) if isinstance(state, Followed | Unfollowed) else False
+
+
+def trend(view: View, short: Activity, long: Activity) -> float | None:
+    """The rate within the short window over the rate within the long one; None when there is nothing in the long one.
+
+    It is of the sum of a property if the activities are about one, else of the number of events.
+    """
+    if short.field is None:
+        recent: float | None = count(view, short)
+        usual: float | None = count(view, long)
+    else:
+        recent, usual = figures(view, short, "sum"), figures(view, long, "sum")
+    if recent is None or usual is None or usual <= 0:
+        return None
+    return recent * (long.window or 1) / (usual * (short.window or 1))
