@@ -259,8 +259,7 @@ def test_feedback_is_written_down_with_its_send():
     assert world.moments("event")[-1].body == {"event": "Email Opened", "send": send.id}
 
 
-def test_a_message_that_is_due_stays_due_whatever_else_its_event_brings():
-    """Two equal events within one chain have one id, and so have their messages."""
+def test_two_equal_events_of_one_chain_are_two_events_each_with_its_own_message():
     world = known("""
         ruleset: r
         rules:
@@ -268,4 +267,4 @@ def test_a_message_that_is_due_stays_due_whatever_else_its_event_brings():
           - {name: thank, on: Thanked, cooldown: 1 day, then: [{send: receipt}]}
     """)
     world.take(track("Order", NOON))
-    assert world.told() == [("receipt", "due", "")]
+    assert world.told() == [("receipt", "due", ""), ("receipt", "skipped", "this rule sent less than 1 day ago")]

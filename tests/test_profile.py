@@ -150,7 +150,7 @@ def test_a_profile_survives_being_stored():
 
 def test_a_blob_written_before_a_field_was_added_still_reads():
     whole = msgspec.msgpack.decode(msgspec.msgpack.encode(ana()))
-    for fields in (3, 8, len(whole) - 1):
+    for fields in (3, 8, Profile.__struct_fields__.index("recheck_at")):
         read = msgspec.msgpack.decode(msgspec.msgpack.encode(whole[:fields]), type=Profile)
         assert (read.id, read.recheck_at) == (ana().id, None)
 

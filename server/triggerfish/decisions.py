@@ -7,9 +7,11 @@ from typing import Literal
 from msgspec import Struct
 
 from triggerfish.clock import Instant, say_duration
-from triggerfish.profile import Profile, Sent
-from triggerfish.rules import Policy, Rule, Send
-from triggerfish.zones import Local, Zones, next_daily
+from triggerfish.conditions import View
+from triggerfish.profile import Profile, Sent, stamp, stamped_at
+from triggerfish.rules import Policy, Rule
+from triggerfish.steps import Computed, Send
+from triggerfish.zones import Local, next_daily
 
 
 class Verdict(Struct, frozen=True):
@@ -23,26 +25,59 @@ class Verdict(Struct, frozen=True):
 GO = Verdict("go")
 
 
-def weigh(profile: Profile, rule: Rule, send: Send, policy: Policy, zones: Zones, now: Instant) -> Verdict:
+def weigh(profile: Profile, rule: Rule, send: Send, policy: Policy, view: View) -> Verdict:
     """Whether a rule's message may leave now. Quiet hours come before caps: what is held counts when it is let go."""
-    refusal = refusal_to(profile, send.class_, send.purpose)
+    now = view.now
+    refusal = refusal_to(profile, send.class_, send.purpose) or _refusal_of_rule(profile, rule, view)
     if refusal:
         return Verdict("skip", refusal)
-    if rule.cooldown:
-        latest = max((s.at for s in profile.sent if (s.ruleset, s.rule) == (rule.ruleset, rule.name)), default=None)
-        if latest is not None and now - latest < rule.cooldown:
-            return Verdict("skip", f"this rule sent less than {say_duration(rule.cooldown)} ago")
     if send.class_ == "transactional":
         return GO
-    until = quiet_until(policy, Local(now, zones.of(profile.time_zone)))
+    until = quiet_until(policy, view.local)
     if until is not None:
         return Verdict("hold", "quiet hours", until)
     for cap in policy.caps:
         recent = sum(1 for sent in profile.sent if sent.is_marketing and now - sent.at < cap.within)
         if recent >= cap.sends:
-            said = "1 message" if recent == 1 else f"{recent} messages"
-            return Verdict("skip", f"had {said} within {say_duration(cap.within)}")
+            return Verdict("skip", f"had {_messages(recent)} within {say_duration(cap.within)}")
     return GO
+
+
+def _refusal_of_rule(profile: Profile, rule: Rule, view: View) -> str:
+    """Why the rule itself does not want to send to this person again so soon."""
+    if not (rule.cooldown or rule.limits or rule.once_per):
+        return ""
+    sent = [each.at for each in profile.sent if (each.ruleset, each.rule) == (rule.ruleset, rule.name)]
+    if rule.cooldown and sent and view.now - max(sent) < rule.cooldown:
+        return f"this rule sent less than {say_duration(rule.cooldown)} ago"
+    for limit in rule.limits:
+        recent = sum(1 for at in sent if view.now - at < limit.within)
+        if recent >= limit.sends:
+            return f"this rule sent {_messages(recent)} within {say_duration(limit.within)}"
+    if rule.once_per is not None and stamped_at(profile, _once_stamp(rule, view)) is not None:
+        per = rule.once_per.text if isinstance(rule.once_per, Computed) else rule.once_per
+        return "this rule sent once before" if per == "ever" else f"this rule sent once for this {per}"
+    return ""
+
+
+def _once_stamp(rule: Rule, view: View) -> str:
+    """What `once_per` holds on to: the period by the person's calendar, or the value; a missing value is one, too."""
+    match rule.once_per:
+        case Computed(of=of):
+            value = of(view)
+            per = f"{type(value).__name__} {value}"
+        case "week":
+            year, week, _ = view.local.when.isocalendar()
+            per = f"{year}-W{week:02d}"
+        case "day" | "month" | "year" as period:
+            per = view.local.date[: {"day": 10, "month": 7, "year": 4}[period]]
+        case _:
+            per = "ever"
+    return f"sent {rule.full_name} {per}"
+
+
+def _messages(count: int) -> str:
+    return "1 message" if count == 1 else f"{count} messages"
 
 
 def refusal_to(profile: Profile, class_: str, purpose: str) -> str:
@@ -76,7 +111,9 @@ def quiet_until(policy: Policy, local: Local) -> Instant | None:
     return None
 
 
-def note_sent(profile: Profile, rule: Rule, send: Send, now: Instant, limit: int) -> None:
+def note_sent(profile: Profile, rule: Rule, send: Send, view: View, limit: int) -> None:
     """Count a message that was let go; a working copy keeps the newest `limit`."""
-    profile.sent.append(Sent(now, rule.ruleset, rule.name, send.class_ == "marketing"))
+    profile.sent.append(Sent(view.now, rule.ruleset, rule.name, send.class_ == "marketing"))
     del profile.sent[:-limit]
+    if rule.once_per is not None:
+        stamp(profile, _once_stamp(rule, view), view.now)

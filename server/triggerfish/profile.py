@@ -23,6 +23,8 @@ IDENTITY_LIMIT = 200
 SENT_LIMIT = 200
 TRAIT_LIMIT = 500
 MERGE_LIMIT = 50
+STAMP_LIMIT = 500
+ASSIGNMENT_LIMIT = 200
 
 
 class Claim(NamedTuple):
@@ -44,25 +46,40 @@ class Trait(Struct, frozen=True, array_like=True):
 
 
 class Wait(Struct, frozen=True, array_like=True):
-    """A rule that fired and waits. `sends` are the ids of its send actions, in order. `only` is the one action that is
-    left to do (a message held over quiet hours), or None for all of them.
+    """A rule that fired and waits; or a run of a journey. `sends` are ids of messages, by the labels of their steps:
+    those announced, of a journey those let go. `only` is the label of the one message that is left to do (held over
+    quiet hours), or empty for all.
+
+    A run stands at `step`, at most until `deadline`; `due_at` may be earlier, to look whether time has brought what
+    ends it. `key` tells runs of one journey apart. `version` names the rule's if the run is pinned to it.
     """
 
     due_at: Instant
     ruleset: str
     rule: str
     trigger: Event
-    sends: list[str]
-    only: int | None = None
+    sends: dict[str, str]
+    only: str = ""
+    step: str = ""
+    deadline: Instant = 0
+    key: str = ""
+    version: str = ""
 
 
 class Sent(Struct, frozen=True, array_like=True, gc=False):
-    """A message that was let go: what caps and cooldowns count."""
+    """A message that was let go: what caps, limits and cooldowns count."""
 
     at: Instant
     ruleset: str
     rule: str
     is_marketing: bool
+
+
+class Assignment(Struct, frozen=True, array_like=True, gc=False):
+    """The variant of an experiment that a person has, since they were first exposed to it."""
+
+    variant: str
+    at: Instant
 
 
 class Consent(Struct, frozen=True, array_like=True, gc=False):
@@ -101,6 +118,12 @@ class Profile(Struct, array_like=True):
     merges: list[Merge] = []
     recheck_at: Instant | None = None
     """Until then, time alone changes no membership. An instant that has come: look at all segments."""
+    alarm_at: Instant | None = None
+    """When the calendar next wakes a rule for this person."""
+    stamps: dict[str, Instant] = {}
+    """When something last happened that is to happen once, or not too soon again: journeys entered, messages sent."""
+    assignments: dict[str, Assignment] = {}
+    """The variants of experiments."""
 
     def copy(self) -> Profile:
         """A profile that shares nothing mutable with this one."""
@@ -114,6 +137,8 @@ class Profile(Struct, array_like=True):
             sent=self.sent.copy(),
             consent=self.consent.copy(),
             merges=self.merges.copy(),
+            stamps=self.stamps.copy(),
+            assignments=self.assignments.copy(),
         )
 
     @property
@@ -122,6 +147,8 @@ class Profile(Struct, array_like=True):
         instants = [wait.due_at for wait in self.waits]
         if self.recheck_at is not None:
             instants.append(self.recheck_at)
+        if self.alarm_at is not None:
+            instants.append(self.alarm_at)
         return min(instants, default=None)
 
     @property
@@ -223,6 +250,33 @@ def set_traits(profile: Profile, traits: dict[str, Any], at: Instant) -> None:
             profile.traits[name] = Trait(value, at)
 
 
+def stamp(profile: Profile, what: str, at: Instant) -> None:
+    """Note that something happened that is to happen once, or not too soon again. The newest STAMP_LIMIT are kept."""
+    profile.stamps.pop(what, None)
+    profile.stamps[what] = at
+    while len(profile.stamps) > STAMP_LIMIT:
+        del profile.stamps[next(iter(profile.stamps))]
+
+
+def stamped_at(profile: Profile, what: str) -> Instant | None:
+    """When it last happened."""
+    return profile.stamps.get(what)
+
+
+def assigned(profile: Profile, experiment: str) -> str | None:
+    """The variant of an experiment that the person has."""
+    known = profile.assignments.get(experiment)
+    return None if known is None else known.variant
+
+
+def keep_assignment(profile: Profile, experiment: str, variant: str, at: Instant) -> None:
+    """Let the person have this variant from now on. The newest ASSIGNMENT_LIMIT are kept."""
+    profile.assignments.pop(experiment, None)
+    profile.assignments[experiment] = Assignment(variant, at)
+    while len(profile.assignments) > ASSIGNMENT_LIMIT:
+        del profile.assignments[next(iter(profile.assignments))]
+
+
 def _note_context(profile: Profile, context: dict[str, Any]) -> None:
     zone, locale = context.get("timezone"), context.get("locale")
     if isinstance(zone, str) and zone and len(zone) <= 64:
@@ -269,8 +323,18 @@ def merge(into: Profile, other: Profile, *, because: str, message_id: str, now: 
         into.memberships[segment] = min(since, into.memberships.get(segment, since))
     into.waits = sorted(into.waits + other.waits, key=lambda wait: wait.due_at)
     into.sent = sorted(into.sent + other.sent, key=lambda sent: sent.at)[-SENT_LIMIT:]
+    stamps = sorted({*into.stamps, *other.stamps}, key=lambda what: _later(into, other, what))[-STAMP_LIMIT:]
+    into.stamps = {what: _later(into, other, what) for what in stamps}
+    for experiment, assignment in other.assignments.items():
+        known_one = into.assignments.get(experiment)
+        if known_one is None or assignment.at < known_one.at:
+            into.assignments[experiment] = assignment
     know_seen(into, other)
     into.suppressed = into.suppressed or other.suppressed
     into.time_zone = into.time_zone or other.time_zone
     into.locale = into.locale or other.locale
     into.recheck_at = now
+
+
+def _later(one: Profile, other: Profile, what: str) -> Instant:
+    return max(one.stamps.get(what, 0), other.stamps.get(what, 0))

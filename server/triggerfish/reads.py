@@ -13,14 +13,15 @@ import msgspec
 from msgspec import Struct
 
 from triggerfish.clock import MINUTE, Instant, say_duration
-from triggerfish.expectations import Type
 from triggerfish.health import Reign, RuleHealth
 from triggerfish.log import EventLog, Position
 from triggerfish.measure import Results
+from triggerfish.plan import Plan
 from triggerfish.profile import Profile
-from triggerfish.rules import Action, Emit, Rule, Rulebook, Send
+from triggerfish.rules import Rule, Rulebook
 from triggerfish.schedule import Status
 from triggerfish.segments import Segment
+from triggerfish.steps import Action, Call, Emit, Send
 
 LONGEST_PAGE = 1_000
 """Rows that one answer has at most, whatever the limit asked for."""
@@ -321,7 +322,9 @@ class SegmentOutline(Struct, frozen=True):
 
 
 class RuleOutline(Struct, frozen=True):
-    """`then` says the actions in order: `{"send": template}`, `{"set": [traits]}` or `{"emit": event}`."""
+    """`then` says the actions in order: `{"send": template}`, `{"set": [traits]}`, `{"emit": event}` or
+    `{"call": action}`; of a journey, and of an experiment, all that it may do.
+    """
 
     name: str
     on: list[str]
@@ -349,7 +352,7 @@ class RulebookOutline(Struct, frozen=True):
     segments: list[SegmentOutline] = []
     rulesets: list[RuleSetOutline] = []
     short_names: dict[str, str] = {}
-    expectations: dict[str, dict[str, Type]] = {}
+    plan: Plan = Plan()
 
 
 def outline(rulebook: Rulebook) -> RulebookOutline:
@@ -376,8 +379,7 @@ def outline(rulebook: Rulebook) -> RulebookOutline:
         RuleSetOutline(each.name, each.mode, [_rule(rule) for rule in each.rules], each.priority, each.description)
         for each in rulebook.rulesets
     ]
-    expectations = {event: dict(types) for event, types in rulebook.expectations.items()}
-    return RulebookOutline(rulebook.version, below(None), rulesets, rulebook.short_names, expectations)
+    return RulebookOutline(rulebook.version, below(None), rulesets, rulebook.short_names, rulebook.plan)
 
 
 def describe(rulebook: Rulebook) -> dict[str, Any]:
@@ -389,7 +391,7 @@ def describe(rulebook: Rulebook) -> dict[str, Any]:
 def _rule(rule: Rule) -> RuleOutline:
     return RuleOutline(
         name=rule.name,
-        on=list(rule.on),
+        on=list(rule.on) if rule.schedule is None else [rule.schedule.text],
         then=[_action(action) for action in rule.actions],
         when="" if rule.when is None else rule.when.text,
         wait=say_duration(rule.wait) if rule.wait else "",
@@ -405,6 +407,8 @@ def _action(action: Action) -> dict[str, Any]:
         return {"send": action.template}
     if isinstance(action, Emit):
         return {"emit": action.event}
+    if isinstance(action, Call):
+        return {"call": action.action}
     return {"set": sorted(action.values)}
 
 

@@ -5,68 +5,105 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
 from triggerfish.activity import Activity
 from triggerfish.clock import HOUR, Millis
 from triggerfish.conditions import Condition, View
-from triggerfish.expectations import Expectations
+from triggerfish.plan import Plan
+from triggerfish.profile import Wait
 from triggerfish.segments import SegmentTree
+from triggerfish.steps import Act, Action, Computed, Send, Steps, Stop, actions_of, conditions_of
+from triggerfish.timetable import Anniversary, Timetable
 from triggerfish.zones import Zones
 
+Again = Literal["always", "once"] | Millis
+Period = Literal["day", "week", "month", "year", "ever"]
 
-class Computed(Struct, frozen=True):
-    """A value worked out when the action runs."""
+
+class Schedule(Struct, frozen=True):
+    """Wakes a rule by the calendar: for people in `segment` by `timetable`, in `time_zone` or else their own; or on a
+    day that a trait of theirs tells. `text` is how it was written.
+    """
 
     text: str
-    of: Any  # Callable[[View], Any]
+    timetable: Timetable | None = None
+    segment: str = ""
+    time_zone: str = ""
+    anniversary: Anniversary | None = None
 
 
-class Send(Struct, frozen=True):
-    """Send a template over a channel. `class_` and `purpose` are the template's."""
+class Cap(Struct, frozen=True):
+    """At most `sends` marketing messages to one person within any `within`."""
 
-    template: str
-    class_: Literal["marketing", "transactional"] = "marketing"
-    purpose: str = "marketing"
-    channel: str = ""
-
-
-class Set(Struct, frozen=True):
-    """Set traits."""
-
-    values: Mapping[str, Any | Computed]
-
-
-class Emit(Struct, frozen=True):
-    """Let a new event happen to the person, now."""
-
-    event: str
-    properties: Mapping[str, Any | Computed] = {}
-
-
-Action = Send | Set | Emit
+    sends: int
+    within: Millis
 
 
 class Rule(Struct, frozen=True):
-    """A rule as compiled. `on` and `unless` hold events' own names (not the plan's short ones)."""
+    """A rule as compiled. `on` and `unless` hold events' own names (not the plan's short ones).
+
+    `max_age` is the rule set's unless the rule says its own. Of a journey, `key` tells its runs apart, `again` when a
+    person may enter once more, `goals` and `exits` what ends a run at once; `is_pinned` keeps people inside to the steps
+    that they entered with, `version` names this one.
+    """
 
     ruleset: str
     name: str
     on: tuple[str, ...]
-    actions: tuple[Action, ...]
+    steps: Steps
     when: Condition | None = None
     wait: Millis = 0
     unless: frozenset[str] = frozenset()
     while_waiting: Literal["restart", "keep", "each"] = "restart"
     cooldown: Millis = 0
+    once_per: Period | Computed | None = None
+    limits: tuple[Cap, ...] = ()
+    max_age: Millis = HOUR
     priority: int = 0
     description: str = ""
+    schedule: Schedule | None = None
+    is_journey: bool = False
+    key: Computed | None = None
+    again: Again = "always"
+    goals: tuple[Stop, ...] = ()
+    exits: tuple[Stop, ...] = ()
+    is_pinned: bool = False
+    version: str = ""
+
+    @property
+    def full_name(self) -> str:
+        """`rule set / rule`, as timelines have it."""
+        return f"{self.ruleset} / {self.name}"
+
+    @property
+    def actions(self) -> list[Action]:
+        """Every action that the rule may carry out, in order."""
+        return actions_of(self.steps)
 
     @property
     def sends(self) -> list[Send]:
+        """Every message that the rule may send, in order."""
         return [action for action in self.actions if isinstance(action, Send)]
+
+    @property
+    def certain_sends(self) -> list[tuple[str, Send]]:
+        """The messages that stand in no arm and no variant, with their steps' labels: known before the rule acts."""
+        steps = (step for step in self.steps if isinstance(step, Act) and step.is_certain)
+        return [(step.label, step.action) for step in steps if isinstance(step.action, Send)]
+
+    @property
+    def conditions(self) -> list[Condition]:
+        """Every condition that the rule asks."""
+        own = [self.when, *(stop.when for stop in (*self.goals, *self.exits))]
+        return [condition for condition in own if condition is not None] + conditions_of(self.steps)
+
+
+def scheduled(ruleset: str, rule: str) -> str:
+    """The name of the event that wakes a rule by the calendar."""
+    return f"schedule:{ruleset}/{rule}"
 
 
 class RuleSet(Struct, frozen=True):
@@ -76,7 +113,6 @@ class RuleSet(Struct, frozen=True):
     rules: tuple[Rule, ...]
     mode: Literal["first", "all"] = "all"
     priority: int = 0
-    max_age: Millis = HOUR
     description: str = ""
 
 
@@ -85,13 +121,6 @@ class Quiet(Struct, frozen=True):
 
     start: int
     end: int
-
-
-class Cap(Struct, frozen=True):
-    """At most `sends` marketing messages to one person within any `within`."""
-
-    sends: int
-    within: Millis
 
 
 class Policy(Struct, frozen=True):
@@ -104,7 +133,8 @@ class Policy(Struct, frozen=True):
 
 class Rulebook:
     """Everything that rule files say, compiled: what `decide` is given. `version` names its content; `match` is the
-    Matcher's, made for these rule sets (highest priority first).
+    Matcher's, made for these rule sets (highest priority first). `pinned` are rules of earlier versions, for people who
+    are still inside.
     """
 
     def __init__(
@@ -116,8 +146,9 @@ class Rulebook:
         activities: Sequence[Activity] = (),
         policy: Policy | None = None,
         short_names: Mapping[str, str] | None = None,
-        expectations: Expectations | None = None,
+        plan: Plan | None = None,
         version: str = "",
+        pinned: Sequence[Rule] = (),
     ) -> None:
         self.segments = segments or SegmentTree()
         self.rulesets = tuple(sorted(rulesets, key=lambda ruleset: -ruleset.priority))
@@ -125,11 +156,13 @@ class Rulebook:
         self.policy = policy or Policy()
         self.zones = Zones(self.policy.time_zone)
         self.short_names = dict(short_names or {})
-        self.expectations = dict(expectations or {})
+        self.plan = plan or Plan()
         self.version = version
         self.activities = tuple(activities)
         self._rules = {(rule.ruleset, rule.name): rule for ruleset in self.rulesets for rule in ruleset.rules}
         self._rulesets = {ruleset.name: ruleset for ruleset in self.rulesets}
+        self._pinned = {(rule.ruleset, rule.name, rule.version): rule for rule in pinned}
+        self.schedules = tuple(rule for rule in self._rules.values() if rule.schedule is not None)
         self._counts: dict[str, list[Activity]] = {}
         for activity in activities:
             for event in activity.events:
@@ -137,6 +170,13 @@ class Rulebook:
 
     def rule(self, ruleset: str, name: str) -> Rule | None:
         return self._rules.get((ruleset, name))
+
+    def rule_of(self, wait: Wait) -> Rule | None:
+        """The rule by which a wait goes on: as it is now or, for a run of a journey that is pinned, as it was."""
+        rule = self._rules.get((wait.ruleset, wait.rule))
+        if not wait.version or (rule is not None and (rule.version == wait.version or not rule.is_pinned)):
+            return rule
+        return self._pinned.get((wait.ruleset, wait.rule, wait.version))
 
     def ruleset(self, name: str) -> RuleSet:
         return self._rulesets[name]

@@ -6,7 +6,7 @@ alone (`Profile.wake_at`). One row a profile is enough, because everything that 
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -23,6 +23,8 @@ Status = Literal["scheduled", "due", "sending", "sent", "retrying", "skipped", "
 
 class Due(Struct, kw_only=True, omit_defaults=True):
     """A message to one person: what it is, how far it is, and why. The row behind `GET /v1/sends`.
+
+    With `call` it is no message: the plugin's action of that name is to be carried out with `data`.
 
     scheduled -> due -> sending -> sent; or skipped, failed, uncertain, each with a reason; retrying -> sending again.
     """
@@ -41,14 +43,30 @@ class Due(Struct, kw_only=True, omit_defaults=True):
     sent_at: Instant | None = None
     attempt: int = 0
     trigger: Event | None = None
+    call: str = ""
+    data: dict[str, Any] = {}
 
 
-def send_id(profile: Profile, rule: Rule, action: int, trigger: Event) -> str:
-    """The id and idempotency key of a send: the same decision, made again, has the same id."""
-    parts = (profile.id, rule.ruleset, rule.name, str(action), trigger.message_id)
+def send_id(profile: Profile, rule: Rule, label: str, trigger: Event) -> str:
+    """The id and idempotency key of a send: the same decision, made again, has the same id. `label` is its step's."""
+    parts = (profile.id, rule.ruleset, rule.name, label, trigger.message_id)
     return blake2b("\0".join(parts).encode(), digest_size=10, person=b"send").hexdigest()
 
 
 def waits_of(profile: Profile, rule: Rule, whole_set: bool) -> list[Wait]:
     """The person's waits in this rule, or in its whole rule set."""
-    return [wait for wait in profile.waits if wait.ruleset == rule.ruleset and (whole_set or wait.rule == rule.name)]
+    return [
+        wait
+        for wait in profile.waits
+        if wait.ruleset == rule.ruleset and (whole_set or wait.rule == rule.name) and not wait.step
+    ]
+
+
+def share_of(profile: Profile, experiment: str) -> float:
+    """A number in [0, 1) by which an experiment assigns this person: the same every time, and even over people.
+
+    The first 8 bytes of BLAKE2b (personalised with "split") of `experiment`, a NUL and the profile's id, as a big-endian
+    number, in units of 2^-64 (rounded down to 53 bits, so that it never becomes 1).
+    """
+    digest = blake2b(f"{experiment}\0{profile.id}".encode(), digest_size=8, person=b"split").digest()
+    return (int.from_bytes(digest, "big") >> 11) / 2**53

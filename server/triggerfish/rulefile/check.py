@@ -17,6 +17,7 @@ from triggerfish.ingest import Kind
 from triggerfish.measure import NAMES as FEEDBACK_NAMES
 from triggerfish.rulefile.decode import decode_file
 from triggerfish.rulefile.format import FileForm, PolicyForm, RuleForm, SegmentForm
+from triggerfish.rulefile.forms import actions_of, events_of
 from triggerfish.rulefile.marks import Marks, Path
 from triggerfish.rulefile.problems import Problem, nearest, quote
 
@@ -71,7 +72,8 @@ def _known_events(read: list[tuple[FileForm, Marks]]) -> frozenset[str]:
     for form, _ in read:
         for short, event in form.events.items():
             known |= {short, event if isinstance(event, str) else event.name}
-        known |= {action.emit for rule in form.rules for action in rule.then if action.emit is not None}
+        for place, rule in enumerate(form.rules):
+            known |= {action.emit for _, action in actions_of(rule, ("rules", place)) if action.emit is not None}
     return frozenset(known)
 
 
@@ -162,7 +164,6 @@ class _Checker:
             if not form.rules:
                 hint = "give it rules, or delete it"
                 self.report(("ruleset",), "TF272", "this rule set has no rules", hint)
-            self.length(form.max_age, ("max_age",))
             return
         for key in ("rules", "priority", "mode", "max_age"):
             if key in self.marks.data and not (key == "rules" and not form.rules):
@@ -173,15 +174,11 @@ class _Checker:
 
     def rule(self, rule: RuleForm, path: Path, names: _Names, known: frozenset[str]) -> None:
         self.name("rule", rule.name, names, (*path, "name"), scope=f" of {self.marks.path}")
-        for key, length in (("wait", rule.wait), ("cooldown", rule.cooldown)):
-            if length is not None:
-                self.length(length, (*path, key))
-        for key, events in (("on", rule.on), ("unless", rule.unless)):
-            for place, event in [((*path, key), events)] if isinstance(events, str) else _items(events, (*path, key)):
-                self.event(event, place, known)
+        for place, event in events_of(rule, path):
+            self.event(event, place, known)
         given = self.marks.data["rules"][path[1]]
         for key in ("unless", "while_waiting"):
-            if key in given and rule.wait is None:
+            if key in given and rule.wait is None and rule.then is not None:
                 sentence = f'"{key}" looks at what happens during a wait, and this rule has none'
                 self.report(
                     (*path, key), "TF278", sentence, "give it a wait:  wait: 30 minutes", at_key=True, is_warning=True
@@ -206,11 +203,6 @@ def _segments(forms: list[SegmentForm], path: Path) -> Iterator[tuple[Path, Segm
     for place, form in enumerate(forms):
         yield (*path, place), form
         yield from _segments(form.segments, (*path, place, "segments"))
-
-
-def _items(names: list[str], path: Path) -> Iterator[tuple[Path, str]]:
-    for place, name in enumerate(names):
-        yield (*path, place), name
 
 
 def _is_time_of_day(text: str) -> bool:

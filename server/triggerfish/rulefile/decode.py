@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from triggerfish.rulefile.format import NAME_PATTERN, ActionForm, ConditionForm, FileForm
+from triggerfish.rulefile.format import NAME_PATTERN, ActionForm, ConditionForm, FileForm, RuleForm, StepForm
+from triggerfish.rulefile.forms import STEP_VERBS, VERBS
 from triggerfish.rulefile.marks import Marks, Path
 from triggerfish.rulefile.problems import Problem, nearest, quote
 from triggerfish.rulefile.reading import PROBLEM_LIMIT, UNREAD, read_yaml
@@ -21,7 +22,6 @@ from triggerfish.rulefile.words import EXAMPLES, choice, expected, given, noun
 
 _FILE = inspect.type_info(FileForm)
 _PLACE_IN_ERROR = re.compile(r"\.(\w+)|\[(\d+)\]")
-_VERBS = ("send", "set", "emit")
 
 
 def decode_file(text: str, path: str) -> tuple[FileForm | None, Marks, list[Problem]]:
@@ -128,22 +128,34 @@ class Walk:
                     self.value(field.type, value[key], (*path, key))
             elif field.required and not _resembles(key, unknown):
                 self.report(path, "TF215", f"{kind} needs {quote(key)}", hint=_example((key,)))
-        if type_.cls is ActionForm and not unknown:
-            self.action(value, path)
+        if type_.cls in (ActionForm, StepForm) and not unknown:
+            self.action(value, path, "an action" if type_.cls is ActionForm else "a step")
+        if type_.cls is RuleForm:
+            self.rule(value, path, unknown)
         if type_.cls is ConditionForm and not value:
             self.report(path, "TF221", "this condition is empty", hint="give it all, any or none, each with a list")
 
-    def action(self, value: dict[str, Any], path: Path) -> None:
-        verbs = [verb for verb in _VERBS if verb in value]
+    def rule(self, value: dict[str, Any], path: Path, unknown: list[str]) -> None:
+        if "then" in value and "steps" in value:
+            hint = "then acts at once or after one wait; steps make it a journey"
+            self.report((*path, "steps"), "TF280", "a rule has then or steps, not both", hint=hint, at_key=True)
+        elif not {"then", "steps"} & value.keys() and not any(_resembles(key, unknown) for key in ("then", "steps")):
+            self.report(path, "TF215", 'a rule needs "then", or "steps" to be a journey', hint=_example(("then",)))
+
+    def action(self, value: dict[str, Any], path: Path, kind: str) -> None:
+        known = VERBS if kind == "an action" else STEP_VERBS
+        verbs = [verb for verb in known if verb in value]
         if not verbs:
-            self.report(path, "TF220", "an action needs one of send, set and emit", hint="send: cart-reminder")
+            listed = f"{', '.join(known[:-1])} and {known[-1]}"
+            self.report(path, "TF220", f"{kind} needs one of {listed}", hint="send: cart-reminder")
         for verb in verbs[1:]:
-            sentence = f"an action does one thing, and this one does {' and '.join(verbs)}"
-            hint = f'begin another action with "- {verb}:"'
+            sentence = f"{kind} does one thing, and this one does {' and '.join(verbs)}"
+            hint = f'begin another one with "- {verb}:"'
             self.report((*path, verb), "TF220", sentence, hint=hint, at_key=True)
-        if "properties" in value and "emit" not in value:
-            hint = "a template reads the triggering event's own properties" if "send" in value else "delete it"
-            self.report((*path, "properties"), "TF222", '"properties" goes with emit only', hint=hint, at_key=True)
+        for key, verb in (("properties", "emit"), ("with", "call")):
+            if key in value and verb not in value:
+                hint = "a template reads the triggering event's own properties" if "send" in value else "delete it"
+                self.report((*path, key), "TF222", f'"{key}" goes with {verb} only', hint=hint, at_key=True)
 
     def text(self, type_: inspect.Type, value: str, path: Path, *, at_key: bool = False) -> None:
         if not isinstance(type_, inspect.StrType):
@@ -188,7 +200,7 @@ class Walk:
         return _example(path)
 
 
-_WITH_UNITS = ("wait", "cooldown", "max_age", "within")
+_WITH_UNITS = ("wait", "cooldown", "max_age", "within", "before", "after", "at_most", "again")
 _TRUTHS = {"yes": "write true", "on": "write true", "no": "write false", "off": "write false"}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 Scalar = str | int | float | bool | None
 # A bare "$" would let a line break stand at the end.
@@ -30,14 +30,41 @@ class ConditionForm(Form, frozen=True):
     none: Annotated[list[str | ConditionForm], Meta(min_length=1)] | None = None
 
 
+PropertyType = Literal["text", "number", "boolean", "list", "object"]
+FieldName = Annotated[str, Meta(min_length=1, max_length=512)]
+OnViolation = Literal["reject", "quarantine", "warn"]
+OnUnknown = Literal["allow", "warn", "quarantine", "reject"]
+
+
+class PropertyForm(Form, frozen=True):
+    """What a property or a trait is; `total: number` is short for `total: {type: number}`."""
+
+    type: PropertyType | None = None
+    required: bool = False
+    allowed: Annotated[list[str | int | float | bool], Meta(min_length=1, max_length=1_000)] | None = None
+    sensitivity: Literal["personal", "special"] | None = None
+    purpose: str = ""
+    description: str = ""
+
+
 class EventForm(Form, frozen=True):
     """What a short name stands for: `purchase: {name: Order Completed}`, or just `purchase: Order Completed`.
-    `properties` says of which types some of them are: an event that breaks it is refused at the door.
+    `properties` says what they are; `on_violation` what becomes of an event that breaks it, if not what `plan` says.
     """
 
     name: EventName
-    properties: dict[str, Literal["text", "number", "boolean", "list", "object"]] = {}
+    properties: dict[FieldName, PropertyType | PropertyForm] = {}
+    on_violation: OnViolation | None = None
     description: str = ""
+
+
+class PlanForm(Form, frozen=True):
+    """What becomes of events that break the tracking plan, and of what it does not know."""
+
+    on_violation: OnViolation = "reject"
+    traits: OnViolation | None = None
+    unknown_events: OnUnknown = "allow"
+    unknown_properties: OnUnknown = "allow"
 
 
 class SegmentForm(Form, frozen=True):
@@ -58,25 +85,101 @@ class ComputedForm(Form, frozen=True):
 
 
 class ActionForm(Form, frozen=True):
-    """Exactly one of send, set, emit; `properties` goes with emit."""
+    """Exactly one of send, set, emit, call, split; `properties` goes with emit, `with` with call."""
 
     send: Name | None = None
     set: dict[str, Scalar | ComputedForm] | None = None
     emit: EventName | None = None
     properties: dict[str, Scalar | ComputedForm] | None = None
+    call: Name | None = None
+    with_: dict[str, Scalar | ComputedForm] | None = field(default=None, name="with")
+    split: SplitForm | None = None
+
+
+class StepForm(ActionForm, frozen=True):
+    """A step of a journey: what an action may be, or exactly one of wait, wait_until, branch, goal, exit."""
+
+    name: Name | None = None
+    wait: str | None = None
+    wait_until: WaitUntilForm | None = None
+    branch: Annotated[list[ArmForm], Meta(min_length=1)] | None = None
+    goal: str | None = None
+    exit: str | None = None
+
+
+class StopForm(Form, frozen=True):
+    """What ends a journey: an event, perhaps with a condition on it; or a condition alone."""
+
+    on: EventName | Annotated[list[EventName], Meta(min_length=1)] | None = None
+    when: str | ConditionForm | None = None
+
+
+class WaitUntilForm(Form, frozen=True):
+    """Wait for an event, for a condition, or for an event that meets one; `otherwise` is done when nothing came."""
+
+    at_most: str
+    on: EventName | Annotated[list[EventName], Meta(min_length=1)] | None = None
+    when: str | ConditionForm | None = None
+    otherwise: list[StepForm] = []
+
+
+class ArmForm(Form, frozen=True):
+    """One way of a branch; without `when` it is for everybody else, and stands last."""
+
+    steps: list[StepForm]
+    name: Name | None = None
+    when: str | ConditionForm | None = None
+
+
+class VariantForm(Form, frozen=True):
+    """One variant of an experiment; without steps, those who get it get nothing."""
+
+    name: Name
+    weight: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+    steps: list[StepForm] = []
+
+
+class SplitForm(Form, frozen=True):
+    """An experiment. `holdout` is the percentage of people who get none of the variants."""
+
+    name: Name
+    variants: Annotated[list[VariantForm], Meta(min_length=1)]
+    holdout: Annotated[int, Meta(ge=0, le=99)] = 0
+
+
+Stops = EventName | StopForm | Annotated[list[EventName | StopForm], Meta(min_length=1)] | None
 
 
 class RuleForm(Form, frozen=True):
-    """What happens to whom: `on` an event, `when` something holds, `then` do this, after a `wait`, `unless`…"""
+    """What happens to whom: `on` an event or by the calendar, `when` something holds, `then` do this, after a `wait`,
+    `unless`… With `steps` instead of `then` it is a journey.
+    """
 
     name: Name
     on: EventName | Annotated[list[EventName], Meta(min_length=1)]
-    then: Annotated[list[ActionForm], Meta(min_length=1)]
+    then: Annotated[list[ActionForm], Meta(min_length=1)] | None = None
+    steps: Annotated[list[StepForm], Meta(min_length=1)] | None = None
     when: str | ConditionForm | None = None
+    segment: Name | None = None
+    time_zone: str | None = None
+    before: str | None = None
+    after: str | None = None
+    at: str | None = None
+    repeat: Literal["yearly", "monthly", "once"] | None = None
     wait: str | None = None
     unless: EventName | list[EventName] = []
     while_waiting: Literal["restart", "keep", "each"] = "restart"
+    max_age: str | None = None
     cooldown: str | None = None
+    once_per: str | None = None
+    limit: CapForm | Annotated[list[CapForm], Meta(min_length=1)] | None = None
+    purpose: Name | None = None
+    class_: Literal["marketing", "transactional"] | None = field(default=None, name="class")
+    key: str | None = None
+    again: str | None = None
+    goal: Stops = None
+    exit: Stops = None
+    in_flight: Literal["follow", "pin"] | None = None
     priority: Priority = 0
     description: str = ""
 
@@ -104,9 +207,11 @@ class PolicyForm(Form, frozen=True):
 
 
 class FileForm(Form, frozen=True):
-    """A file of rules/: any of events, policy and segments, and at most one rule set with its rules."""
+    """A file of rules/: any of events, traits, plan, policy and segments, and at most one rule set with its rules."""
 
     events: dict[Name, EventName | EventForm] = {}
+    traits: dict[FieldName, PropertyType | PropertyForm] = {}
+    plan: PlanForm | None = None
     policy: PolicyForm | None = None
     segments: list[SegmentForm] = []
     ruleset: Name | None = None

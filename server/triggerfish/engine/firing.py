@@ -1,0 +1,179 @@
+"""A rule fires: act now, or wait and then ask again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from triggerfish import decisions
+from triggerfish.clock import Instant, say_duration, to_iso
+from triggerfish.conditions import View, explain, first_failed
+from triggerfish.engine import journeys
+from triggerfish.ingest import Event
+from triggerfish.profile import SENT_LIMIT, Wait, set_traits
+from triggerfish.rules import Rule
+from triggerfish.schedule import WAIT_LIMIT, send_id, waits_of
+from triggerfish.steps import Act, Call, Computed, Emit, End, Jump, Send, Set, Split
+
+if TYPE_CHECKING:
+    from triggerfish.engine.turn import Turn
+
+TOO_MANY_WAITS = f"{WAIT_LIMIT} waits are pending for this person"
+
+
+def fire(turn: Turn, rule: Rule, event: Event, depth: int) -> None:
+    """A rule's event came and its condition held."""
+    at = turn.at
+    if at - event.timestamp > rule.max_age:
+        return skip_rule(turn, rule, event, f"the event is older than {say_duration(rule.max_age)}")
+    if rule.is_journey:
+        return journeys.enter(turn, rule, event, depth)
+    if not rule.wait:
+        turn.record.decision(turn.profile, rule, event, at, "acted", when=rule.when, view=turn.view(event))
+        return act_all(turn, rule, event, {}, "", depth)
+    return _begin_wait(turn, rule, event)
+
+
+def skip_rule(turn: Turn, rule: Rule, event: Event, reason: str) -> None:
+    """A rule's condition held, and nothing comes of it."""
+    turn.record.decision(turn.profile, rule, event, turn.at, "skipped", reason)
+
+
+def _begin_wait(turn: Turn, rule: Rule, event: Event) -> None:
+    profile, at = turn.profile, turn.at
+    waiting = waits_of(profile, rule, whole_set=turn.rulebook.ruleset(rule.ruleset).mode == "first")
+    if waiting and rule.while_waiting == "keep":
+        return skip_rule(turn, rule, event, "already waiting in this rule")
+    if waiting and rule.while_waiting == "restart":
+        for wait in waiting:
+            _drop_wait(turn, wait, f"started again by a newer {event.name}")
+    if len(profile.waits) >= WAIT_LIMIT:
+        return skip_rule(turn, rule, event, TOO_MANY_WAITS)
+    sends = {label: send_id(profile, rule, label, event) for label, _ in rule.certain_sends}
+    wait = Wait(at + rule.wait, rule.ruleset, rule.name, event, sends)
+    profile.waits.append(wait)
+    reason = f"until {to_iso(wait.due_at)}"
+    turn.record.decision(profile, rule, event, at, "waiting", reason, when=rule.when, view=turn.view(event))
+    for label, send in rule.certain_sends:
+        reason = f"waits {say_duration(rule.wait)}"
+        turn.record.send(profile, rule, send, sends[label], at, "scheduled", reason, wait.due_at)
+    return None
+
+
+def cancel_waits(turn: Turn, event: Event) -> None:
+    """End the waits that this event is the `unless` of."""
+    for wait in list(turn.profile.waits):
+        rule = turn.rulebook.rule(wait.ruleset, wait.rule)
+        if rule is not None and event.name in rule.unless:
+            _drop_wait(turn, wait, f"{event.name} happened meanwhile")
+
+
+def _drop_wait(turn: Turn, wait: Wait, reason: str) -> None:
+    turn.profile.waits.remove(wait)
+    _skip_sends(turn, wait, reason)
+
+
+def end_wait(turn: Turn, wait: Wait) -> None:
+    """A wait is over, and no more among the person's waits: still true? Then act."""
+    rule = turn.rulebook.rule(wait.ruleset, wait.rule)
+    if rule is None or rule.is_journey or (wait.sends.keys() - {label for label, _ in _sends(rule)}):
+        return _skip_sends(turn, wait, "the rule was removed or changed meanwhile")
+    if rule.when is not None:
+        view = turn.view(wait.trigger)
+        if not rule.when.holds(view):
+            failed = first_failed(explain(rule.when.root, view))
+            return _skip_sends(turn, wait, f"no longer true: {failed}")
+    return act_all(turn, rule, wait.trigger, wait.sends, wait.only, 0)
+
+
+def _skip_sends(turn: Turn, wait: Wait, reason: str) -> None:
+    """Nothing will come of a wait's messages."""
+    rule = turn.rulebook.rule(wait.ruleset, wait.rule)
+    sends = {} if rule is None else dict(_sends(rule))
+    for label, identifier in wait.sends.items():
+        if wait.only in ("", label):
+            turn.record.send(
+                turn.profile, rule or wait, sends.get(label), identifier, turn.at, "skipped", reason, wait.due_at
+            )
+
+
+def _sends(rule: Rule) -> list[tuple[str, Send]]:
+    return [(step.label, step.action) for step in rule.steps if isinstance(step, Act) and isinstance(step.action, Send)]
+
+
+def act_all(turn: Turn, rule: Rule, event: Event, sends: Mapping[str, str], only: str, depth: int) -> None:
+    """Carry out a rule's actions in order; `only` is the label of the one message that was held back.
+
+    `sends` are the ids of messages that were announced before, by label.
+    """
+    place = 0
+    while place < len(rule.steps):
+        step = rule.steps[place]
+        place += 1
+        match step:
+            case Act(label=label, action=Send() as send):
+                if only in ("", label):
+                    _offer_or_hold(turn, rule, send, label, sends, event)
+            case Act(label=label, action=Set() | Emit() | Call() as action):
+                if not only:
+                    act(turn, rule, action, label, event, depth)
+            case Split() | Jump() | End():
+                place = journeys.go_on(turn, rule, step, place, event, is_noted=not only)
+
+
+def _offer_or_hold(turn: Turn, rule: Rule, send: Send, label: str, sends: Mapping[str, str], event: Event) -> None:
+    """In a rule without steps, a message that is held holds nothing else."""
+    identifier = sends.get(label) or send_id(turn.profile, rule, label, event)
+    until = offer(turn, rule, send, identifier, event)
+    if until is not None:
+        wait = Wait(until, rule.ruleset, rule.name, event, {label: identifier}, label)
+        turn.profile.waits.append(wait)
+
+
+def offer(turn: Turn, rule: Rule, send: Send, identifier: str, event: Event) -> Instant | None:
+    """Ask whether a message may leave, and write down the answer. Gives the instant until which it is held."""
+    profile, record, at = turn.profile, turn.record, turn.at
+    view = turn.view(event)
+    verdict = decisions.weigh(profile, rule, send, turn.rulebook.policy, view)
+    match verdict.what:
+        case "go":
+            decisions.note_sent(profile, rule, send, view, SENT_LIMIT)
+            record.send(profile, rule, send, identifier, at, "due", "", at, event)
+        case "skip":
+            record.send(profile, rule, send, identifier, at, "skipped", verdict.reason)
+        case "hold" if len(profile.waits) >= WAIT_LIMIT:
+            record.send(profile, rule, send, identifier, at, "skipped", TOO_MANY_WAITS)
+        case "hold":
+            record.send(profile, rule, send, identifier, at, "scheduled", verdict.reason, verdict.until)
+            return verdict.until
+    return None
+
+
+def act(turn: Turn, rule: Rule, action: Set | Emit | Call, label: str, event: Event, depth: int) -> None:
+    """Carry out an action that is no message."""
+    profile, at = turn.profile, turn.at
+    view = turn.view(event)
+    match action:
+        case Set(values=values):
+            set_traits(profile, worked_out(values, view), at)
+            turn.is_moved = turn.has_set = True
+            turn.settle(event, depth)
+        case Emit(event=name, properties=properties):
+            emitted = Event(
+                kind="derived",
+                name=name,
+                message_id=f"{event.message_id}/{rule.ruleset}/{rule.name}/{label}/{name}",
+                timestamp=event.timestamp,
+                properties=worked_out(properties, view),
+                context=event.context,
+            )
+            turn.record.note(profile, at, "event", {"event": name, "by": rule.full_name})
+            turn.following.append((emitted, depth + 1))
+        case Call(action=name, values=values):
+            identifier = send_id(profile, rule, label, event)
+            turn.record.call(profile, rule, name, worked_out(values, view), identifier, at)
+
+
+def worked_out(values: Mapping[str, Any | Computed], view: View) -> dict[str, Any]:
+    """Values as they are now."""
+    return {name: value.of(view) if isinstance(value, Computed) else value for name, value in values.items()}

@@ -1,0 +1,69 @@
+"""What goes into `decide` and what comes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from triggerfish.clock import Instant
+from triggerfish.ingest import Event
+from triggerfish.log import Position
+from triggerfish.profile import Claim, Profile
+from triggerfish.schedule import Due
+
+Kind = Literal["event", "segment", "decision", "send", "merge"]
+
+
+class Arrival(Struct, frozen=True):
+    """An event on its way in. `at` is the instant at which the log took it: the `now` of everything that it causes."""
+
+    position: Position
+    at: Instant
+    event: Event
+
+
+class Moment(Struct, frozen=True):
+    """A line of a person's timeline. `position` is the event's place in the log, for events that are there."""
+
+    profile: str
+    at: Instant
+    kind: Kind
+    body: dict[str, Any]
+    position: Position = 0
+
+
+class Membership(Struct, frozen=True):
+    """A change of the segments' member lists; `since` is None for leaving."""
+
+    segment: str
+    profile: str
+    since: Instant | None
+
+
+class Withdrawal(Struct, frozen=True):
+    """A message decided earlier that is not to leave any more, unless a channel has it already. `moment` is for the
+    timeline if it was stopped in time.
+    """
+
+    send: str
+    reason: str
+    moment: Moment
+
+
+class Outcome(Struct, frozen=True):
+    """What became of a batch: to be committed in one transaction with the log position that it came from.
+
+    `profiles` are new or changed; `merged` maps profiles that are gone to the one that took them in; `owners` are names
+    that changed hands; `repeats` counts events that were seen before.
+    """
+
+    profiles: Mapping[str, Profile]
+    merged: Mapping[str, str]
+    owners: Mapping[Claim, str | None]
+    memberships: Sequence[Membership]
+    sends: Sequence[Due]
+    moments: Sequence[Moment]
+    repeats: int = 0
+    withdrawals: Sequence[Withdrawal] = ()

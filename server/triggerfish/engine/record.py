@@ -1,0 +1,136 @@
+"""What is written down: sends with their status, and the timeline that `why` answers from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from triggerfish.clock import Instant
+from triggerfish.conditions import Condition, View, explain, findings
+from triggerfish.engine.outcome import Kind, Moment, Withdrawal
+from triggerfish.ingest import Event
+from triggerfish.log import Position
+from triggerfish.profile import Profile, Wait
+from triggerfish.rules import Rule
+from triggerfish.schedule import Due, Status
+from triggerfish.steps import Send
+
+
+class Record:
+    """What one batch writes down. `rulebook` is the version that decides."""
+
+    def __init__(self, rulebook: str) -> None:
+        self._rulebook = rulebook
+        self.sends: dict[str, Due] = {}
+        self.moments: list[Moment] = []
+        self.withdrawals: list[Withdrawal] = []
+
+    def note(self, profile: Profile, at: Instant, kind: Kind, body: dict[str, Any], position: Position = 0) -> None:
+        self.moments.append(Moment(profile.id, at, kind, body, position))
+
+    def send(
+        self,
+        profile: Profile,
+        rule: Rule | Wait,
+        send: Send | None,
+        identifier: str,
+        at: Instant,
+        status: Status,
+        reason: str = "",
+        due_at: Instant | None = None,
+        trigger: Event | None = None,
+    ) -> None:
+        """A message came to a status; `send` is None when the rule that knows it is gone."""
+        name = rule.name if isinstance(rule, Rule) else rule.rule
+        known = self.sends.get(identifier)
+        template = send.template if send else (known.template if known else "")
+        due = Due(
+            id=identifier,
+            profile=profile.id,
+            ruleset=rule.ruleset,
+            rule=name,
+            template=template,
+            class_=send.class_ if send else "marketing",
+            purpose=send.purpose if send else "",
+            channel=send.channel if send else "",
+            status=status,
+            reason=reason,
+            due_at=at if due_at is None else due_at,
+            trigger=trigger,
+        )
+        if known is None or known.status == "scheduled":
+            self.sends[identifier] = due
+        self.note(profile, at, "send", _send_body(due))
+
+    def call(
+        self, profile: Profile, rule: Rule, action: str, values: dict[str, Any], identifier: str, at: Instant
+    ) -> None:
+        """A plugin's action is to be carried out."""
+        due = Due(
+            id=identifier, profile=profile.id, ruleset=rule.ruleset, rule=rule.name, template="", class_="transactional",
+            purpose="", status="due", due_at=at, call=action, data=values,
+        )  # fmt: skip
+        self.sends.setdefault(identifier, due)
+        self.note(profile, at, "send", _send_body(due))
+
+    def withdraw(self, profile: Profile, rule: Rule | Wait, identifier: str, at: Instant, reason: str) -> None:
+        """A message that was let go is not to leave any more, if it is not too late."""
+        known = self.sends.get(identifier)
+        if known is None:
+            name = rule.name if isinstance(rule, Rule) else rule.rule
+            body = {"send": identifier, "rule": f"{rule.ruleset} / {name}", "status": "skipped", "reason": reason}
+            self.withdrawals.append(Withdrawal(identifier, reason, Moment(profile.id, at, "send", body)))
+        elif known.status in ("scheduled", "due"):
+            known.status, known.reason, known.due_at, known.trigger = "skipped", reason, at, None
+            self.note(profile, at, "send", _send_body(known))
+
+    def decision(
+        self,
+        profile: Profile,
+        rule: Rule,
+        event: Event,
+        at: Instant,
+        outcome: str,
+        reason: str = "",
+        *,
+        when: Condition | None = None,
+        view: View | None = None,
+        **more: Any,
+    ) -> None:
+        """What a rule made of an event. `when` is the condition that held, looked at in `view`; `more` are further
+        facts, such as the step of a journey.
+        """
+        body: dict[str, Any] = {
+            "rule": rule.full_name,
+            "outcome": outcome,
+            "event": event.name,
+            "rulebook": self._rulebook,
+        }
+        if reason:
+            body["reason"] = reason
+        if when is not None and view is not None:
+            body["because"] = findings(explain(when.root, view))
+        self.note(profile, at, "decision", body | more)
+
+    def merges(self, profile: Profile, event: Event, at: Instant, merged: Mapping[str, str]) -> None:
+        """Write down which profiles an event made part of this one. Their messages on the way are this one's now; those
+        of earlier batches the store hands over.
+        """
+        for each in profile.merges:
+            if each.message_id == event.message_id and each.at == at:
+                self.note(profile, at, "merge", {"profile": each.profile, "because": each.because})
+        for due in self.sends.values():
+            if due.status in ("scheduled", "due"):
+                due.profile = merged.get(due.profile, due.profile)
+
+
+def _send_body(due: Due) -> dict[str, Any]:
+    body = {
+        "send": due.id,
+        "rule": f"{due.ruleset} / {due.rule}",
+        "template": due.template,
+        "status": due.status,
+    }
+    if due.call:
+        body["call"] = due.call
+    return body | ({"reason": due.reason} if due.reason else {})

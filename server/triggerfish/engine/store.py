@@ -1,0 +1,97 @@
+"""The StateStore port: where outcomes are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from triggerfish.clock import Instant
+from triggerfish.engine.outcome import Moment, Outcome
+from triggerfish.log import Position
+from triggerfish.people import Loaded
+from triggerfish.profile import Claim, Profile
+from triggerfish.schedule import Due
+
+
+class StateStore(Protocol):
+    """Where outcomes are kept. `tests/contracts/state_store.py` says what every adapter must do."""
+
+    def position(self) -> tuple[Position, Instant]:
+        """The log position up to which events are decided, and the instant up to which the agenda is."""
+        ...
+
+    def load(self, claims: Sequence[Claim], ids: Sequence[str]) -> Loaded:
+        """The owners of these names, and the profiles that they and `ids` name."""
+        ...
+
+    def agenda(self, until: Instant, limit: int) -> list[tuple[Instant, str]]:
+        """The profiles that need attention at or before `until`, the earliest first: (instant, profile id)."""
+        ...
+
+    def next_due(self) -> Instant | None:
+        """The earliest instant on the agenda."""
+        ...
+
+    def commit(self, outcome: Outcome, position: Position, until: Instant) -> None:
+        """All of it or nothing, with the position in the log and the instant of the agenda that it takes us to.
+
+        A send that is due, or further, is the sender's: deciding it again does not change it. A withdrawal skips one
+        that no channel has yet, and only then is its moment written. Of a profile that is gone, the sends on their way
+        go to the one that took it in; its timeline stays under its own id.
+        """
+        ...
+
+    def attempt(self, position: Position) -> int:
+        """Note durably that the event at `position` is about to be decided alone. Returns how often that was noted.
+
+        For a worker that comes after one that died (processes/poison.py); the usual way writes no such notes. Going
+        past the position forgets them.
+        """
+        ...
+
+    def bury(self, position: Position, cause: str, at: Instant) -> None:
+        """Put the event at `position` among the dead letters, and go past it in the log, in one transaction."""
+        ...
+
+    def strike(self, moment: Moment) -> None:
+        """Take the person of `moment` off the agenda until something happens to them again, and write the moment down,
+        which says why, in one transaction. Notes of `attempt` at the present position are forgotten.
+        """
+        ...
+
+    def to_send(self, now: Instant, limit: int) -> list[Due]:
+        """Messages due or to be retried at or before `now`, the earliest first."""
+        ...
+
+    def next_send(self) -> Instant | None:
+        """The earliest instant at which a message is due or to be tried again."""
+        ...
+
+    def mark(self, sends: Sequence[Due], moments: Sequence[Moment]) -> None:
+        """Write how far these messages are (status, reason, instants, channel, attempt), in one transaction.
+
+        On return it is on disk, even should the power fail. A message that is not there stays away.
+        """
+        ...
+
+    def in_flight(self) -> list[Due]:
+        """Messages that were handed to a channel by a process that did not live to note the answer."""
+        ...
+
+    def everybody(self, after: str, limit: int) -> list[Profile]:
+        """At most `limit` profiles in order of their ids, from the first after `after`."""
+        ...
+
+    def fitted(self) -> tuple[frozenset[str], str]:
+        """What the profiles are fitted to: keys of activities, and the version of the segments."""
+        ...
+
+    def refit(self, outcome: Outcome) -> None:
+        """Write profiles and memberships, in one transaction, and stay where we are in the log."""
+        ...
+
+    def note_fitted(self, activities: Sequence[str], segments: str) -> None:
+        """The profiles are fitted to exactly these."""
+        ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,92 @@
+"""One person at one instant: an event happens to them, their segments follow, rules fire, and so do whatever events
+follow from that, until nothing follows any more.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection
+
+from triggerfish.activity import Activity
+from triggerfish.clock import Instant
+from triggerfish.conditions import View
+from triggerfish.engine import firing, journeys
+from triggerfish.engine.record import Record
+from triggerfish.ingest import Event
+from triggerfish.profile import Profile, fold
+from triggerfish.rules import Rulebook
+
+CHAIN_LIMIT = 8
+"""How many events may follow from one another (segment changes, `emit`) before the chain is cut."""
+FOLLOWERS_LIMIT = 100
+"""How many events may follow from one event in all."""
+
+
+class Turn:
+    """`profile` is a working copy. `following` are events that are still to happen, and how many came before each, one
+    from another. `is_moved` says that traits, time zone or segments changed: what the calendar goes by. `has_set` says
+    that a rule set traits since runs of journeys were last looked at.
+    """
+
+    __slots__ = ("at", "following", "has_set", "is_moved", "profile", "record", "rulebook")
+
+    def __init__(self, rulebook: Rulebook, record: Record, profile: Profile, at: Instant) -> None:
+        self.rulebook = rulebook
+        self.record = record
+        self.profile = profile
+        self.at = at
+        self.following: deque[tuple[Event, int]] = deque()
+        self.is_moved = False
+        self.has_set = False
+
+    def happen(self, event: Event) -> None:
+        """An event happens, and whatever follows from it."""
+        self.following.append((event, 0))
+        self.follow_on()
+
+    def follow_on(self) -> None:
+        """Let happen what is still to happen."""
+        happened = 0
+        while self.following:
+            event, depth = self.following.popleft()
+            happened += 1
+            if depth > CHAIN_LIMIT or happened > FOLLOWERS_LIMIT:
+                body = {"outcome": "stopped", "event": event.name, "reason": "too many events followed from one"}
+                self.record.note(self.profile, self.at, "decision", body)
+                return
+            self._once(event, depth)
+
+    def _once(self, event: Event, depth: int) -> None:
+        profile, waits = self.profile, self.profile.waits
+        if waits:
+            firing.cancel_waits(self, event)
+        counted = self.rulebook.counts(event.name)
+        did_more = fold(profile, event, counted, self.at)
+        self.is_moved = self.is_moved or did_more
+        self.settle(event, depth, None if did_more else counted)
+        if waits:
+            journeys.hear(self, event, depth)
+        for rule in self.rulebook.match(self.view(event)):
+            firing.fire(self, rule, event, depth)
+        if self.has_set and profile.waits:
+            journeys.hear(self, None, depth)
+        self.has_set = False
+
+    def settle(self, cause: Event, depth: int, counted: Collection[Activity] | None = None) -> None:
+        """Bring the segments up to date (segments.py); entering and leaving are events, as old as what caused them."""
+        for change in self.rulebook.segments.settle(self.profile, self.at, self.rulebook.zones, counted):
+            self.is_moved = True
+            self.record.note(self.profile, self.at, "segment", {"segment": change.segment, "change": change.what})
+            event = Event(
+                kind="derived",
+                name=f"segment.{change.what}",
+                message_id=f"{cause.message_id}/{change.what}:{change.segment}@{self.at}",
+                timestamp=cause.timestamp,
+                properties={"segment": change.segment},
+            )
+            self.following.append((event, depth + 1))
+
+    def view(self, event: Event | None) -> View:
+        """What conditions look at now."""
+        primary = self.rulebook.segments.primary(self.profile.memberships)
+        return View(self.profile, self.at, self.rulebook.zones, event=event, segment=primary)

@@ -1,0 +1,177 @@
+"""Where the rules of one file are compiled: names are looked up here, conditions made, and problems placed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from hashlib import blake2b
+from typing import Any, Protocol
+from zoneinfo import available_timezones
+
+from msgspec import Struct
+
+from triggerfish.activity import Activity
+from triggerfish.clock import Millis, parse_duration
+from triggerfish.conditions import Condition
+from triggerfish.render import Class
+from triggerfish.rulefile.expressions import Scope, Tree, compile_condition, compile_value
+from triggerfish.rulefile.format import ComputedForm, ConditionForm
+from triggerfish.rulefile.grammar import Faulty
+from triggerfish.rulefile.marks import Marks, Path
+from triggerfish.rulefile.problems import Problem
+from triggerfish.steps import Computed
+
+
+class TemplateFacts(Protocol):
+    """What a rulebook needs to know of a template."""
+
+    @property
+    def class_(self) -> Class: ...
+    @property
+    def purpose(self) -> str: ...
+
+
+class Known(Struct):
+    """What the rules of all files may name, and what has been found out about them so far."""
+
+    templates: Mapping[str, TemplateFacts]
+    functions: Mapping[str, Callable[..., Any]]
+    actions: Collection[str]
+    channel: str
+    short_names: dict[str, str] = {}
+    segment_names: list[str] = []
+    activities: dict[str, Activity] = {}
+    experiments: dict[str, str] = {}
+    problems: list[Problem] = []
+
+
+class Desk:
+    """One file's marks, and what all files know."""
+
+    def __init__(self, known: Known, marks: Marks) -> None:
+        self._known = known
+        self._marks = marks
+        self.templates = known.templates
+        self.actions = known.actions
+        self.channel = known.channel
+        self.segment_names = known.segment_names
+
+    @property
+    def time_zones(self) -> Collection[str]:
+        """The names of all IANA time zones that this machine knows."""
+        return available_timezones()
+
+    def problem(
+        self, path: Path, code: str, sentence: str, hint: str = "", *, at_key: bool = False, is_warning: bool = False
+    ) -> None:
+        """Note what is wrong, and where."""
+        self._known.problems.append(
+            self._marks.problem(path, code, sentence, hint=hint, at_key=at_key, is_warning=is_warning)
+        )
+
+    def given(self, path: Path) -> Collection[str]:
+        """The keys that were written at a path."""
+        at: Any = self._marks.data
+        for step in path:
+            at = at[step]
+        return at.keys() if isinstance(at, dict) else ()
+
+    def events(self, names: str | Sequence[str]) -> list[str]:
+        """Events' own names for names as written."""
+        written = [names] if isinstance(names, str) else names
+        return [self._known.short_names.get(name, name) for name in written]
+
+    def length(self, text: str, path: Path) -> Millis:
+        """A length of time; 0 for one that does not parse, which is a problem."""
+        try:
+            return parse_duration(text)
+        except ValueError as error:
+            sentence, _, hint = str(error).partition("; ")
+            self.problem(path, "TF274", sentence, hint)
+            return 0
+
+    def experiment(self, name: str, path: Path) -> None:
+        """Note an experiment; its name is its own in the whole rulebook, since people are assigned by it."""
+        place = self._marks.place(path)
+        first = self._known.experiments.setdefault(name, f"{self._marks.path}, line {place.line}")
+        if first != f"{self._marks.path}, line {place.line}":
+            hint = f"it is in {first}; give one of them another name"
+            self.problem(path, "TF284", f'there is another experiment "{name}"', hint)
+
+    def digest(self, *parts: bytes) -> str:
+        """A short name for exactly these bytes."""
+        return blake2b(b"\0".join(parts), digest_size=6).hexdigest()
+
+    def values(self, forms: Mapping[str, Any], path: Path) -> dict[str, Any]:
+        """Values as written, and those that are worked out when they are needed."""
+        made: dict[str, Any] = {}
+        for name, form in forms.items():
+            if isinstance(form, ComputedForm):
+                made[name] = self.computed(form.value, (*path, name, "value"))
+            else:
+                made[name] = form
+        return made
+
+    def computed(self, text: str, path: Path) -> Computed:
+        """A value that is worked out when it is needed."""
+        try:
+            function, activities = compile_value(text, self._scope((), True))
+        except Faulty as faulty:
+            self._report(faulty, path)
+            return Computed(text, _nothing)
+        self._remember(activities)
+        return Computed(text, function)
+
+    def condition(self, form: str | ConditionForm | None, path: Path, *, has_event: bool = True) -> Condition | None:
+        """The compiled condition; with a problem for each fault of each of its texts."""
+        if form is None:
+            return None
+        scope = self._scope(self.segment_names, has_event)
+        tree, is_sound = self._tree(form, path, scope)
+        if not is_sound:
+            return None
+        condition = compile_condition(tree, scope)
+        self._remember(condition.activities)
+        return condition
+
+    def _tree(self, form: str | ConditionForm, path: Path, scope: Scope) -> tuple[Tree, bool]:
+        if isinstance(form, str):
+            try:
+                compile_condition(Tree(form), scope)
+            except Faulty as faulty:
+                self._report(faulty, path)
+                return Tree(form), False
+            return Tree(form), True
+        is_sound = True
+        made: dict[str, tuple[Tree, ...]] = {}
+        for word, listed in (("all", form.all), ("any", form.any), ("none", form.none)):
+            if listed is not None:
+                read = [self._tree(part, (*path, word, place), scope) for place, part in enumerate(listed)]
+                is_sound = is_sound and all(sound for _, sound in read)
+                made[word] = tuple(tree for tree, _ in read)
+        trees = [Tree(all=made.get("all")), Tree(any=made.get("any")), Tree(none=made.get("none"))]
+        given = tuple(tree for tree in trees if tree != Tree())
+        return (given[0] if len(given) == 1 else Tree(all=given)), is_sound
+
+    def _scope(self, segments: Collection[str], has_event: bool) -> Scope:
+        return Scope(
+            short_names=self._known.short_names,
+            segments=frozenset(segments),
+            has_event=has_event,
+            functions=self._known.functions,
+        )
+
+    def _remember(self, activities: Sequence[Activity]) -> None:
+        for activity in activities:
+            self._known.activities.setdefault(activity.key, activity)
+
+    def _report(self, faulty: Faulty, path: Path) -> None:
+        for fault in faulty.faults:
+            self._known.problems.append(
+                self._marks.problem(
+                    path, fault.code, fault.sentence, hint=fault.hint, offset=fault.offset, width=fault.width
+                )
+            )
+
+
+def _nothing(view: object) -> None:
+    """What stands for a value that could not be compiled; a rulebook with a problem is never used."""
