@@ -185,7 +185,7 @@ def _sequence(reader: Reader, call: Call) -> Value:
     if isinstance(then, ast.UnaryOp) and is_not:
         then = then.operand
     within, window = call.lengths["within"], call.lengths.get("window")
-    if is_not and window is not None and window <= within:
+    if is_not and window is not None and window <= within + 1:
         sentence = f'this is never so: until "within" is over nobody knows, and by then the {call.name} is too old'
         raise reader.fault("TF253", call.places["window"], sentence, '"window" must be longer than "within"')
     selectors = [_event_of(reader, call, node) for node in (first, then)]
