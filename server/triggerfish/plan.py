@@ -71,7 +71,7 @@ class Plan(Struct, frozen=True, omit_defaults=True):
 
 class Violation(Struct, frozen=True):
     """How an event breaks the plan. `field` is a path in the event (`properties.total`), empty for the event itself;
-    `shown` is what may be shown of the value.
+    `given` is of what kind the value is, `shown` what may be shown of it.
     """
 
     event: str
@@ -79,6 +79,7 @@ class Violation(Struct, frozen=True):
     what: What
     action: OnViolation
     expected: str = ""
+    given: str = ""
     shown: str = ""
 
     @property
@@ -86,7 +87,7 @@ class Violation(Struct, frozen=True):
         name = self.field.partition(".")[2]
         match self.what:
             case "type":
-                return f'"{name}" of "{self.event}" is {self.shown}, and {self.expected} is expected'
+                return f'"{name}" of "{self.event}" is {self.given}, and {self.expected} is expected'
             case "missing":
                 return f'"{name}" of "{self.event}" is missing'
             case "not allowed":
@@ -211,14 +212,20 @@ def _check_of(
                 if required:
                     found.append(Violation(event, before + name, "missing", action, _expected(field)))
             elif type(value) not in types:
-                found.append(Violation(event, before + name, "type", action, _expected(field), type_of(value)))
+                shown = _shown(name, field, value)
+                found.append(Violation(event, before + name, "type", action, _expected(field), type_of(value), shown))
             elif allowed is not None and not _is_allowed(value, allowed):
                 shown = _shown(name, field, value)
-                found.append(Violation(event, before + name, "not allowed", action, _expected(field), shown))
+                given = type_of(value)
+                found.append(Violation(event, before + name, "not allowed", action, _expected(field), given, shown))
         if on_unknown != "allow":
             for name, value in values.items():
                 if name not in fields:
-                    found.append(Violation(event, before + name, unknown, _action(on_unknown), "", type_of(value)))
+                    found.append(
+                        Violation(
+                            event, before + name, unknown, _action(on_unknown), "", type_of(value), type_of(value)
+                        )
+                    )
 
     return check
 

@@ -17,7 +17,7 @@ import msgspec
 
 from triggerfish.errors import RulebookBroken, TriggerfishError
 
-VERBS = ("new", "serve", "check", "replay", "why", "preview", "plugins", "schema")
+VERBS = ("new", "serve", "check", "test", "replay", "why", "preview", "plan", "rollback", "plugins", "schema")
 """Every verb, in the order in which a newcomer meets them."""
 
 FINE, BROKEN, WARNINGS_ONLY = 0, 1, 3

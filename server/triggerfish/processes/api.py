@@ -18,7 +18,7 @@ from triggerfish.processes.control import Control
 from triggerfish.processes.doorbell import Bell
 from triggerfish.processes.logs import set_up_logs
 from triggerfish.processes.orders import Orders, Report, read_orders
-from triggerfish.web import hooks, pages, profiles, status, tracking
+from triggerfish.web import hooks, pages, plan, profiles, status, tracking
 from triggerfish.web.app import build_app
 from triggerfish.web.serve import make_server
 
@@ -55,7 +55,7 @@ def app_for(desk: Desk) -> Litestar:
     """All that the server answers, in one application."""
     return build_app(
         desk.front,
-        [*tracking.routes, *hooks.routes, *profiles.routes, *status.routes, *pages.routes],
+        [*tracking.routes, *hooks.routes, *profiles.routes, *status.routes, *plan.routes, *pages.routes],
         dependencies={"signer": desk.signer, "desk": desk},
     )
 

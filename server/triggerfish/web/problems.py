@@ -36,6 +36,8 @@ STATUS: dict[str, int] = {
     "TF115": 401,  # a webhook that its provider has not signed
     "TF116": 403,  # a form that another site sent
     "TF117": 400,  # a property of another type than the rulebook expects
+    "TF118": 400,  # an event that breaks the tracking plan in another way
+    "TF119": 400,  # it is to be put aside, and the quarantine is full
     "TF120": 429,  # busy
     "TF121": 503,  # the disk refuses
     "TF130": 404,  # no such thing
