@@ -22,6 +22,7 @@ from triggerfish.adapters.sqlite.quarantine import SqliteQuarantine
 from triggerfish.adapters.sqlite.reads import SqliteReads
 from triggerfish.adapters.sqlite.state import SqliteStateStore
 from triggerfish.adapters.stopwatch import Stopwatch
+from triggerfish.adapters.versions import KeptVersions
 from triggerfish.clock import Clock, EventClock, Instant, WallClock
 from triggerfish.config import Settings, starter_path
 from triggerfish.engine import Moment
@@ -178,6 +179,7 @@ class Desk:
     signer: Signer
     channel: GuardedChannel
     sources: Mapping[str, Source]
+    versions: KeptVersions
     public_url: str
     is_demo: bool
 
@@ -203,6 +205,7 @@ async def open_desk(
             signer=signer_of(settings),
             channel=channel,
             sources=plugins.sources(_tables(settings)),
+            versions=KeptVersions(settings.versions_path),
             public_url=public_url,
             is_demo=demo_since is not None,
         )

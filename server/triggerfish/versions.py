@@ -43,6 +43,39 @@ class Version(Struct, frozen=True, kw_only=True):
     is_pinned: bool = False
 
 
+class VersionView(Struct, frozen=True):
+    """A kept version as people see it. `state`: it is live, it was and is kept, or it was replaced before it ever was.
+    `changed` are the files that the version before it lacks or has otherwise (for a replaced one: the live version).
+    """
+
+    version: str
+    state: Literal["live", "kept", "replaced"]
+    by: Cause
+    loaded_at: str
+    first_at: str
+    files: int
+    changed: list[str]
+
+
+def views(versions: Sequence[Version], live: str) -> list[VersionView]:
+    """The versions as people see them, in their order."""
+    now = next((each for each in versions if each.version == live), None)
+    known = line(versions)
+    earlier = {each.version: known[place - 1] if place else None for place, each in enumerate(known)}
+    return [
+        VersionView(
+            version=each.version,
+            state="live" if each.version == live else "kept" if each.first_at else "replaced",
+            by=each.by,
+            loaded_at=each.loaded_at,
+            first_at=each.first_at,
+            files=len(each.files),
+            changed=changed(each, earlier.get(each.version, now)),
+        )
+        for each in versions
+    ]
+
+
 def line(versions: Sequence[Version]) -> list[Version]:
     """Those that were live, in the order in which they first were."""
     return sorted((each for each in versions if each.first_at), key=lambda each: (each.first_at, each.version))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from running import Running, identify, serving, track, wait_until, write_rules, write_workspace
+from running import COMMAND, Running, identify, serving, track, wait_until, write_rules, write_workspace
 
 GREETING = """
     ruleset: greeting
@@ -148,3 +150,111 @@ def test_a_worker_killed_before_it_is_ready_is_started_again(server):
         wait_until(lambda old=again: [pid for pid in server.children("worker") if pid != old], "another worker")
     assert server.process.poll() is None
     assert wanted(server, "ben") == "offer"
+
+
+# --- versions and going back ------------------------------------------------------------------------------------------
+
+
+def rollback(server: Running, *words: str, code: int = 0) -> str:
+    command = [*COMMAND, "rollback", "--workspace", str(server.workspace), *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout
+
+
+def change(server: Running, name: str, text: str) -> str:
+    """Change a rule file, and the version that is live then."""
+    before = version(server)
+    write_rules(server.workspace, name, text)
+    return wait_until(lambda: version(server) if version(server) != before else "", "the changed rule")
+
+
+def test_a_rollback_makes_the_version_before_live_and_decisions_name_theirs(server):
+    first = version(server)
+    second = change(server, "greeting.yaml", GREETING.replace("OFFER", "gift"))
+    assert wanted(server, "ben") == "gift"
+    said = rollback(server)
+    assert "the server has taken them: they are live" in said
+    assert version(server) == first
+    assert wanted(server, "cleo") == "offer"
+    named = {
+        person: next(line["rulebook"] for line in server.timeline(person) if line["kind"] == "decision")
+        for person in ("ben", "cleo")
+    }
+    assert named == {"ben": second, "cleo": first}
+    kept = server.get("/v1/rulebook/versions")
+    assert [(each["version"], each["state"], each["by"]) for each in kept] == [
+        (first, "live", "rollback"),
+        (second, "kept", "reload"),
+    ]
+    assert kept[1]["changed"] == ["rules/greeting.yaml"]
+
+
+def test_a_rollback_of_a_broken_change_keeps_it_and_a_rollback_to_it_says_that_it_is_broken(server):
+    live = version(server)
+    write_rules(server.workspace, "greeting.yaml", BROKEN)
+    wait_until(lambda: state(server) == "broken", "the broken rule's problem")
+    done = json.loads(rollback(server, "--json"))
+    assert (done["version"], done["server"]) == (live, "live")
+    assert (state(server), version(server)) == ("live", live)
+    said = rollback(server, done["replaced"], code=1)
+    assert "the server cannot use them" in said
+    assert (state(server), version(server)) == ("broken", live)
+    assert wanted(server, "ben") == "offer"
+
+
+# --- what a change does not disturb -----------------------------------------------------------------------------------
+
+OTHER = """
+    ruleset: other
+    rules:
+      - name: asked
+        on: Asked
+        when: count(Asked) >= 1
+        then: [send: gift]
+"""
+
+
+def test_waits_survive_whatever_happens_to_other_files(server):
+    for person in ("ben", "cleo"):
+        server.take(identify(person, email=f"{person}@example.org"))
+        server.profile(person)
+    change(server, "other.yaml", OTHER)
+    change(server, "other.yaml", OTHER.replace("asked", "questioned").replace("ruleset: other", "ruleset: others"))
+    (server.workspace / "rules" / "other.yaml").unlink()
+    before = version(server)
+    wait_until(lambda: version(server) != before, "the rules without the file")
+    change(server, "aaa.yaml", "policy: {time_zone: Europe/Berlin}\n")
+    for person in ("ana", "ben", "cleo"):
+        sent = server.sent("hello", person)
+        assert sent["reason"] == ""
+        outcomes = [line["outcome"] for line in server.timeline(person) if line["kind"] == "decision"]
+        assert outcomes == ["waiting"], person
+
+
+NEW_COUNTS = """
+    define:
+      keen: count(Asked, "30d") >= 2
+    segments:
+      - name: keen-people
+        when: keen
+    ruleset: later
+    rules:
+      - name: after-asking
+        on: Poked
+        steps:
+          - branch:
+              - {name: talkative, when: count(Chatted) >= 2, steps: [{send: gift}]}
+              - {steps: [{set: {quiet: true}}]}
+"""
+
+
+def test_what_a_branch_and_a_definition_count_is_filled_before_they_are_live(server):
+    server.take(*[track("ana", "Asked") for _ in range(2)], *[track("ana", "Chatted") for _ in range(2)])
+    server.quiet()
+    change(server, "later.yaml", NEW_COUNTS)
+    wait_until(lambda: "keen-people" in server.profile("ana")["segments"], "the segment")
+    server.take(track("ana", "Poked"))
+    assert server.sent("gift", "ana")["rule"] == "after-asking"
+    entered = [line for line in server.timeline("ana") if line["kind"] == "segment"]
+    assert entered == [], "nobody did anything"

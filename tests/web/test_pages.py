@@ -16,7 +16,7 @@ from triggerfish.web.pages import access, words
 from triggerfish.web.pages.access import COOKIE, SESSION, has_session, safe_path, session_for
 
 ORIGIN = {"Origin": "http://shop.test"}
-PAGES = ["/", "/segments", "/segments/vip", "/people", "/people/ana", "/people/bo", "/sends", "/outbox"]
+PAGES = ["/", "/rulebook", "/segments", "/segments/vip", "/people", "/people/ana", "/people/bo", "/sends", "/outbox"]
 FRAMELESS = "frame-ancestors 'none'"
 
 

@@ -6,6 +6,7 @@ import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 from shop import ADMIN, connect
+from triggerfish.adapters.versions import KeptVersions
 from triggerfish.rulefile.problems import Problem
 from triggerfish.web.status import rulebook_state
 
@@ -61,6 +62,26 @@ async def test_a_broken_rulebook_is_told_as_check_prints_it(shop, tmp_path):
     assert (problem["line"], problem["column"], problem["code"]) == (9, 9, "TF214")
     assert "^^^^^^^ did you mean &#34;template&#34;?" in page
     assert 'triggerfish_rulebook_live{version="abc"} 0.0' in metrics
+
+
+async def test_the_versions_that_are_kept_are_told_and_shown(shop, tmp_path):
+    settings = msgspec.structs.replace(shop.settings, workspace=tmp_path)
+    desk = replace(shop, settings=settings, versions=KeptVersions(settings.versions_path))
+    for minute, text in enumerate((b"one", b"two", b"<three>")):
+        kept = desk.versions.keep({"rules/<b>.yaml": text}, "reload", f"2026-01-01T00:0{minute}:00.000Z")
+    odd = desk.versions.keep({"rules/odd.yaml": b"x"}, "replaced", "2026-01-01T00:09:00.000Z")
+    noted = {"state": "live", "version": kept.version, "loaded_at": kept.loaded_at}
+    settings.rulebook_path.write_bytes(msgspec.json.encode(noted))
+    async with connect(desk, headers=ADMIN) as client:
+        told = (await client.get("/v1/rulebook/versions")).json()
+        page = (await client.get("/rulebook")).text
+    assert [each["state"] for each in told] == ["replaced", "live", "kept", "kept"]
+    assert told[1]["changed"] == ["rules/<b>.yaml"]
+    assert all(each["version"] in page for each in told)
+    assert "never; replaced 2026-01-01 00:09:00" in page
+    assert "rules/&lt;b&gt;.yaml" in page
+    assert "<b>.yaml" not in page
+    assert odd.version == told[0]["version"]
 
 
 def test_before_anything_was_live_there_is_no_rulebook(tmp_path):

@@ -38,18 +38,18 @@ def is_source(name: str) -> bool:
     return not name.startswith((".", "#")) and not name.endswith(("~", ".swp", ".tmp"))
 
 
-def source_files(root: Path) -> dict[str, Path]:
+def source_files(root: Path, *, is_strict: bool = True) -> dict[str, Path]:
     """The files of a workspace, or of a copy of one: path below `root`, with slashes -> where it is. In order of path.
 
-    Links to folders are not followed, but for rules/ and templates/ themselves. Raises SourcesUnfit for a link to a
-    file elsewhere, for what is no file at all, and beyond FILE_LIMIT and DEPTH_LIMIT.
+    Links to folders are not followed, but for rules/ and templates/ themselves. Raises SourcesUnfit beyond FILE_LIMIT
+    and DEPTH_LIMIT and, unless `is_strict` is False, for a link to a file elsewhere.
     """
     found: dict[str, Path] = {}
     for folder in FOLDERS:
         home = (root / folder).resolve()
         for path in _walk(root / folder, DEPTH_LIMIT):
             label = path.relative_to(root).as_posix()
-            if path.is_symlink() and not path.resolve().is_relative_to(home):
+            if is_strict and path.is_symlink() and not path.resolve().is_relative_to(home):
                 raise SourcesUnfit(f"{label} is a link to a file elsewhere", hint=f"put the file itself into {folder}/")
             found[label] = path
             if len(found) > FILE_LIMIT:
@@ -147,27 +147,46 @@ def replace_sources(root: Path, contents: Mapping[str, bytes]) -> tuple[list[str
 
     Returns the paths that were written and those that were deleted. What is the same stays untouched. Raises OSError.
     """
-    present = source_files(root)
+    present = source_files(root, is_strict=False)
     written: list[str] = []
     for label, content in contents.items():
         path = root / label
-        if label in present and not path.is_symlink() and path.read_bytes() == content:
+        if _is_plain(path) and path.read_bytes() == content:
             continue
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_way(path.parent, root)
         fresh = path.with_name(f".{path.name}.tmp")
         with fresh.open("wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        if path.is_file():
+        if _is_plain(path):
             fresh.chmod(stat.S_IMODE(path.stat().st_mode))
         fresh.replace(path)
         written.append(label)
     deleted = [label for label in present if label not in contents]
     for label in deleted:
-        (root / label).unlink(missing_ok=True)
+        # A folder may have taken its place already.
+        if not _is_folder(root / label):
+            (root / label).unlink(missing_ok=True)
         _tidy((root / label).parent, root)
     return written, deleted
+
+
+def _make_way(folder: Path, root: Path) -> None:
+    """Make the folder, in place of links and files that go by its name, or by that of one above it."""
+    above = [each for each in (folder, *folder.parents) if each.parent not in (root, *root.parents)]
+    for each in above:
+        if each.is_symlink() or each.is_file():
+            each.unlink()
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _is_plain(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
 
 
 def _tidy(folder: Path, root: Path) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from triggerfish.adapters.source_files import SourcesUnfit, digests, read_sources, version_of, write_sources
 from triggerfish.versions import Cause, Version, line, surplus
@@ -25,6 +26,27 @@ PATIENCE_SECONDS = 5.0
 _NAME = re.compile(r"[0-9a-f]{12}")
 _PIN = re.compile(r"(?m)\bin_flight[\"']?\s*:\s*[\"']?pin\b")
 _DECODER = msgspec.json.Decoder(Version)
+
+
+class Live(Struct, frozen=True):
+    """What the supervisor noted of the rulebook last, as far as it matters here. When the state is "broken", `refused`
+    is the version that could not go live.
+    """
+
+    state: str = "none"
+    version: str = ""
+    refused: str = ""
+
+
+_LIVE = msgspec.json.Decoder(Live)
+
+
+def live_at(path: Path) -> Live:
+    """What is noted at `path` (Settings.rulebook_path)."""
+    try:
+        return _LIVE.decode(path.read_bytes())
+    except FileNotFoundError:
+        return Live()
 
 
 class KeptVersions:

@@ -140,12 +140,12 @@ class Supervisor:
             raise NotStarted(Report(is_ready=False, error=sentence)) from error
 
     def _copy(self, copy: Path) -> bool:
+        self._contents = {}
         with self._versions.hold():
             self._seen = stamp(self.settings.workspace)
-            contents = read_sources(self.settings.workspace)
+            self._contents = contents = read_sources(self.settings.workspace)
         shutil.rmtree(copy, ignore_errors=True)
         write_sources(copy, contents)
-        self._contents = contents
         known = self._versions.known(version_of(contents))
         return known is not None and bool(known.first_at)
 
@@ -265,7 +265,7 @@ class Supervisor:
                 fresh = await self._new_worker(*await self._copy_sources())
             except NotStarted as refused:
                 self.status = self.status | {"state": "broken", "problems": refused.report.problems}
-                self.status["error"] = str(refused)
+                self.status |= {"error": str(refused), "refused": version_of(self._contents)}
                 self._note_status()
                 log.error("the changed rulebook is not used: %s", refused.sentence)
                 return

@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from triggerfish.compose import Desk
 from triggerfish.reads import DeadLetterView, RuleView, StatusView
 from triggerfish.rulefile.problems import Problem
+from triggerfish.versions import VersionView, views
 from triggerfish.web.given import TheDesk
 from triggerfish.web.keys import admin_only
 from triggerfish.web.questions import Limit, Number, takes
@@ -76,6 +77,16 @@ def rulebook_state(path: Path) -> RulebookView:
 def rulebook(desk: TheDesk) -> RulebookView:
     """The state of the rulebook, with the problems of a change that could not go live."""
     return rulebook_state(desk.settings.rulebook_path)
+
+
+@get("/v1/rulebook/versions", guards=[admin_only, takes()], sync_to_thread=True)
+def rulebook_versions(desk: TheDesk) -> list[VersionView]:
+    """The versions of the rulebook that are kept, the one that was live last first."""
+    return kept_versions(desk)
+
+
+def kept_versions(desk: Desk) -> list[VersionView]:
+    return views(desk.versions.all(), rulebook_state(desk.settings.rulebook_path).version)
 
 
 @get("/v1/status", guards=[admin_only, takes()], sync_to_thread=True)
@@ -139,4 +150,4 @@ def _counts(tree: list[Any]) -> Iterator[tuple[str, int]]:
         yield from _counts(each.children)
 
 
-routes = [rulebook, status, results, dead_letters, metrics]
+routes = [rulebook, rulebook_versions, status, results, dead_letters, metrics]

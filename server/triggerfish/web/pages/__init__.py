@@ -7,7 +7,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler, ExceptionHandlersMap
 
 from triggerfish.errors import TriggerfishError
-from triggerfish.web.pages import outbox, overview, people, segments, sends
+from triggerfish.web.pages import outbox, overview, people, rulebook, segments, sends
 from triggerfish.web.pages.access import sign_in, sign_out, signed_in_only
 from triggerfish.web.pages.paper import LOGO, STYLE, STYLE_MARK, error_page, http_error_page
 
@@ -33,7 +33,7 @@ routes: list[ControllerRouterHandler] = [
     Router(
         path="/",
         route_handlers=[
-            *overview.routes, *people.routes, *segments.routes, *sends.routes, *outbox.routes,
+            *overview.routes, *rulebook.routes, *people.routes, *segments.routes, *sends.routes, *outbox.routes,
         ],
         guards=[signed_in_only],
         exception_handlers=dict(_FAULTS),
