@@ -23,8 +23,8 @@ PLUGINS = REPOSITORY / "plugins"
 
 ROOMS = (
     "errors", "clock", "zones", "timetable",
-    "ingest", "plan", "quarantine", "log", "traces", "activity", "profile", "people", "conditions", "figures", "segments", "steps", "rules", "decisions",
-    "schedule",
+    "ingest", "plan", "quarantine", "log", "traces", "activity", "profile", "people", "conditions", "figures",
+    "segments", "steps", "rules", "decisions", "schedule",
     "render", "deliver", "measure",
     "health", "reads", "why", "versions",
 )  # fmt: skip
@@ -53,16 +53,16 @@ They import nothing of ours but each other.
 """
 
 PURE = {
-    "__future__", "abc", "ast", "base64", "binascii", "bisect", "calendar", "collections", "contextlib", "dataclasses", "datetime",
-    "decimal", "difflib", "email", "enum", "fractions", "functools", "hashlib", "heapq", "hmac", "html", "ipaddress",
-    "itertools", "json", "math", "operator", "re", "statistics", "string", "struct", "textwrap", "types", "typing",
+    "__future__", "abc", "ast", "base64", "binascii", "bisect", "calendar", "collections", "contextlib", "dataclasses",
+    "datetime", "decimal", "difflib", "email", "enum", "fractions", "functools", "hashlib", "heapq", "hmac", "html",
+    "ipaddress", "itertools", "json", "math", "operator", "re", "statistics", "string", "struct", "textwrap", "types", "typing",
     "unicodedata", "urllib", "zlib",
     "idna", "msgspec",
 }  # fmt: skip
 """What rooms and engine may import besides each other: no I/O, no clock, no dice."""
 
 EXCEPTIONS = {("clock", "time"), ("zones", "zoneinfo"), ("timetable", "zoneinfo")}
-"""WallClock stands in clock.py; zones.py and timetable.py read the time zone database, which is the same at every call."""
+"""WallClock stands in clock.py; zones.py and timetable.py read the time zone database, the same at every call."""
 
 IMPURE_CALLS = {"open", "print", "input", "__import__", "hash", "id"}
 """`hash` of a text differs from process to process, so nothing that is decided may come of it."""

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 
 from triggerfish.activity import Activity
 from triggerfish.clock import Instant
-from triggerfish.engine import Membership, Outcome
+from triggerfish.engine import Membership, Outcome, alarms
 from triggerfish.log import Entry
 from triggerfish.people import Loaded
 from triggerfish.profile import Profile, claims_of
@@ -80,13 +80,14 @@ def only(profiles: Sequence[Profile]) -> Outcome:
 
 
 def settle(profiles: Sequence[Profile], rulebook: Rulebook, now: Instant) -> Outcome:
-    """Everybody's memberships by this rulebook, as of `now`."""
+    """Everybody's memberships and alarms by this rulebook, as of `now`."""
     changed: dict[str, Profile] = {}
     memberships: list[Membership] = []
     for known in profiles:
         profile = known.copy()
         moves = rulebook.segments.settle(profile, now, rulebook.zones)
         memberships += [Membership(move.segment, profile.id, now if move.what == "entered" else None) for move in moves]
-        if moves or profile.recheck_at != known.recheck_at:
+        profile.alarm_at = alarms.next_alarm(profile, rulebook, now)
+        if moves or (profile.recheck_at, profile.alarm_at) != (known.recheck_at, known.alarm_at):
             changed[profile.id] = profile
     return Outcome(profiles=changed, merged={}, owners={}, memberships=memberships, sends=[], moments=[])

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
 from typing import Literal, Protocol
 
 from msgspec import Struct
@@ -46,8 +47,8 @@ class Rule(Struct, frozen=True):
     """A rule as compiled. `on` and `unless` hold events' own names (not the plan's short ones).
 
     `max_age` is the rule set's unless the rule says its own. Of a journey, `key` tells its runs apart, `again` when a
-    person may enter once more, `goals` and `exits` what ends a run at once; `is_pinned` keeps people inside to the steps
-    that they entered with, `version` names this one.
+    person may enter once more, `goals` and `exits` what ends a run at once; `is_pinned` keeps people inside to the
+    steps that they entered with, `version` names this one.
     """
 
     ruleset: str
@@ -167,6 +168,17 @@ class Rulebook:
         for activity in activities:
             for event in activity.events:
                 self._counts.setdefault(event, []).append(activity)
+
+    @property
+    def fitting(self) -> str:
+        """What people have to be fitted to besides activities, told shortly: segments, and the calendar's rules."""
+        schedules = [
+            (rule.ruleset, rule.name, rule.schedule.text, rule.schedule.segment, rule.schedule.time_zone,
+             rule.schedule.anniversary)
+            for rule in self.schedules if rule.schedule is not None
+        ]  # fmt: skip
+        told = repr((schedules, self.policy.time_zone)) if schedules else ""
+        return f"{self.segments.version}{blake2b(told.encode(), digest_size=6).hexdigest() if told else ''}"
 
     def rule(self, ruleset: str, name: str) -> Rule | None:
         return self._rules.get((ruleset, name))

@@ -65,8 +65,8 @@ def waits_of(profile: Profile, rule: Rule, whole_set: bool) -> list[Wait]:
 def share_of(profile: Profile, experiment: str) -> float:
     """A number in [0, 1) by which an experiment assigns this person: the same every time, and even over people.
 
-    The first 8 bytes of BLAKE2b (personalised with "split") of `experiment`, a NUL and the profile's id, as a big-endian
-    number, in units of 2^-64 (rounded down to 53 bits, so that it never becomes 1).
+    The first 8 bytes of BLAKE2b (personalised with "split") of `experiment`, a NUL and the profile's id, as a
+    big-endian number, in units of 2^-64 (rounded down to 53 bits, so that it never becomes 1).
     """
     digest = blake2b(f"{experiment}\0{profile.id}".encode(), digest_size=8, person=b"split").digest()
     return (int.from_bytes(digest, "big") >> 11) / 2**53

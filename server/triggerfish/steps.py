@@ -1,5 +1,5 @@
-"""What a rule does, as compiled: a flat list of steps with the places to go on from, which the engine runs from one wait
-to the next (engine/journeys.py).
+"""What a rule does, as compiled: a flat list of steps with the places to go on from, which the engine runs from one
+wait to the next (engine/journeys.py).
 
 A rule with `then` has actions only, and splits. A rule with `steps` is a journey: it may wait and branch, and a person
 is inside it for a while. Each step has a label: its name, or its place as people count it: "3", "3.vip.2".

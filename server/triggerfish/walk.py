@@ -169,7 +169,7 @@ def fit(house: House) -> bool:
     position, until = store.position()
     filled, segments = store.fitted()
     activities = refit.new_activities(rulebook, filled)
-    if not activities and segments == rulebook.segments.version:
+    if not activities and segments == rulebook.fitting:
         return False
     if position and activities:
         _fill(house, activities, position, until)
@@ -177,7 +177,7 @@ def fit(house: House) -> bool:
     while profiles := store.everybody(after, FIT_BATCH):
         store.refit(refit.settle(profiles, rulebook, until))
         after = profiles[-1].id
-    store.note_fitted([activity.key for activity in rulebook.activities], rulebook.segments.version)
+    store.note_fitted([activity.key for activity in rulebook.activities], rulebook.fitting)
     return True
 
 

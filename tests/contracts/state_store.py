@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from triggerfish.clock import HOUR, MINUTE
-from triggerfish.engine import Membership, Moment, Outcome, StateStore
+from triggerfish.engine import Membership, Moment, Outcome, StateStore, Withdrawal
 from triggerfish.people import Loaded
 from triggerfish.profile import Claim, Identity, Profile, Trait, Wait
 from triggerfish.schedule import Due
@@ -43,7 +43,9 @@ class StateStoreContract:
 
     def test_a_committed_profile_is_loaded_by_name_and_by_id(self, store: StateStore):
         trigger = track("View", NOON, properties={"total": 12.5, "tags": ["a", None]})
-        ana = profile("ana", traits={"city": Trait("Köln", NOON)}, waits=[Wait(NOON, "set", "rule", trigger, ["s"])])
+        ana = profile(
+            "ana", traits={"city": Trait("Köln", NOON)}, waits=[Wait(NOON, "set", "rule", trigger, {"1": "s"})]
+        )
         store.commit(outcome(ana, profile("bo"), owners={ANA: "ana", BO: "bo"}), 7, NOON)
         assert store.position() == (7, NOON)
         assert store.load([ANA], []) == Loaded({"ana": ana}, {ANA: "ana"})
@@ -219,6 +221,30 @@ class StateStoreContract:
         assert store.load([], ["a"]).profiles["a"].wake_at == NOON + 1, "what waits is still in the profile"
         store.commit(outcome(profile("a", wake_at=NOON + 3)), 5, NOON)
         assert store.agenda(NOON + HOUR, 10) == [(NOON + 2, "b"), (NOON + 3, "a")]
+
+    @pytest.mark.parametrize("status", ["scheduled", "due", "retrying"])
+    def test_a_message_that_no_channel_has_is_withdrawn_with_its_moment(self, store: StateStore, status: str):
+        store.commit(outcome(profile("ana"), sends=[send("one"), send("other")]), 1, NOON)
+        if status != "due":
+            store.mark([send("one", status)], [])
+        moment = Moment("ana", NOON + 1, "send", {"send": "one", "status": "skipped", "rule": "set / rule"})
+        store.commit(outcome(withdrawals=[Withdrawal("one", "a purchase happened", moment)]), 2, NOON + 1)
+        assert [each.id for each in store.to_send(NOON + HOUR, 10)] == ["other"]
+
+    @pytest.mark.parametrize("status", ["sending", "sent", "failed", "uncertain", "skipped"])
+    def test_a_message_that_a_channel_has_or_had_is_not_withdrawn(self, store: StateStore, status: str):
+        store.commit(outcome(profile("ana"), sends=[send("one")]), 1, NOON)
+        store.mark([send("one", status, channel="outbox")], [])
+        moment = Moment("ana", NOON + 1, "send", {"send": "one", "status": "skipped", "rule": "set / rule"})
+        store.commit(outcome(withdrawals=[Withdrawal("one", "a purchase happened", moment)]), 2, NOON + 1)
+        assert [each.status for each in store.in_flight()] == (["sending"] if status == "sending" else [])
+        store.mark([send("one", "retrying")], [])
+        assert [each.reason for each in store.to_send(NOON + HOUR, 10)] == [""], "its row was left as it was"
+
+    def test_a_call_keeps_its_name_and_values(self, store: StateStore):
+        call = send("one", call="crm-note", data={"total": 12.5, "tags": ["a", None]})
+        store.commit(outcome(profile("ana"), sends=[call]), 1, NOON)
+        assert store.to_send(NOON, 10) == [call]
 
     def test_what_a_store_gave_is_never_changed_by_what_follows(self, store: StateStore):
         """The engine works on copies; the store keeps what it committed."""

@@ -167,7 +167,8 @@ def test_of_very_many_problems_the_first_are_shown_and_that_there_are_more() -> 
 
 
 def test_an_unknown_key_in_a_rule_hides_nothing_else_of_its_file() -> None:
-    text = "ruleset: a\nmax_age: 3 dayz\nrules:\n  - name: b\n    on: x\n    cooldwn: 3 days\n    then: [{send: c}]\n    unless: x\n"
+    rule = "  - name: b\n    on: x\n    cooldwn: 3 days\n    then: [{send: c}]\n    unless: x\n"
+    text = f"ruleset: a\nrules:\n{rule}"
     checked = check_files({"rules/a.yaml": text})
     assert [problem.code for problem in checked.problems] == ["TF214", "TF278"]
     assert checked.is_complete

@@ -95,6 +95,11 @@ class MemoryStateStore:
         for due in outcome.sends:
             self._put(due)
         self.moments += outcome.moments
+        for withdrawal in outcome.withdrawals:
+            known = self.sends.get(withdrawal.send)
+            if known is not None and known.status in ("scheduled", "due", "retrying"):
+                known.status, known.reason, known.due_at = "skipped", withdrawal.reason, withdrawal.moment.at
+                self.moments.append(withdrawal.moment)
 
     def everybody(self, after: str, limit: int) -> list[Profile]:
         return [self.profiles[each] for each in sorted(self.profiles) if each > after][:limit]

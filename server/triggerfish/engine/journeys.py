@@ -1,5 +1,5 @@
-"""Journeys: rules with steps. A person who enters one is inside it, as one of the waits of their profile, until its last
-step, a goal or an exit. Goals and exits act at once: they end waits, and stop messages that no channel has yet.
+"""Journeys: rules with steps. A person who enters one is inside it, as one of the waits of their profile, until its
+last step, a goal or an exit. Goals and exits act at once: they end waits, and stop messages that no channel has yet.
 """
 
 from __future__ import annotations

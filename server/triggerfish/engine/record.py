@@ -67,8 +67,8 @@ class Record:
     ) -> None:
         """A plugin's action is to be carried out."""
         due = Due(
-            id=identifier, profile=profile.id, ruleset=rule.ruleset, rule=rule.name, template="", class_="transactional",
-            purpose="", status="due", due_at=at, call=action, data=values,
+            id=identifier, profile=profile.id, ruleset=rule.ruleset, rule=rule.name, template="", purpose="",
+            class_="transactional", status="due", due_at=at, call=action, data=values,
         )  # fmt: skip
         self.sends.setdefault(identifier, due)
         self.note(profile, at, "send", _send_body(due))

@@ -17,7 +17,7 @@ from triggerfish.steps import Computed
 from triggerfish.timetable import Anniversary, parse_timetable
 
 if TYPE_CHECKING:
-    from triggerfish.rulefile.compile import Desk
+    from triggerfish.rulefile.desk import Desk
 
 PERIODS: dict[str, Period] = {"day": "day", "week": "week", "month": "month", "year": "year", "ever": "ever"}
 ONLY_THEN = ("wait", "unless", "while_waiting", "cooldown", "once_per")

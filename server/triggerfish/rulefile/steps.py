@@ -32,7 +32,7 @@ from triggerfish.steps import (
 from triggerfish.timetable import Timetable, parse_timetable
 
 if TYPE_CHECKING:
-    from triggerfish.rulefile.compile import Desk
+    from triggerfish.rulefile.desk import Desk
 
 UNTIL = "until "
 NO_HOLDOUT = 100

@@ -22,7 +22,7 @@ import msgspec
 
 from triggerfish.adapters.sqlite.health import add_times, begin_reign, count_moments
 from triggerfish.clock import Instant
-from triggerfish.engine import Moment, Outcome
+from triggerfish.engine import Moment, Outcome, Withdrawal
 from triggerfish.errors import SettingsWrong, WorkspaceTaken
 from triggerfish.health import Spent
 from triggerfish.ingest import Event
@@ -44,7 +44,8 @@ _PACK = msgspec.msgpack.Encoder().encode
 _JSON = msgspec.json.Encoder().encode
 
 _COLUMNS = (
-    "id, profile, ruleset, rule, template, class, purpose, channel, status, reason, due_at, sent_at, attempt, trigger"
+    "id, profile, ruleset, rule, template, class, purpose, channel, status, reason, due_at, sent_at, attempt, trigger, "
+    "call, data"
 )
 _OWNER = "SELECT profile FROM identities WHERE kind = ? AND value = ?"
 _GO_ON = "UPDATE progress SET position = ?, until = max(until, ?) WHERE position = ?"
@@ -60,7 +61,7 @@ _PUT_MEMBER = """
 """
 # Only what still waits may change its mind: a message that is due, or further, is the sender's.
 _PUT_SEND = f"""
-    INSERT INTO sends ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO sends ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO UPDATE SET
         profile = excluded.profile,
         template = CASE excluded.template WHEN '' THEN template ELSE excluded.template END,
@@ -72,6 +73,9 @@ _PUT_SEND = f"""
 """  # noqa: S608  (the columns are ours)
 _HAND_OVER = """
     UPDATE sends SET profile = ? WHERE profile = ? AND status IN ('scheduled', 'due', 'retrying', 'sending')
+"""
+_WITHDRAW = """
+    UPDATE sends SET status = 'skipped', reason = ?, due_at = ? WHERE id = ? AND status IN ('scheduled', 'due', 'retrying')
 """
 _MARK = "UPDATE sends SET channel = ?, status = ?, reason = ?, due_at = ?, sent_at = ?, attempt = ? WHERE id = ?"
 _PUT_MOMENT = "INSERT INTO moments (profile, at, kind, position, body) VALUES (?, ?, ?, ?, ?)"
@@ -202,7 +206,7 @@ class SqliteStateStore:
             self._put_owners(outcome)
             self._put_memberships(outcome)
             self._db.executemany(_PUT_SEND, [_row_of(due) for due in outcome.sends])
-            self._put_moments(outcome.moments)
+            self._put_moments([*outcome.moments, *self._withdraw(outcome.withdrawals)])
             add_times(self._db, self._spent())
         # Only now: had the transaction failed, what is kept must be what is in the file.
         self._position = position
@@ -246,6 +250,14 @@ class SqliteStateStore:
         ]
         self._db.executemany("DELETE FROM memberships WHERE segment = ? AND profile = ?", left)
         self._db.executemany(_PUT_MEMBER, entered)
+
+    def _withdraw(self, withdrawals: Sequence[Withdrawal]) -> list[Moment]:
+        """Stop messages that no channel has yet, and give the moments of those that were stopped."""
+        return [
+            each.moment
+            for each in withdrawals
+            if self._db.execute(_WITHDRAW, (each.reason, each.moment.at, each.send)).rowcount
+        ]
 
     def _put_moments(self, moments: Sequence[Moment]) -> None:
         rows = [
@@ -356,7 +368,8 @@ def _row_of(due: Due) -> tuple[Any, ...]:
     trigger = None if due.trigger is None else _PACK(due.trigger)
     return (
         due.id, due.profile, due.ruleset, due.rule, due.template, due.class_, due.purpose, due.channel,
-        due.status, due.reason, due.due_at, due.sent_at, due.attempt, trigger,
+        due.status, due.reason, due.due_at, due.sent_at, due.attempt, trigger, due.call,
+        _PACK(due.data) if due.call else None,
     )  # fmt: skip
 
 
@@ -376,9 +389,12 @@ def _due_of(row: tuple[Any, ...]) -> Due:
         sent_at,
         attempt,
         trigger,
+        call,
+        data,
     ) = row
     return Due(
         id=id_, profile=profile, ruleset=ruleset, rule=rule, template=template, class_=class_, purpose=purpose,
         channel=channel, status=status, reason=reason, due_at=due_at, sent_at=sent_at, attempt=attempt,
-        trigger=None if trigger is None else _EVENT.decode(trigger),
+        trigger=None if trigger is None else _EVENT.decode(trigger), call=call,
+        data={} if data is None else msgspec.msgpack.decode(data),
     )  # fmt: skip
