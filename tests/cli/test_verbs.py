@@ -1,6 +1,7 @@
 """The command line as a whole: verbs are loaded when they are called, and errors are sentences."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +88,6 @@ def run_with_a_plugin(site: Path, *arguments: str) -> str:
 def test_a_plugin_adds_a_verb_and_replaces_none(tmp_path: Path) -> None:
     assert run_with_a_plugin(tmp_path, "greet") == "hello, pond\n"
     listed = run_with_a_plugin(tmp_path, "--help")
-    assert "greet    Greet the pond." in listed
+    assert re.search(r"(?m)^  greet +Greet the pond\.$", listed)
     assert listed.count("  check ") == 1
     assert "--strict" in run_with_a_plugin(tmp_path, "check", "--help")
