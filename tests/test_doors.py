@@ -24,7 +24,7 @@ PLUGINS = REPOSITORY / "plugins"
 ROOMS = (
     "errors", "clock", "zones", "timetable",
     "ingest", "plan", "quarantine", "log", "traces", "activity", "profile", "people", "conditions", "figures",
-    "segments", "steps", "rules", "decisions", "schedule",
+    "wording", "segments", "misses", "steps", "rules", "saying", "decisions", "schedule", "gates",
     "render", "deliver", "measure",
     "health", "reads", "why", "versions",
 )  # fmt: skip
@@ -34,6 +34,8 @@ AROUND = {*ROOMS, "engine"}
 OPENS = {room: set(ROOMS[:place]) for place, room in enumerate(ROOMS)} | {
     "engine": set(ROOMS),
     "refit": AROUND,
+    "retrace": AROUND | {"refit"},
+    "whynot": AROUND | {"retrace"},
     "walk": AROUND | {"refit"},
     # Tests of rules fit people to a rulebook as a reload does.
     "rulefile": AROUND | {"refit"},
@@ -41,9 +43,9 @@ OPENS = {room: set(ROOMS[:place]) for place, room in enumerate(ROOMS)} | {
     "plugin": AROUND,
     "config": {"errors", "clock"},
     "compose": AROUND | {"walk", "rulefile", "adapters", "plugin", "config"},
-    "web": {*ROOMS, "walk", "plugin", "config", "compose"},
+    "web": {*ROOMS, "whynot", "walk", "plugin", "config", "compose"},
     "processes": AROUND | {"walk", "rulefile", "adapters", "plugin", "config", "compose", "web"},
-    "cli": AROUND | {"walk", "rulefile", "adapters", "plugin", "config", "compose", "web", "processes"},
+    "cli": AROUND | {"whynot", "walk", "rulefile", "adapters", "plugin", "config", "compose", "web", "processes"},
     # `triggerfish` itself: what plugin authors see.
     "triggerfish": {*ROOMS, "plugin"},
 }
@@ -55,8 +57,8 @@ They import nothing of ours but each other.
 PURE = {
     "__future__", "abc", "ast", "base64", "binascii", "bisect", "calendar", "collections", "contextlib", "dataclasses",
     "datetime", "decimal", "difflib", "email", "enum", "fractions", "functools", "hashlib", "heapq", "hmac", "html",
-    "ipaddress", "itertools", "json", "math", "operator", "re", "statistics", "string", "struct", "textwrap", "types", "typing",
-    "unicodedata", "urllib", "zlib",
+    "ipaddress", "itertools", "json", "math", "operator", "re", "statistics", "string", "struct", "textwrap", "types",
+    "typing", "unicodedata", "urllib", "zlib",
     "idna", "msgspec",
 }  # fmt: skip
 """What rooms and engine may import besides each other: no I/O, no clock, no dice."""

@@ -1,7 +1,7 @@
 """Why: what each rule made of one person, told from what was written down when it was decided.
 
 `tell_why` reads and orders; it decides nothing again. An occasion is one time that a rule woke for the person, with the
-messages that came of it.
+messages that came of it. What nothing was written down of is seen by deciding again (whynot.py), and is added here.
 """
 
 from __future__ import annotations
@@ -35,11 +35,14 @@ class Change(Struct, frozen=True):
 
 
 class MessageStory(Struct, frozen=True):
-    """A message from its decision on: `changes` oldest first, the last one is how it stands."""
+    """A message from its decision on: `changes` oldest first, the last one is how it stands. Of one that was skipped,
+    `free_from` says from when on another one might have left, had nothing else happened; empty when that is not known.
+    """
 
     send: str
     template: str
     changes: list[Change]
+    free_from: str = ""
 
     @property
     def status(self) -> Status:
@@ -63,9 +66,56 @@ class Occasion(Struct, frozen=True):
     messages: list[MessageStory]
 
 
+class GateStory(Struct, frozen=True):
+    """A gate on the way to a message: whether it was open, why not, and from when on it would have been."""
+
+    gate: str
+    passed: bool
+    said: str = ""
+    until: str = ""
+
+
+class Missed(Struct, frozen=True):
+    """A rule's event came and nothing came of it; nothing was written down then, and it was seen by deciding again.
+
+    `because` is the condition's tree with the values that it saw, `failed` the first leaf that kept it from holding. It
+    held when `winner`, a rule before it in its set, was taken instead. `gates` are what else was on the way;
+    `otherwise` says what would have come of it, had it matched. `nearest` is the nearest miss: what together would have
+    been enough, all else as it was. `holds_from` is when the condition would have held with the same event, had nothing
+    else happened. `reigned` is false when `rulebook`, with which it was looked at, is not known to have been live then.
+    """
+
+    at: str
+    event: str
+    properties: dict[str, Any]
+    because: dict[str, Any] | None
+    failed: str
+    winner: str
+    gates: list[GateStory]
+    otherwise: str
+    nearest: list[str]
+    holds_from: str
+    rulebook: str
+    reigned: bool
+    sentence: str
+
+
+class Now(Struct, frozen=True):
+    """A rule's condition looked at now. `event` is the event that it was looked at with: the last one that would wake
+    the rule (empty: none has happened, so what the condition asks of it is missing). `because` is the tree, None for a
+    rule without a condition.
+    """
+
+    at: str
+    holds: bool
+    event: str
+    because: dict[str, Any] | None
+
+
 class RuleStory(Struct, frozen=True):
     """What one rule did for the person, newest occasion first. Of a rule that never woke, `happened` says which of the
-    events that would wake it (`on`) came, and `sentence` what follows.
+    events that would wake it (`on`) came, and `sentence` what follows. `missed` are the newest of the `missed_count`
+    times that its event came in vain, newest first. Of a rule with neither, `now` is its condition as it is now.
     """
 
     ruleset: str
@@ -77,14 +127,32 @@ class RuleStory(Struct, frozen=True):
     sentence: str
     happened: list[HappenedView]
     occasions: list[Occasion]
+    missed: list[Missed] = []
+    missed_count: int = 0
+    now: Now | None = None
+
+
+class Again(Struct, frozen=True):
+    """Whether deciding all of the person's past again gives what was written down. If not, `doubt` says in what it does
+    not, and `doubtful_from` since when (empty: in all of it); nothing after that is told. `lacking` are versions of the
+    rulebook that reigned and are not kept: what was decided under those was looked at with the present one.
+    """
+
+    is_same: bool
+    doubt: str = ""
+    doubtful_from: str = ""
+    lacking: list[str] = []
 
 
 class WhyView(Struct, frozen=True):
-    """The stories of the rules that were asked for. `is_whole` is false when older decisions were left out."""
+    """The stories of the rules that were asked for. `is_whole` is false when older decisions were left out. `again` is
+    None when nothing was decided again.
+    """
 
     profile: ProfileView
     rules: list[RuleStory]
     is_whole: bool
+    again: Again | None = None
 
 
 def tell_why(reads: Reads, identity: str, *, template: str = "", rule: str = "") -> WhyView:

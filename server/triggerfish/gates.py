@@ -1,0 +1,89 @@
+"""What stands between a rule and a message, gate by gate, and when the way is free again. Each gate is asked for
+through the one function that decides (decisions.weigh), with the other gates taken away: so none is described twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from triggerfish import decisions
+from triggerfish.clock import Instant
+from triggerfish.conditions import View
+from triggerfish.rules import Policy, Rule
+from triggerfish.steps import Send
+from triggerfish.zones import Zones, next_daily
+
+CANDIDATES = 500
+"""Instants that are tried at most in search of the next free one."""
+
+
+class Gate(Struct, frozen=True):
+    """One gate before a message: whether it let it pass, and if not, why and until when (None: not with time alone)."""
+
+    gate: str
+    passed: bool
+    said: str = ""
+    until: Instant | None = None
+
+
+def gates_of(rule: Rule, send: Send, policy: Policy, view: View, zones: Zones) -> list[Gate]:
+    """Every gate that this message of the rule has to pass, in the order in which they are asked."""
+    open_rule = replace(rule, cooldown=0, limits=(), once_per=None)
+    open_policy = replace(policy, quiet=None, caps=())
+    alone: list[tuple[str, Rule, Policy]] = [("address and consent", open_rule, open_policy)]
+    if rule.cooldown:
+        alone.append(("cooldown", replace(open_rule, cooldown=rule.cooldown), open_policy))
+    alone += [("limit", replace(open_rule, limits=(limit,)), open_policy) for limit in rule.limits]
+    if rule.once_per is not None:
+        alone.append(("once per", replace(open_rule, once_per=rule.once_per), open_policy))
+    if send.class_ == "marketing":
+        if policy.quiet is not None:
+            alone.append(("quiet hours", open_rule, replace(open_policy, quiet=policy.quiet)))
+        alone += [("cap", open_rule, replace(open_policy, caps=(cap,))) for cap in policy.caps]
+    first = decisions.refusal_to(view.profile, send.class_, send.purpose)
+    found = []
+    for gate, just_rule, just_policy in alone:
+        if gate != "address and consent" and first:
+            # Without an address nothing else can be asked: it is answered first.
+            continue
+        verdict = decisions.weigh(view.profile, just_rule, send, just_policy, view)
+        passed = verdict.what == "go"
+        until = None if passed else free_from(just_rule, send, just_policy, view, zones)
+        found.append(Gate(gate, passed, verdict.reason, until))
+    return found
+
+
+def free_from(rule: Rule, send: Send, policy: Policy, view: View, zones: Zones) -> Instant | None:
+    """The next instant at which this message may leave should nothing happen meanwhile; None when time alone does not
+    bring it, or not within CANDIDATES looks.
+    """
+    if decisions.refusal_to(view.profile, send.class_, send.purpose):
+        return None
+    at: Instant | None = view.now
+    for _ in range(CANDIDATES):
+        if at is None:
+            return None
+        then = View(view.profile, at, zones, event=view.event, segment=view.segment)
+        verdict = decisions.weigh(view.profile, rule, send, policy, then)
+        if verdict.what == "go":
+            return at
+        if verdict.what == "hold":
+            at = verdict.until if verdict.until > at else None
+        else:
+            at = min((each for each in _turns(rule, policy, then) if each > at), default=None)
+    return None
+
+
+def _turns(rule: Rule, policy: Policy, view: View) -> Iterator[Instant]:
+    """Instants at which a refusal can end with time alone."""
+    lengths = [rule.cooldown, *(limit.within for limit in rule.limits), *(cap.within for cap in policy.caps)]
+    for sent in view.profile.sent:
+        for length in lengths:
+            if length:
+                yield sent.at + length
+    if rule.once_per in ("day", "week", "month", "year"):
+        # Each of these begins with a local day.
+        yield next_daily(view.now, 0, view.local.zone)
