@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from triggerfish.clock import DAY, HOUR, MINUTE
-from triggerfish.decisions import refusal_to
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from triggerfish.clock import DAY, HOUR, MINUTE, from_datetime
+from triggerfish.decisions import quiet_until, refusal_to
 from triggerfish.profile import Consent, Profile, Trait
+from triggerfish.rules import Policy, Quiet
+from triggerfish.zones import Local
 from worlds import MONDAY, NOON, World, feedback, identify, track
 
 EVERY_VIEW = "{ruleset: r, rules: [{name: v, on: View, then: [{send: hello}]}]}"
@@ -88,6 +93,19 @@ def test_quiet_hours_are_those_of_the_persons_own_clock():
     world = known(NIGHT, EVERY_VIEW, context={"timezone": "Asia/Tokyo"})
     world.take(track("View", NOON))
     assert (world.sends[0].status, world.sends[0].due_at) == ("scheduled", NOON + 11 * HOUR)
+
+
+def test_quiet_hours_that_end_in_the_hour_that_comes_twice_end_the_first_time():
+    """At 02:10 for the second time, the night that ended at 02:30 is over: it does not last until tomorrow's 02:30."""
+    berlin = ZoneInfo("Europe/Berlin")
+    policy = Policy(quiet=Quiet(23 * 60, 2 * 60 + 30))
+    first, second = (datetime(2026, 10, 25, 2, 10, fold=fold, tzinfo=berlin) for fold in (0, 1))
+    end = from_datetime(datetime(2026, 10, 25, 2, 30, tzinfo=berlin))
+    assert quiet_until(policy, Local(from_datetime(first), berlin)) == end
+    assert quiet_until(policy, Local(from_datetime(second), berlin)) is None
+    starts_then = Policy(quiet=Quiet(2 * 60 + 30, 8 * 60))
+    morning = from_datetime(datetime(2026, 10, 25, 8, tzinfo=berlin))
+    assert quiet_until(starts_then, Local(from_datetime(second), berlin)) == morning
 
 
 def test_a_transactional_message_does_not_wait_for_the_morning():

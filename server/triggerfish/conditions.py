@@ -321,3 +321,11 @@ def among(left: Any, right: Any) -> bool:
     if type(right) is list or type(right) is tuple:
         return any(alike(left, item) and left == item for item in right)
     return type(left) is str and isinstance(right, Mapping) and left in right
+
+
+def beside(left: Any, right: Any) -> bool:
+    """`left not in right`: there is a value and there is a list, and none of its items equals the value."""
+    return left is not None and type(right) in _LISTS and not among(left, right)
+
+
+_LISTS = (Items, list, tuple)

@@ -103,12 +103,10 @@ def quiet_until(policy: Policy, local: Local) -> Instant | None:
     quiet = policy.quiet
     if quiet is None:
         return None
-    minute = local.minute_of_day
-    after_start, before_end = minute >= quiet.start, minute < quiet.end
+    # By what comes next and not by the clock's face, which shows some times twice and others never.
+    start, end = (next_daily(local.now, minute, local.zone) for minute in (quiet.start, quiet.end))
     is_over_midnight = quiet.start > quiet.end
-    if (after_start or before_end) if is_over_midnight else (after_start and before_end):
-        return next_daily(local.now, quiet.end, local.zone)
-    return None
+    return end if end < start or (end == start and is_over_midnight) else None
 
 
 def note_sent(profile: Profile, rule: Rule, send: Send, view: View, limit: int) -> None:

@@ -265,10 +265,10 @@ def _link(left: ast.expr, sign: ast.cmpop, right: ast.expr, world: World, inside
     if isinstance(right, ast.Name) and right.id == "segments" and inside is None:
         return (a in world.segments) == isinstance(sign, ast.In)
     b = _value(right, world, inside)
-    if isinstance(sign, ast.In):
-        return any(_equal(a, item) for item in b)
-    if isinstance(sign, ast.NotIn):
-        return a is not None and not any(_equal(a, item) for item in b)
+    if isinstance(sign, ast.In | ast.NotIn):
+        if a is None or not isinstance(b, list):
+            return False
+        return any(_equal(a, item) for item in b) == isinstance(sign, ast.In)
     kinds = ("truth", "number", "text") if isinstance(sign, ast.Eq | ast.NotEq) else ("number", "text")
     return _kind(a) == _kind(b) and _kind(a) in kinds and _COMPARE[type(sign)](a, b)
 

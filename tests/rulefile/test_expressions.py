@@ -169,6 +169,9 @@ def test_nothing_is_ever_converted():
     assert not holds("event.a + 1 == 2", World(properties={"a": True}))
     assert not holds("event.a in ['x']", World())
     assert not holds("event.a not in ['x']", World())
+    assert not holds("event.a not in traits.list", World(properties={"a": "x"}))
+    assert not holds("event.a not in traits.list", World(properties={"a": "x"}, traits={"list": "a text"}))
+    assert holds("event.a not in traits.list", World(properties={"a": "x"}, traits={"list": ["y", 1]}))
 
 
 def test_arithmetic_that_fails_is_missing():

@@ -36,7 +36,14 @@ from triggerfish.rulefile.satisfy_sets import (
 from triggerfish.rulefile.terms import ARITHMETIC, SIGNS, TURNED, delay_of
 
 UNITS: Mapping[str, Millis] = {"minutes_since": MINUTE, "hours_since": HOUR, "days_since": DAY}
-_OUTCOMES = {"==": ("eq",), "!=": ("lt", "gt", "ne"), "<": ("lt",), "<=": ("lt", "eq"), ">": ("gt",), ">=": ("gt", "eq")}
+_OUTCOMES = {
+    "==": ("eq",),
+    "!=": ("lt", "gt", "ne"),
+    "<": ("lt",),
+    "<=": ("lt", "eq"),
+    ">": ("gt",),
+    ">=": ("gt", "eq"),
+}
 _PREDICATES = ("contains", "starts_with", "ends_with", "matches")
 
 
@@ -151,13 +158,11 @@ class Reading:
         a, b = self.value(left), self.value(right)
         if isinstance(op, ast.In | ast.NotIn):
             is_in = self.membership(a, b, text)
-            return is_in if isinstance(op, ast.In) else self.not_in(a, b, is_in)
+            return is_in if isinstance(op, ast.In) else self.not_in(a, b, is_in, text)
         sign = SIGNS.get(type(op))
         if sign is None:
             return self.is_in(terms.unknown(f"is {text}", TRUTHS), YES)
-        return either(
-            *(both(when, and_when, self.compare(x, sign, y)) for when, x in a for and_when, y in b)
-        )
+        return either(*(both(when, and_when, self.compare(x, sign, y)) for when, x in a for and_when, y in b))
 
     def compare(self, a: Atom, sign: str, b: Atom) -> Formula:
         match a, b:
@@ -222,12 +227,15 @@ class Reading:
                 return self.member(a, values)
         return self.is_in(terms.unknown(f"in {text}", TRUTHS), YES)
 
-    def not_in(self, a: Cases, b: Cases, is_in: Formula) -> Formula:
-        """`not in` is false for a missing value; of segments it is plain negation."""
+    def not_in(self, a: Cases, b: Cases, is_in: Formula, text: str) -> Formula:
+        """`not in` is false for a missing value and for what is no list; of segments it is plain negation."""
         match b:
             case [(_, Segments())]:
                 return negated(is_in)
-        return both(negated(is_in), self.member(a, PRESENT))
+            case [(_, Listed())]:
+                return both(negated(is_in), self.member(a, PRESENT))
+        is_list = self.is_in(terms.unknown(f"list in {text}", TRUTHS), YES)
+        return both(is_list, negated(is_in), self.member(a, PRESENT))
 
     def member(self, cases: Cases, values: Values) -> Formula:
         """The value is in the set."""
@@ -363,8 +371,10 @@ class Reading:
         if function.prepare is not None:
             holds = function.prepare(argument)
         else:
+
             def holds(value: Any) -> bool:
                 return bool(function.of(value, argument))
+
         match atom:
             case Fixed(value):
                 return ALWAYS if holds(value) else NEVER

@@ -168,7 +168,6 @@ class Reader:
         return self.test(whole, code, a, changes)
 
     def membership(self, whole: ast.Compare, a: Value, op: ast.cmpop, b: Value) -> Truth:
-        among = self.bind(conditions.among)
         self.settled(whole, a, b)
         if b.code == "v.segments":
             if not (a.is_constant and isinstance(a.constant, str)):
@@ -181,11 +180,8 @@ class Reader:
             raise self.fault(
                 "TF246", whole, f'"in" needs a list, and {b.text} is none', "use contains(…) to look inside a text"
             )
-        x = self.temporary()
-        code = f"{among}({x} := {a.code}, {b.code})"
-        if isinstance(op, ast.NotIn):
-            code = f"(not {among}({x} := {a.code}, {b.code}) and {x} is not None)"
-        return self.test(whole, code, a, a.changes + b.changes)
+        told = self.bind(conditions.among if isinstance(op, ast.In) else conditions.beside)
+        return self.test(whole, f"{told}({a.code}, {b.code})", a, a.changes + b.changes)
 
     def check_segment(self, node: ast.AST, name: str) -> None:
         if name not in self.scope.segments:
