@@ -186,9 +186,9 @@ def _paths(paths: Sequence[Term]) -> list[Formula]:
     made = []
     for one, other in permutations(paths, 2):
         a, b = one.about, other.about
-        if isinstance(a, Path) and isinstance(b, Path) and len(a.names) < len(b.names):
-            if b.names[: len(a.names)] == a.names:
-                made.append(_implies(Is(other.key, PRESENT), Is(one.key, Values(OTHER))))
+        is_outer = isinstance(a, Path) and isinstance(b, Path) and b.names[: len(a.names)] == a.names
+        if is_outer and one is not other:
+            made.append(_implies(Is(other.key, PRESENT), Is(one.key, Values(OTHER))))
     return made
 
 

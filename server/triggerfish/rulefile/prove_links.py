@@ -1,4 +1,4 @@
-"""Links between terms that need more than logic: order, the same presence, small letters, tests of texts, arithmetic."""
+"""Links between terms that need more than logic: order, small letters, tests of texts, arithmetic."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ def narrowed(domains: Domains, term: str, values: Values) -> bool:
 
 
 class Ordered(Struct, frozen=True):
-    """When the `premise` has a value, so has the other one, and `low` is at most `high`. Both are numbers or missing."""
+    """When the `premise` has a value, so has the other one, and `low` is at most `high`. Both are numbers,
+    or missing.
+    """
 
     low: str
     high: str
@@ -172,7 +174,8 @@ class PairLink(Struct, frozen=True):
 
 
 class WorkLink(Struct, frozen=True):
-    """A calculation, between the bounds that its sides have. Bounds go outward by a rounding, so they are never wrong."""
+    """A calculation, between the bounds that its sides have. Bounds go outward by a rounding, so they
+    are never wrong."""
 
     term: str
     about: Worked

@@ -196,7 +196,7 @@ def unknown(text: str, domain: Values = EVERYTHING) -> Term:
 
 def _is_date(text: Any) -> bool:
     try:
-        return date.fromisoformat(text).isoformat() == text
+        return isinstance(text, str) and date.fromisoformat(text).isoformat() == text
     except ValueError:
         return False
 

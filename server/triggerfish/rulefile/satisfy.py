@@ -145,7 +145,7 @@ class Search:
                         waiting += parts
                     case Or():
                         open_choices.append(formula)
-            while any([link.narrow(domains) for link in self.links]):
+            while sum(link.narrow(domains) for link in self.links):
                 self._step(len(self.links))
                 is_narrower = True
                 if any(values.is_empty for values in domains.values()):

@@ -70,6 +70,10 @@ def _whole(low: Cut, high: Cut) -> tuple[Cut, Cut] | None:
     return (low, high) if low < high else None
 
 
+def _is_single(low: Cut, high: Cut) -> bool:
+    return len(low) == len(high) == 3 and bool(low[1] == high[1])
+
+
 class Values(Struct, frozen=True, dict=True):
     """A set of values: some of those with a flag, stretches of numbers, stretches of texts."""
 
@@ -86,9 +90,7 @@ class Values(Struct, frozen=True, dict=True):
         """The values that are in both."""
         if self is other:
             return self
-        met = Values(
-            self.flags & other.flags, _common(self.numbers, other.numbers), _common(self.texts, other.texts)
-        )
+        met = Values(self.flags & other.flags, _common(self.numbers, other.numbers), _common(self.texts, other.texts))
         return self if met == self else met
 
     def join(self, other: Values) -> Values:
@@ -116,19 +118,19 @@ class Values(Struct, frozen=True, dict=True):
         if self.flags & (MISSING | NAN | OTHER):
             return None
         found: list[Any] = [truth for flag, truth in ((TRUE, True), (FALSE, False)) if self.flags & flag]
-        for low, high in (*self.numbers, *self.texts):
-            if len(low) < 3 or len(high) < 3 or low[1] != high[1]:
-                return None
-            found.append(low[1])
-        return found
+        ranges = (*self.numbers, *self.texts)
+        if not all(_is_single(low, high) for low, high in ranges):
+            return None
+        return found + [low[1] for low, _ in ranges]
+
+    @property
+    def single_texts(self) -> list[str]:
+        """The texts that are in it one by one."""
+        return [low[1] for low, high in self.texts if _is_single(low, high)]
 
     def only(self, admits: Callable[[Any], bool]) -> Values:
         """Without the single texts that are not admitted; of stretches, nothing is said."""
-        kept = tuple(
-            (low, high)
-            for low, high in self.texts
-            if len(low) < 3 or len(high) < 3 or low[1] != high[1] or admits(low[1])
-        )
+        kept = tuple((low, high) for low, high in self.texts if not _is_single(low, high) or admits(low[1]))
         return self if kept == self.texts else msgspec.structs.replace(self, texts=kept)
 
     @property
