@@ -55,7 +55,7 @@ def check_workspace(workspace: Path) -> tuple[list[Problem], Counts]:
     from triggerfish.compose import inspect
     from triggerfish.config import load_settings
 
-    found = inspect(load_settings(workspace, _Environment(os.environ)))
+    found = inspect(load_settings(workspace, AnyEnvironment(os.environ)))
     counts = Counts(files=found.files, templates=len(found.templates))
     if found.rulebook is not None:
         counts = Counts(
@@ -83,7 +83,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-class _Environment(UserDict[str, str]):
+class AnyEnvironment(UserDict[str, str]):
     """The environment, in which every variable is set. The stand-in is long enough for a key, and an address."""
 
     def __contains__(self, name: object) -> bool:

@@ -125,6 +125,27 @@ class Marks:
             return self.key_place(path)
         return self.source.place(span.start, width or span.end - span.start)
 
+    def cut(self, path: Path, offset: int = 0, width: int | None = None) -> tuple[int, int]:
+        """The characters of the file's text that make the value at `path`, or `width` of its own from `offset` on: from,
+        and up to. Only for a single value (text, a number, …) that the file has.
+        """
+        span = self._values[path]
+        if span.value is None or (offset == 0 and width is None):
+            return span.start, span.end
+        last = offset + (len(span.value) - offset if width is None else width) - 1
+        text = self.source.text
+        start = raw_offset(text, span.start, span.end, span.style, span.value, offset)
+        return start, raw_offset(text, span.start, span.end, span.style, span.value, last) + 1
+
+    def cut_key(self, path: Path) -> tuple[int, int]:
+        """The characters of the file's text that make the key of the value at `path`."""
+        span = self._keys[path]
+        return span.start, span.end
+
+    def style(self, path: Path) -> Style:
+        """How the value at `path` is written."""
+        return self._values[path].style
+
     def key_place(self, path: Path) -> Place:
         """Where the key of the value at `path` stands; a list's item has no key, and stands where it begins."""
         span = self._keys.get(path)

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct, inspect
 
 from triggerfish.clock import Instant, Millis, parse_duration
+from triggerfish.engine.journeys import HOLDOUT
 from triggerfish.measure import NAMES as FEEDBACK_NAMES
 from triggerfish.rulefile.check import KINDS
 from triggerfish.rulefile.decode import Walk
@@ -27,6 +28,7 @@ from triggerfish.rulefile.trial_format import (
 )
 from triggerfish.rulefile.trial_time import local_instant, parse_instant
 from triggerfish.rules import Rulebook
+from triggerfish.steps import Emit, Split
 
 _FILE = inspect.type_info(TrialFileForm)
 LONGEST: Millis = 3_700 * 86_400_000
@@ -75,10 +77,10 @@ class Trial(Struct, frozen=True):
         return self.marks.place(self.path).line
 
     @property
-    def sent_templates(self) -> frozenset[str]:
-        """The templates that its expectations speak of."""
-        named = [*(each for check in self.checks for each in (check.form.sends or ()))]
-        return frozenset(each if isinstance(each, str) else each.template for each in named)
+    def is_composed(self) -> bool:
+        """Whether its expectations look at the text of messages."""
+        sends = (each for check in self.checks for each in check.form.sends or ())
+        return any(isinstance(each, SentForm) and (each.subject or each.contains) for each in sends)
 
 
 class Equivalent(Struct, frozen=True):
@@ -151,12 +153,19 @@ class _Names:
         self.templates = frozenset(templates)
         self.segments = frozenset(segment.name for segment in rulebook.segments.segments)
         self.rules = frozenset({rule.name for rule in rules} | {f"{rule.ruleset} / {rule.name}" for rule in rules})
-        self.emitted = frozenset(str(a.event) for rule in rules for a in rule.actions if hasattr(a, "event"))
+        self.emitted = frozenset(a.event for rule in rules for a in rule.actions if isinstance(a, Emit))
         self.events = frozenset(
             {*rulebook.short_names, *rulebook.short_names.values(), *KINDS, *FEEDBACK_NAMES.values(), *self.emitted}
             | {name for rule in rules for name in (*rule.on, *rule.unless)}
-            | {activity.event for activity in rulebook.activities}
+            | {event for activity in rulebook.activities for event in activity.events}
         ) - {"segment.entered", "segment.left"}
+        splits = [step for rule in rules for step in rule.steps if isinstance(step, Split)]
+        self.experiments = {
+            split.experiment: frozenset(
+                [*(each.name for each in split.variants), *([HOLDOUT] if split.holdout else [])]
+            )
+            for split in splits
+        }
 
 
 class _Reader:
@@ -313,4 +322,12 @@ class _Reader:
             self.report(path, "TF613", f"there is no rule {quote(name)}", hint)
 
     def assignment(self, experiment: str, variant: str) -> None:
-        return None
+        variants = self.names.experiments.get(experiment)
+        if variants is None:
+            hint = nearest(experiment, self.names.experiments)
+            sentence = f"there is no experiment {quote(experiment)}"
+            self.report(("assign", experiment), "TF613", sentence, hint, at_key=True)
+        elif variant not in variants:
+            hint = nearest(variant, variants) or f"it has {', '.join(sorted(variants))}"
+            sentence = f"the experiment {quote(experiment)} has no variant {quote(variant)}"
+            self.report(("assign", experiment), "TF613", sentence, hint)

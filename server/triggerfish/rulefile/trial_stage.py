@@ -16,7 +16,7 @@ from triggerfish.engine import Arrival, Moment, Outcome, StateStore, decide
 from triggerfish.errors import MissingData, Refused
 from triggerfish.ingest import Event
 from triggerfish.measure import NAMES as FEEDBACK_NAMES
-from triggerfish.profile import Claim, Profile, Trait, claims_of, new_profile, previous_claims
+from triggerfish.profile import Assignment, Claim, Profile, Trait, claims_of, new_profile, previous_claims
 from triggerfish.render import Message
 from triggerfish.rulefile.check import KINDS
 from triggerfish.rulefile.trial_read import Happening, Trial
@@ -103,6 +103,7 @@ class Stage:
         if form is not None:
             profile.locale = form.locale
             profile.traits = {name: Trait(value, at) for name, value in form.traits.items() if value is not None}
+        profile.assignments = {name: Assignment(variant, at) for name, variant in trial.form.assign.items()}
         email = profile.trait("email")
         if isinstance(email, str) and "@" in email:
             claims.append(Claim("email", email.strip().lower()))
@@ -176,7 +177,7 @@ class Stage:
 
     def _let_go(self, due: Due, profile: Profile, now: Instant) -> Left:
         rule = f"{due.ruleset} / {due.rule}"
-        call = str(getattr(due, "call", ""))
+        call = due.call
         if call or self._compose is None:
             return Left(now, rule, due.template, call)
         try:
