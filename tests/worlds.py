@@ -18,7 +18,7 @@ from triggerfish.rulefile.compile import load_rulebook
 from triggerfish.rules import Rulebook
 from triggerfish.schedule import Due
 
-MONDAY = 1_800_000_000_000 // 86_400_000 * 86_400_000 + 4 * 86_400_000
+MONDAY = 1_800_000_000_000 // 86_400_000 * 86_400_000 + 3 * 86_400_000
 """A Monday at midnight UTC."""
 NOON = MONDAY + 12 * 3_600_000
 

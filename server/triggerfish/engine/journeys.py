@@ -4,6 +4,7 @@ last step, a goal or an exit. Goals and exits act at once: they end waits, and s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec.structs import replace
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 HOLDOUT = "holdout"
 """The name under which a person is noted who gets none of an experiment's variants."""
 
-Ending = Literal["finished", "reached goal", "exited"]
+Ending = Literal["reached goal", "exited"]
+_ENDINGS: Mapping[str, Ending] = {"goal": "reached goal", "exit": "exited"}
 
 
 def enter(turn: Turn, rule: Rule, event: Event, depth: int) -> None:
@@ -173,10 +175,10 @@ def _advance(turn: Turn, rule: Rule, run: Wait, place: int, depth: int) -> None:
                 _note(turn, rule, event, "waiting", f"until {to_iso(at + at_most)} at most", step=label)
                 return _stand(turn, rule, replace(run, step=label, deadline=at + at_most))
             case End(label=label, outcome=outcome, reason=reason):
-                return _end(turn, rule, run, "reached goal" if outcome == "goal" else "exited", reason, step=label)
+                return _note(turn, rule, event, _ENDINGS[outcome], reason, step=label)
             case _:
                 place = go_on(turn, rule, step, place, event)
-    return _end(turn, rule, run, "finished", "")
+    return _note(turn, rule, event, "finished")
 
 
 def _stand(turn: Turn, rule: Rule, run: Wait) -> None:
@@ -199,12 +201,11 @@ def _go_on_from(turn: Turn, rule: Rule, run: Wait, place: int, reason: str, dept
     _advance(turn, rule, run, place, depth)
 
 
-def _end(turn: Turn, rule: Rule, run: Wait, outcome: Ending, reason: str, **more: Any) -> None:
-    """A run is over; after a goal or an exit, what it let go and no channel has yet does not leave."""
-    _note(turn, rule, run.trigger, outcome, reason, **more)
-    if outcome != "finished":
-        for identifier in run.sends.values():
-            turn.record.withdraw(turn.profile, rule, identifier, turn.at, reason or outcome)
+def _end(turn: Turn, rule: Rule, run: Wait, outcome: Ending, reason: str) -> None:
+    """A goal or an exit overtook a run: what it let go and no channel has yet does not leave."""
+    _note(turn, rule, run.trigger, outcome, reason)
+    for identifier in run.sends.values():
+        turn.record.withdraw(turn.profile, rule, identifier, turn.at, reason)
 
 
 def _skip_held(turn: Turn, run: Wait, reason: str) -> None:
@@ -215,13 +216,12 @@ def _skip_held(turn: Turn, run: Wait, reason: str) -> None:
 
 def _ended_by(turn: Turn, rule: Rule, run: Wait, event: Event | None) -> tuple[Ending, str] | None:
     """How a run ends now, if it does."""
-    endings: tuple[tuple[Ending, tuple[Stop, ...]], ...] = (("reached goal", rule.goals), ("exited", rule.exits))
-    for outcome, stops in endings:
-        for stop in stops:
-            if _stops(turn, stop, run, event):
-                if stop.on and event is not None:
-                    return outcome, f"{event.name} happened"
-                return outcome, f"true: {stop.when.text}" if stop.when is not None else outcome
+    for stop in (*rule.goals, *rule.exits):
+        if _stops(turn, stop, run, event):
+            outcome = _ENDINGS["goal" if stop in rule.goals else "exit"]
+            if stop.on and event is not None:
+                return outcome, f"{event.name} happened"
+            return outcome, "" if stop.when is None else f"true: {stop.when.text}"
     return None
 
 

@@ -75,7 +75,8 @@ _HAND_OVER = """
     UPDATE sends SET profile = ? WHERE profile = ? AND status IN ('scheduled', 'due', 'retrying', 'sending')
 """
 _WITHDRAW = """
-    UPDATE sends SET status = 'skipped', reason = ?, due_at = ? WHERE id = ? AND status IN ('scheduled', 'due', 'retrying')
+    UPDATE sends SET status = 'skipped', reason = ?, due_at = ?
+    WHERE id = ? AND status IN ('scheduled', 'due', 'retrying')
 """
 _MARK = "UPDATE sends SET channel = ?, status = ?, reason = ?, due_at = ?, sent_at = ?, attempt = ? WHERE id = ?"
 _PUT_MOMENT = "INSERT INTO moments (profile, at, kind, position, body) VALUES (?, ?, ?, ?, ?)"
