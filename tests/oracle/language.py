@@ -1,7 +1,7 @@
 """The oracle's conditions: a parser of its own, and answers found by scanning the plain list of what a person did.
 
-Written from docs/rules.md alone; slow on purpose, and it shares no code with the server. A condition is read into nested
-tuples, `("const", 5)`, `("call", "count", [...], {...})` and so on; `holds` and `value` answer them over a Scene.
+Written from docs/rules.md alone; slow on purpose, and it shares no code with the server. A condition is read into
+nested tuples, `("const", 5)`, `("call", "count", [...], {...})` and so on; `holds` and `value` answer them over a Scene.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 Tree = Any
 """A condition as read: a tuple whose first item says what it is."""
 
+UTC_ZONE = ZoneInfo("UTC")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 SINCE = {"minutes_since": 60_000, "hours_since": 3_600_000, "days_since": 86_400_000}
@@ -207,7 +208,7 @@ class Scene:
     traits: dict[str, Any] = field(default_factory=dict)
     segments: tuple[str, ...] = ()
     primary: str | None = None
-    zone: ZoneInfo = ZoneInfo("UTC")
+    zone: ZoneInfo = UTC_ZONE
     properties: dict[str, Any] = field(default_factory=dict)
     context: dict[str, Any] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
@@ -228,13 +229,13 @@ def holds(tree: Tree, scene: Scene) -> bool:
     """Whether a condition is true. A value by itself is when it is exactly true."""
     match tree:
         case ("all", parts):
-            return all([holds(part, scene) for part in parts])
+            return all(holds(part, scene) for part in parts)
         case ("any", parts):
-            return any([holds(part, scene) for part in parts])
+            return any(holds(part, scene) for part in parts)
         case ("not", part):
             return not holds(part, scene)
         case ("chain", sides, signs):
-            return all([_compare(sides[i], sign, sides[i + 1], scene) for i, sign in enumerate(signs)])
+            return all(_compare(sides[i], sign, sides[i + 1], scene) for i, sign in enumerate(signs))
         case ("name", name) if scene.inside is None and name in scene.defined:
             return holds(scene.defined[name], scene)
     return value(tree, scene) is True
@@ -266,7 +267,7 @@ def _compare(left: Tree, sign: str, right: Tree, scene: Scene) -> bool:
     if sign in ("in", "not in"):
         if a is None or not isinstance(b, list):
             return False
-        return any([_are_equal(a, item) for item in b]) is (sign == "in")
+        return any(_are_equal(a, item) for item in b) is (sign == "in")
     if sign == "==":
         return _are_alike(a, b) and a == b
     if sign == "!=":
@@ -344,7 +345,7 @@ def _call(name: str, given: list[Tree], named: dict[str, Tree], scene: Scene) ->
         case "lower", [text]:
             return text.lower() if isinstance(text, str) else None
         case "contains", [list() as items, item]:
-            return any([_are_equal(item, each) for each in items])
+            return any(_are_equal(item, each) for each in items)
         case "contains", [text, part]:
             return isinstance(text, str) and isinstance(part, str) and part in text
         case "starts_with", [text, part]:

@@ -42,7 +42,7 @@ def test_no_rulebook_can_be_found_on_which_they_differ(dice: Random):
 @pytest.mark.long
 @pytest.mark.timeout(7_200)
 def test_the_engine_and_the_oracle_agree_ten_thousand_times():
-    """3,400 rulebooks with three histories each. Networks of durable_rules stay in memory: a process runs 150 of them."""
+    """3,400 rulebooks with three histories each; 150 a process, since networks of durable_rules stay in memory."""
     path = os.pathsep.join((str(HERE.parent), os.environ.get("PYTHONPATH", "")))
     for begin in range(10_000, 13_400, 150):
         end = min(begin + 150, 13_400)

@@ -25,9 +25,9 @@ def zone_of(name: str, otherwise: str) -> ZoneInfo:
 
 @cache
 def begins(day: int, minute: int, zone: ZoneInfo) -> int:
-    """The instant at which a local time of a local day (its ordinal) comes: the first at which the clock shows that time
-    of that day, or a later one. So a time that is skipped comes when the clocks change, and one that comes twice the
-    first time.
+    """The instant at which a local time of a local day (its ordinal) comes: the first at which the clock shows that
+    time of that day, or a later one. So a time that is skipped comes when the clocks change, and one that comes twice
+    the first time.
     """
     start = (day - EPOCH.toordinal() - 2) * DAY
     for instant in range(start, start + 5 * DAY, MINUTE):

@@ -1,5 +1,5 @@
-"""The oracle: what follows from events by docs/rules.md, worked out the slow way. It keeps of each person the plain list
-of all that they did, and asks every condition anew at every instant at which anything could have changed.
+"""The oracle: what follows from events by docs/rules.md, worked out the slow way. It keeps of each person the plain
+list of all that they did, and asks every condition anew at every instant at which anything could have changed.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Oracle:
             self.add(person, event)
             self.settle(person, at, event, links, following)
             scene = self.scene(person, at, event)
-            for ruleset, rule in [found for ruleset in self.book.sets for found in self.woken(ruleset, event, scene)]:
+            for ruleset, rule in [found for each in self.book.sets for found in self.woken(each, event, scene)]:
                 self.fire(person, ruleset, rule, event, at, links, following)
 
     def add(self, person: Person, event: Told) -> None:
