@@ -5,7 +5,7 @@ Conditions are looked at when they are compiled (compile.py), which begins with 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import get_args
 from zoneinfo import available_timezones
@@ -16,6 +16,7 @@ from triggerfish.clock import parse_duration
 from triggerfish.ingest import Kind
 from triggerfish.measure import NAMES as FEEDBACK_NAMES
 from triggerfish.rulefile.decode import decode_file
+from triggerfish.rulefile.folder import LIST_FILE
 from triggerfish.rulefile.format import FileForm, PolicyForm, RuleForm, SegmentForm
 from triggerfish.rulefile.forms import actions_of, events_of
 from triggerfish.rulefile.marks import Marks, Path
@@ -27,6 +28,10 @@ KINDS = tuple(kind for kind in get_args(Kind) if kind not in ("track", "feedback
 SEGMENT_EVENTS = ("segment.entered", "segment.left")
 NEAR = 0.85
 """How alike two event names are when one is taken for a misspelling of the other (1 is the same)."""
+
+
+Decode = Callable[[str, str], tuple[FileForm | None, Marks, list[Problem]]]
+"""Makes a form of a file's (text, path), as decode_file does."""
 
 
 class Checked(Struct, frozen=True):
@@ -46,15 +51,19 @@ class Checked(Struct, frozen=True):
 
 
 def check_files(files: Mapping[str, str]) -> Checked:
-    """Decode rule files (path -> text) and check them, alone and together. Reads nothing, never raises."""
+    """Decode rule files (path -> text) and check them, alone and together. Reads nothing, never raises.
+
+    Lists (*.txt) are left to the definitions that name them.
+    """
     read: list[tuple[FileForm, Marks]] = []
     problems: list[Problem] = []
-    for path, text in files.items():
-        form, marks, found = decode_file(text, path)
+    rule_files = {path: text for path, text in files.items() if not path.endswith(LIST_FILE)}
+    for path, text in rule_files.items():
+        form, marks, found = decode(text, path)
         problems += found
         if form is not None:
             read.append((form, marks))
-    is_complete = len(read) == len(files)
+    is_complete = len(read) == len(rule_files)
     known = _known_events(read)
     names = _Names()
     for form, marks in read:
