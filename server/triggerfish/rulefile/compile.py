@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from triggerfish.clock import Millis, parse_duration
 from triggerfish.errors import RulebookBroken
 from triggerfish.plan import Plan
-from triggerfish.rulefile.check import check_files
+from triggerfish.rulefile.check import Decode, check_files
+from triggerfish.rulefile.decode import decode_file
 from triggerfish.rulefile.desk import Desk, Known, TemplateFacts
 from triggerfish.rulefile.format import FileForm, PolicyForm, SegmentForm
 from triggerfish.rulefile.marks import Marks, Path
@@ -35,16 +36,17 @@ def load_rulebook(
     channel: str = "",
     version: str = "",
     kept: Sequence[Mapping[str, str]] = (),
+    decode: Decode = decode_file,
 ) -> tuple[Rulebook, list[Problem]]:
     """The rulebook that these files (path -> text) make, and the warnings.
 
     `matcher` makes the rule engine, `functions` are plugins' functions for conditions, `actions` the names of plugins'
     actions, `channel` is what sends go over, `version` names the whole that the files are part of (empty: what follows
     from them alone). `kept` are the files of earlier versions, newest first: people inside a journey with
-    `in_flight: pin` go on by the one that they entered with.
+    `in_flight: pin` go on by the one that they entered with. `decode` may remember files that it saw before.
     Raises RulebookBroken with every problem of every file.
     """
-    checked = check_files(files)
+    checked = check_files(files, decode=decode)
     compiler = _Compiler(checked.files, Known(templates, functions or {}, actions, channel))
     compiler.run()
     problems = sorted([*checked.problems, *compiler.known.problems])
