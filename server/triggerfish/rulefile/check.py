@@ -50,7 +50,7 @@ class Checked(Struct, frozen=True):
         return any(not problem.is_warning for problem in self.problems)
 
 
-def check_files(files: Mapping[str, str]) -> Checked:
+def check_files(files: Mapping[str, str], *, decode: Decode = decode_file) -> Checked:
     """Decode rule files (path -> text) and check them, alone and together. Reads nothing, never raises.
 
     Lists (*.txt) are left to the definitions that name them.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -15,6 +16,7 @@ from msgspec import Struct
 from triggerfish.engine import StateStore
 from triggerfish.errors import RulebookBroken
 from triggerfish.rulefile.compile import load_rulebook
+from triggerfish.rulefile.decode import decode_file
 from triggerfish.rulefile.mutation_sites import Mutant, mutants_of
 from triggerfish.rulefile.problems import Problem, nearest, quote
 from triggerfish.rulefile.trial import Player, Results
@@ -25,6 +27,8 @@ from triggerfish.rules import Matcher, Rulebook, RuleSet
 Fate = Literal["killed", "survived", "unreached", "refused"]
 """Of a mutant: a test failed; none did; no test reaches the place; the rulebook is not sound any more."""
 _CHUNK = 4
+_REMEMBERED = 1_100
+"""Files: all that a rulebook may have, and some of the mutants'."""
 
 
 class Verdict(Struct, frozen=True):
@@ -87,10 +91,13 @@ class Laboratory(Struct, frozen=True):
 def loading(
     templates: Mapping[str, Any], matcher: Callable[[Sequence[RuleSet]], Matcher], **more: Any
 ) -> Callable[[Mapping[str, str]], Rulebook]:
-    """Makes rulebooks of files, as compile.load_rulebook does (`more` is for it)."""
+    """Makes rulebooks of files, as compile.load_rulebook does (`more` is for it). Files that it saw lately are not read
+    again: of a mutant, only one is new.
+    """
+    decode = lru_cache(_REMEMBERED)(decode_file)
 
     def load(files: Mapping[str, str]) -> Rulebook:
-        return load_rulebook(files, templates=templates, matcher=matcher, **more)[0]
+        return load_rulebook(files, templates=templates, matcher=matcher, decode=decode, **more)[0]
 
     return load
 
@@ -108,6 +115,7 @@ def mutate(
     Processes are forked, since compiled rules cannot be handed over otherwise; with one job all is done here.
     """
     mutants = mutants_of(laboratory.files, templates)
+    laboratory.load(laboratory.files)  # so that every process begins with all files decoded
     fates: dict[int, tuple[Fate, str]] = {}
     for place, fate, by in _each(laboratory, mutants, jobs):
         fates[place] = (fate, by)

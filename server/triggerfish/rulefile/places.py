@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from triggerfish.rulefile.folder import SUFFIXES
 from triggerfish.rulefile.grammar import Faulty, offset_of, parse
 from triggerfish.rulefile.marks import Marks, Path
 from triggerfish.rulefile.reading import read_yaml
@@ -50,7 +51,7 @@ class Places:
     """The places of everything in some rule files (path -> text), which are known to be sound."""
 
     def __init__(self, files: Mapping[str, str]) -> None:
-        self.marks = {path: read_yaml(text, path)[0] for path, text in files.items()}
+        self.marks = {path: read_yaml(text, path)[0] for path, text in files.items() if path.endswith(SUFFIXES)}
         self.sites = {(site.kind, site.full_name): site for marks in self.marks.values() for site in sites_of(marks)}
         self._defined: dict[str, deque[Spot]] = {}
         for marks in self.marks.values():
