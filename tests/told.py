@@ -70,7 +70,7 @@ class Shop:
     def why(self, person: str = "ana", *, rule: str = "", is_late: Callable[[], bool] = lambda: False) -> WhyView:
         """The answer, with every rulebook that was ever live at hand."""
         return tell_why_not(
-            self.reads, self.log, self.world.rulebook, self.kept.get, person,
+            self.reads, self.log, self.kept.get, person,
             now=self.store.position()[1], rule=rule, is_late=is_late,
         )  # fmt: skip
 

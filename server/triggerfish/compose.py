@@ -15,6 +15,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from triggerfish.adapters.archive import Archive, read_facts
 from triggerfish.adapters.outline import OutlineFile
 from triggerfish.adapters.source_files import SourcesUnfit, read_sources, version_of
 from triggerfish.adapters.sqlite.log import SqliteEventLog
@@ -39,6 +40,7 @@ from triggerfish.reads import Reads
 from triggerfish.render import Template
 from triggerfish.rulefile.compile import load_rulebook
 from triggerfish.rulefile.folder import read_folder
+from triggerfish.rulefile.plan_templates import check_readings
 from triggerfish.rulefile.problems import Problem
 from triggerfish.rules import Matcher, Rulebook, RuleSet
 from triggerfish.walk import FrontDoor, House
@@ -93,6 +95,7 @@ def inspect(settings: Settings, sources: Path | None = None) -> Inspection:
             channel=settings.delivery.channel,
             version=version,
         )
+        of_templates += check_readings(rulebook, {name: each.readings for name, each in templates.items()})
     except RulebookBroken as broken:
         of_rules = [problem for problem in broken.problems if isinstance(problem, Problem)]
     found = [*sorted([*problems, *of_rules]), *of_templates]
@@ -180,6 +183,7 @@ class Desk:
     channel: GuardedChannel
     sources: Mapping[str, Source]
     versions: KeptVersions
+    archive: Archive
     public_url: str
     is_demo: bool
 
@@ -206,9 +210,36 @@ async def open_desk(
             channel=channel,
             sources=plugins.sources(_tables(settings)),
             versions=KeptVersions(settings.versions_path),
+            archive=stack.enter_context(contextlib.closing(open_archive(settings, plugins))),
             public_url=public_url,
             is_demo=demo_since is not None,
         )
+
+
+def open_archive(settings: Settings, plugins: Plugins) -> Archive:
+    """The rulebooks that are kept, for asking why. Of a workspace that was never served, its files are the only one."""
+    versions = KeptVersions(settings.versions_path)
+
+    def load(version: str) -> Rulebook | None:
+        for sources in (versions.path(version), settings.live_path, settings.workspace):
+            try:
+                if not sources.is_dir() or version_of(read_sources(sources)) != version:
+                    continue
+                rulebook, _ = load_rulebook(
+                    read_folder(sources / "rules")[0],
+                    templates=read_facts(sources / "templates"),
+                    matcher=matcher_of("compiled"),
+                    functions=plugins.functions,
+                    channel=settings.delivery.channel,
+                    version=version,
+                    kept=versions.pinned(),
+                )
+            except (RulebookBroken, SourcesUnfit):
+                continue
+            return rulebook
+        return None
+
+    return Archive(load)
 
 
 def signer_of(settings: Settings) -> Signer:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from triggerfish import decisions
 from triggerfish.clock import Instant, to_datetime, to_iso
 from triggerfish.conditions import View, explain, findings, first_failed
+from triggerfish.errors import Busy
 from triggerfish.gates import Gate, free_from, gates_of
 from triggerfish.ingest import Event
 from triggerfish.log import Entry, EventLog
@@ -28,7 +29,6 @@ _LATELY = 500
 def tell_why_not(
     reads: Reads,
     log: EventLog,
-    present: Rulebook,
     rulebooks: Callable[[str], Rulebook | None],
     identity: str,
     *,
@@ -37,10 +37,32 @@ def tell_why_not(
     rule: str = "",
     is_late: Callable[[], bool] = lambda: False,
 ) -> WhyView:
-    """What `tell_why` tells, and what was decided to no effect besides. `present` is the live rulebook, `rulebooks`
-    gives earlier ones by their version; `is_late` ends the deciding when it takes too long. Raises NotFound.
+    """What `tell_why` tells, and what was decided to no effect besides; of one template or rule, if given.
+
+    `rulebooks` gives the rulebook of a version, if it is kept; it may raise Busy. `is_late` ends the deciding when it
+    takes too long. In both cases the answer says so, and is what was written down. Raises NotFound.
     """
     why = tell_why(reads, identity, template=template, rule=rule)
+    version = reads.rulebook().version
+    try:
+        present = rulebooks(version) if version else None
+        if present is None:
+            sentence = f"the files of the live rulebook, {version}, are not kept" if version else "no rulebook is live"
+            return replace(why, again=Again(is_same=False, doubt=sentence))
+        return _with_more(why, reads, log, present, rulebooks, now, is_late)
+    except Busy as busy:
+        return replace(why, again=Again(is_same=False, doubt=busy.sentence))
+
+
+def _with_more(
+    why: WhyView,
+    reads: Reads,
+    log: EventLog,
+    present: Rulebook,
+    rulebooks: Callable[[str], Rulebook | None],
+    now: Instant,
+    is_late: Callable[[], bool],
+) -> WhyView:
     past = reads.past(why.profile.id, LINES)
     keys = [(story.ruleset, story.rule) for story in why.rules if present.rule(story.ruleset, story.rule) is not None]
     retraced = retrace(past, _entries(log, past), rulebooks, present, keys, is_late=is_late)

@@ -1,0 +1,95 @@
+"""Rulebooks of any version that is kept, loaded when somebody asks why.
+
+The api process decides nothing of what comes in, and it never loads durable_rules: here the rules run as generated
+Python, which is held equal to it (tests/contracts/matcher.py). Loading is bounded: one rulebook at a time, in a thread
+of its own, from files whose size and number are bounded; who asks waits for it so long and no longer; the
+newest few stay loaded. Of templates only their class and purpose are read: nothing of them is compiled.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from threading import Lock
+
+from msgspec import Struct
+
+from triggerfish.adapters.workfile import read_file, read_form
+from triggerfish.errors import Busy
+from triggerfish.render import Class
+from triggerfish.rules import Rulebook
+
+KEPT = 4
+"""Rulebooks that stay loaded."""
+QUEUED = 8
+"""Versions that may wait to be loaded."""
+_KEYS = {"subject", "preheader", "class", "purpose", "description", "sender", "reply_to", "language"}
+
+
+class Facts(Struct, frozen=True):
+    """What a rulebook needs to know of a template."""
+
+    class_: Class = "marketing"
+    purpose: str = ""
+
+
+def read_facts(folder: Path) -> dict[str, Facts]:
+    """The class and purpose of each template below a folder; one whose template.yaml is broken is left out."""
+    found: dict[str, Facts] = {}
+    for path in sorted(folder.glob("*/template.yaml")):
+        file = read_file(path, path.name, [])
+        marks = None if file is None else read_form(file, _KEYS, set(), [])
+        if marks is not None:
+            is_marketing = marks.data.get("class", "marketing") == "marketing"
+            purpose = str(marks.data.get("purpose", ""))
+            found[path.parent.name] = Facts("marketing" if is_marketing else "transactional", purpose)
+    return found
+
+
+class Archive:
+    """`load` gives the rulebook of a version, or None when it is not kept; it is called in a thread of its own."""
+
+    def __init__(self, load: Callable[[str], Rulebook | None], *, patience_seconds: float = 10.0) -> None:
+        self._load = load
+        self._patience = patience_seconds
+        self._loader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="triggerfish-archive")
+        self._lock = Lock()
+        self._loaded: OrderedDict[str, Future[Rulebook | None]] = OrderedDict()
+
+    def rulebook(self, version: str) -> Rulebook | None:
+        """The rulebook of this version; None when it is not kept, or cannot be used as its files are.
+
+        Raises Busy when it is not loaded yet after the archive's patience, or when too many wait; it goes on loading.
+        """
+        with self._lock:
+            future = self._loaded.get(version)
+            if future is None:
+                if sum(1 for each in self._loaded.values() if not each.done()) >= QUEUED:
+                    raise Busy("too many rulebooks are being read", retry_after_seconds=10)
+                future = self._loaded[version] = self._loader.submit(self._load, version)
+            self._loaded.move_to_end(version)
+            for name in [name for name, each in self._loaded.items() if each.done()][: -KEPT or None]:
+                if name != version:
+                    del self._loaded[name]
+        try:
+            return future.result(self._patience)
+        except TimeoutError:
+            raise Busy("the rulebook is still being read; ask again in a moment", retry_after_seconds=5) from None
+        except Exception:
+            # It may be another one next time (a plugin that is there again); now it is as if it were not kept.
+            with self._lock:
+                self._loaded.pop(version, None)
+            raise
+
+    def close(self) -> None:
+        """What is being read is not waited for."""
+        self._loader.shutdown(wait=False, cancel_futures=True)
+
+
+def within(seconds: float) -> Callable[[], bool]:
+    """Whether so many seconds have passed since now."""
+    until = time.monotonic() + seconds
+    return lambda: time.monotonic() > until
