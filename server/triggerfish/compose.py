@@ -38,7 +38,7 @@ from triggerfish.plugin.source import Source
 from triggerfish.quarantine import Quarantine
 from triggerfish.reads import Reads
 from triggerfish.render import Template
-from triggerfish.rulefile.compile import load_rulebook
+from triggerfish.rulefile.compile import Examine, load_rulebook
 from triggerfish.rulefile.folder import read_folder
 from triggerfish.rulefile.plan_templates import check_readings
 from triggerfish.rulefile.problems import Problem
@@ -72,8 +72,11 @@ def plugins_of(settings: Settings) -> Plugins:
     return load_plugins({settings.delivery.channel, *settings.plugins})
 
 
-def inspect(settings: Settings, sources: Path | None = None) -> Inspection:
-    """Read and check the rules and templates below `sources` (the workspace unless said). Raises PluginFailed."""
+def inspect(settings: Settings, sources: Path | None = None, *, examine: Examine | None = None) -> Inspection:
+    """Read and check the rules and templates below `sources` (the workspace unless said). Raises PluginFailed.
+
+    `examine` is a second look at a sound rulebook (load_rulebook).
+    """
     from triggerfish.adapters.templates import check_templates
 
     sources = sources or settings.workspace
@@ -94,6 +97,7 @@ def inspect(settings: Settings, sources: Path | None = None) -> Inspection:
             functions=plugins.functions,
             channel=settings.delivery.channel,
             version=version,
+            examine=examine,
         )
         of_templates += check_readings(rulebook, {name: each.readings for name, each in templates.items()})
     except RulebookBroken as broken:

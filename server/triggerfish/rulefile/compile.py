@@ -25,6 +25,9 @@ from triggerfish.rulefile.rule import rule_of
 from triggerfish.rules import Cap, Matcher, Policy, Quiet, Rule, Rulebook, RuleSet
 from triggerfish.segments import Segment, SegmentTree, ranked
 
+Examine = Callable[[Sequence[tuple[FileForm, Marks]], Rulebook, Known], Sequence[Problem]]
+"""A second look at a rulebook: at its files' forms, what they make, and what they know of one another."""
+
 
 def load_rulebook(
     files: Mapping[str, str],
@@ -36,6 +39,7 @@ def load_rulebook(
     channel: str = "",
     version: str = "",
     kept: Sequence[Mapping[str, str]] = (),
+    examine: Examine | None = None,
     decode: Decode = decode_file,
 ) -> tuple[Rulebook, list[Problem]]:
     """The rulebook that these files (path -> text) make, and the warnings.
@@ -44,6 +48,7 @@ def load_rulebook(
     actions, `channel` is what sends go over, `version` names the whole that the files are part of (empty: what follows
     from them alone). `kept` are the files of earlier versions, newest first: people inside a journey with
     `in_flight: pin` go on by the one that they entered with. `decode` may remember files that it saw before.
+    `examine` looks at a sound rulebook's forms once more; what it finds are further warnings.
     Raises RulebookBroken with every problem of every file.
     """
     checked = check_files(files, decode=decode)
@@ -56,7 +61,10 @@ def load_rulebook(
         older = _Compiler(check_files(earlier).files, Known(templates, functions or {}, actions, channel))
         older.run()
         compiler.pin(older)
-    return compiler.rulebook(matcher, version or version_of(files)), problems
+    made = compiler.rulebook(matcher, version or version_of(files))
+    if examine is not None:
+        problems = sorted([*problems, *examine(checked.files, made, compiler.known)])
+    return made, problems
 
 
 def version_of(files: Mapping[str, str]) -> str:
