@@ -40,6 +40,12 @@ def table(heading: str) -> list[list[str]]:
         ("key of a segment", forms.SegmentForm),
         ("key of a rule", forms.RuleForm),
         ("key of an action", forms.ActionForm),
+        ("key of a step", forms.StepForm),
+        ("key of a wait_until", forms.WaitUntilForm),
+        ("key of an arm", forms.ArmForm),
+        ("key of a split", forms.SplitForm),
+        ("key of a variant", forms.VariantForm),
+        ("key of a goal or exit", forms.StopForm),
         ("key of a computed value", forms.ComputedForm),
         ("key of the policy", forms.PolicyForm),
         ("key of quiet hours", forms.QuietForm),
@@ -48,7 +54,9 @@ def table(heading: str) -> list[list[str]]:
     ],
 )
 def test_the_page_lists_exactly_the_keys_that_a_form_takes(heading: str, form: type[msgspec.Struct]) -> None:
-    assert {row[0].strip("`") for row in table(heading)} == {field.name for field in msgspec.structs.fields(form)}
+    assert {row[0].strip("`") for row in table(heading)} == {
+        field.encode_name for field in msgspec.structs.fields(form)
+    }
 
 
 def test_no_form_is_left_out() -> None:
@@ -71,11 +79,13 @@ def test_the_page_lists_every_name_that_a_condition_may_begin_with() -> None:
 
 def test_the_examples_are_one_rulebook_without_a_warning() -> None:
     blocks = re.findall(r"(?ms)^```yaml\n(.*?)^```", RULES)
-    templates = {name: Facts() for name in re.findall(r"- send: (\S+)", RULES)}
+    templates = {name: Facts() for name in re.findall(r"\bsend: ([\w-]+)", RULES)}
     files = {f"rules/{place}.yaml": block for place, block in enumerate(blocks)}
     made, warnings = load_rulebook(files, templates=templates, matcher=CompiledMatcher)
     assert not [warning.render() for warning in warnings]
-    assert {ruleset.name for ruleset in made.rulesets} == {"cart-recovery", "vip", "browse-abandonment"}
+    assert {ruleset.name for ruleset in made.rulesets} == {
+        "cart-recovery", "vip", "browse-abandonment", "newsletter", "onboarding",
+    }  # fmt: skip
     assert made.policy.time_zone == "Europe/Berlin"
 
 
@@ -96,7 +106,7 @@ def _truth(example: str) -> str:
 
 
 def test_the_defaults_that_the_page_names_are_those_of_the_forms() -> None:
-    told = {row[0].strip("`"): row[1] for row in table("key of a file") + table("key of a rule")}
+    told = {row[0].strip("`"): row[1] for row in table("key of a rule") + table("key of a file")}
     assert "`1 hour` if not given" in told["max_age"]
     assert forms.FileForm().max_age == "1 hour"
     assert forms.FileForm().mode == "all"
