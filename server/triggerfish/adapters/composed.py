@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from liquid.exceptions import LiquidError
 from msgspec import Struct
 
 from triggerfish.adapters import liquid, plaintext
+from triggerfish.adapters.liquid_reads import Reading
 from triggerfish.errors import MissingData
 from triggerfish.render import (
     LONGEST_SUBJECT,
@@ -74,6 +75,7 @@ class CompiledTemplate:
     def __init__(
         self, name: str, envelope: Envelope, sender: Address, reply_to: Address | None, parts: Mapping[str, Part],
         sample: Mapping[str, Any], given: Mapping[str, Any], variables: frozenset[str],
+        readings: Sequence[Reading] = (),
     ) -> None:  # fmt: skip
         self.name = name
         self.class_: Class = "transactional" if envelope.class_ == "transactional" else "marketing"
@@ -82,6 +84,7 @@ class CompiledTemplate:
         self.sender = sender
         self.sample = sample
         self.variables = variables
+        self.readings = readings
         self._reply_to = reply_to
         self._parts = parts
         self._given = given

@@ -20,6 +20,7 @@ from triggerfish.adapters.brand import BRAND_FILE, Brand, read_brand
 from triggerfish.adapters.composed import CompiledTemplate, Envelope, Part, preview
 from triggerfish.adapters.links import add_pixel, find_unsubscribe_link, track_links, wrap_image
 from triggerfish.adapters.liquid_filters import locale_of
+from triggerfish.adapters.liquid_reads import Reading, reads_of
 from triggerfish.adapters.mjml import compile_mjml
 from triggerfish.adapters.mjml_reader import Complaint, read_mjml, unclosed_tag
 from triggerfish.adapters.sources import NOWHERE, Sources, Woven
@@ -103,6 +104,7 @@ class _Loader:
         self.problems: list[Problem] = []
         self.sources = Sources()
         self.variables: set[str] = set()
+        self.readings: list[Reading] = []
 
     def load(self) -> CompiledTemplate | None:
         if not _NAME.fullmatch(self.name):
@@ -134,7 +136,8 @@ class _Loader:
             "web": self.brand.web,
         }
         template = CompiledTemplate(
-            self.name, envelope, sender, reply_to, parts, sample, given, frozenset(self.variables)
+            self.name, envelope, sender, reply_to, parts, sample, given, frozenset(self.variables),
+            tuple(self.readings),
         )  # fmt: skip
         self._try_sample(template)
         return template
@@ -323,6 +326,9 @@ class _Loader:
                     complain("TF332", variable.span.index, f'there is no "{name}" to read here', hint, len(name))
                 else:
                     self.variables.add(str(variable))
+        for read in reads_of(template):
+            complain("TF607", read.at, "", "", read.width)
+            self.readings.append(Reading(read.root, read.name, read.is_needed, self.problems.pop()))
         return template
 
     def _note(self, complaints: Iterable[Complaint], origin: Callable[[int], int]) -> None:
