@@ -1,4 +1,4 @@
-"""Templates held against the tracking plan: what they read that nobody plans, and what has no fallback and may be missing."""
+"""Templates held against the tracking plan: what nobody plans, and what may be missing and has no fallback."""
 
 from __future__ import annotations
 
