@@ -81,6 +81,12 @@ def from_datetime(when: datetime) -> Instant:
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def within(seconds: float) -> Callable[[], bool]:
+    """For work that must end: asks whether so many seconds have passed since this was made."""
+    until = time.monotonic() + seconds
+    return lambda: time.monotonic() > until
+
+
 class Clock(Protocol):
     """Where the edges get `now` from."""
 

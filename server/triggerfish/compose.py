@@ -220,7 +220,7 @@ async def open_desk(
         )
 
 
-def open_archive(settings: Settings, plugins: Plugins) -> Archive:
+def open_archive(settings: Settings, plugins: Plugins, *, patience_seconds: float = 10.0) -> Archive:
     """The rulebooks that are kept, for asking why. Of a workspace that was never served, its files are the only one."""
     versions = KeptVersions(settings.versions_path)
 
@@ -243,7 +243,7 @@ def open_archive(settings: Settings, plugins: Plugins) -> Archive:
             return rulebook
         return None
 
-    return Archive(load)
+    return Archive(load, patience_seconds=patience_seconds)
 
 
 def signer_of(settings: Settings) -> Signer:

@@ -98,7 +98,7 @@ async def test_why_tells_what_fired_with_its_condition_and_what_never_did(reader
     (message,) = occasion["messages"]
     assert [change["status"] for change in message["changes"]] == ["scheduled", "skipped"]
     assert (never["rule"], never["occasions"]) == ("big-welcome", [])
-    assert never["sentence"].startswith("never fired: Bought happened once")
+    assert never["sentence"].startswith("never fired: Bought came in vain once")
 
 
 async def test_why_of_one_rule_leaves_the_others_out(reader):

@@ -8,10 +8,10 @@ newest few stay loaded. Of templates only their class and purpose are read: noth
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
@@ -56,7 +56,7 @@ class Archive:
         self._load = load
         self._patience = patience_seconds
         self._loader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="triggerfish-archive")
-        self._lock = Lock()
+        self._lock, self._turn = Lock(), Lock()
         self._loaded: OrderedDict[str, Future[Rulebook | None]] = OrderedDict()
 
     def rulebook(self, version: str) -> Rulebook | None:
@@ -84,12 +84,19 @@ class Archive:
                 self._loaded.pop(version, None)
             raise
 
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """For deciding something again with these: one at a time, so that whoever asks leaves the processor to others.
+
+        Raises Busy when others take longer than the archive's patience.
+        """
+        if not self._turn.acquire(timeout=self._patience):
+            raise Busy("others are asking why just now", retry_after_seconds=5)
+        try:
+            yield
+        finally:
+            self._turn.release()
+
     def close(self) -> None:
         """What is being read is not waited for."""
         self._loader.shutdown(wait=False, cancel_futures=True)
-
-
-def within(seconds: float) -> Callable[[], bool]:
-    """Whether so many seconds have passed since now."""
-    until = time.monotonic() + seconds
-    return lambda: time.monotonic() > until

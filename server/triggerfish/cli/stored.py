@@ -9,12 +9,20 @@ from triggerfish.adapters.sqlite.log import SqliteEventLog
 from triggerfish.adapters.sqlite.reads import SqliteReads
 from triggerfish.config import Settings
 from triggerfish.errors import SettingsWrong
+from triggerfish.log import EventLog
 from triggerfish.reads import Reads
 
 
 @contextlib.contextmanager
 def open_reads(settings: Settings) -> Iterator[Reads]:
     """The reads of a workspace. Raises SettingsWrong (TF412) when nothing was ever stored in it."""
+    with open_log_and_reads(settings) as (_, reads):
+        yield reads
+
+
+@contextlib.contextmanager
+def open_log_and_reads(settings: Settings) -> Iterator[tuple[EventLog, Reads]]:
+    """The log and the reads of a workspace. Raises SettingsWrong (TF412) when nothing was ever stored in it."""
     for path in (settings.state_path, settings.log_path):
         if not path.is_file():
             raise SettingsWrong(
@@ -26,4 +34,4 @@ def open_reads(settings: Settings) -> Iterator[Reads]:
         contextlib.closing(SqliteEventLog(settings.log_path)) as log,
         contextlib.closing(SqliteReads(settings.state_path, log, settings.rulebook_path)) as reads,
     ):
-        yield reads
+        yield log, reads

@@ -1,11 +1,12 @@
 """`triggerfish why`: why a person did or did not get a message, from the workspace's own files.
 
-What was decided is told from what was written down then. Of a rule that never fired, the condition is looked at now,
-and the answer says so.
+What was decided is told from what was written down then. What nothing was written down of is decided again. A rule
+whose event never came is looked at now, and the answer says so.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,43 +14,26 @@ from typing import Any
 
 import click
 import msgspec
-from msgspec import Struct
 
 from triggerfish.cli import json_option, print_json, workspace_option
-from triggerfish.cli.stored import open_reads
-from triggerfish.clock import WallClock, to_iso
-from triggerfish.compose import load_workshop
-from triggerfish.conditions import View, explain, findings
+from triggerfish.cli.stored import open_log_and_reads
+from triggerfish.clock import WallClock, within
+from triggerfish.compose import open_archive, plugins_of
 from triggerfish.config import Settings, load_settings
-from triggerfish.errors import NotFound, RulebookBroken
-from triggerfish.ingest import Event
-from triggerfish.reads import EventLine, ProfileView, Reads, SegmentLine
+from triggerfish.errors import NotFound
+from triggerfish.reads import ProfileView
 from triggerfish.render import full_name
-from triggerfish.rules import Rule, Rulebook
-from triggerfish.why import Occasion, RuleStory, WhyView, is_missing, tell_why
+from triggerfish.why import Missed, Now, Occasion, RuleStory, WhyView, is_missing
+from triggerfish.whynot import tell_why_not
 
 OCCASIONS = 5
 """How many occasions of a rule are printed; --json has all."""
-_LINES = 500
+MISSED = 1
+"""How many times that nothing came of a rule's event are printed, when more than one rule is told of."""
 
 
-class Now(Struct, frozen=True):
-    """A rule's condition looked at now. `event` is the event that it was looked at with: the last one that would wake
-    the rule (empty: none has happened, so what the condition asks of it is missing). `because` is the tree, None for a
-    rule without a condition.
-    """
-
-    at: str
-    holds: bool
-    event: str
-    because: dict[str, Any] | None
-
-
-class Answer(Struct, frozen=True):
-    """A rule's story; `now` for one that never fired."""
-
-    story: RuleStory
-    now: Now | None = None
+SECONDS = 60.0
+"""How long deciding a past again may take."""
 
 
 @click.command()
@@ -64,88 +48,56 @@ def command(person: str, what: str | None, workspace: Path, as_json: bool) -> No
     makes no difference.
     """
     settings = load_settings(workspace.resolve(), os.environ)
-    why, answers, note = ask(settings, person, what or "")
+    why = ask(settings, person, what or "")
     if as_json:
-        print_json({"profile": why.profile, "is_whole": why.is_whole, "note": note, "rules": _as_data(answers)})
+        print_json(why)
         return
-    for line in tell(why, answers, note):
+    for line in tell(why):
         click.echo(line)
 
 
-def ask(settings: Settings, person: str, what: str = "") -> tuple[WhyView, list[Answer], str]:
-    """The stories of the rules asked for, newest first, those that never fired with their condition as it is now.
+def ask(settings: Settings, person: str, what: str = "") -> WhyView:
+    """The stories of the rules asked for, newest first. Raises NotFound and SettingsWrong."""
+    with (
+        open_log_and_reads(settings) as (log, reads),
+        contextlib.closing(open_archive(settings, plugins_of(settings), patience_seconds=SECONDS)) as archive,
+    ):
 
-    The text says why conditions could not be looked at now, if so. Raises NotFound and SettingsWrong.
-    """
-    with open_reads(settings) as reads:
-        why = _stories(reads, person, what)
-        rulebook, note = None, ""
-        if any(not story.occasions and story.is_live for story in why.rules):
-            try:
-                rulebook = load_workshop(settings).rulebook
-            except RulebookBroken as broken:
-                note = f"conditions are not looked at now, because {broken.sentence}; see: triggerfish check"
-        answers = [Answer(story, _look_now(reads, rulebook, person, story)) for story in why.rules]
-    return why, answers, note
+        def tell_of(template: str = "", rule: str = "") -> WhyView:
+            return tell_why_not(
+                reads, log, archive.rulebook, person,
+                now=WallClock().now(), template=template, rule=rule, is_late=within(SECONDS),
+            )  # fmt: skip
 
-
-def _stories(reads: Reads, person: str, what: str) -> WhyView:
-    """`what` is a template's name, or else a rule's."""
-    if not what:
-        return tell_why(reads, person)
-    try:
-        return tell_why(reads, person, template=what)
-    except NotFound as no_template:
+        if not what:
+            return tell_of()
         try:
-            return tell_why(reads, person, rule=what)
-        except NotFound as no_rule:
-            if no_template.sentence == no_rule.sentence:
-                raise  # it is the person who is not known
-            sentence = f'no rule is called "{what}", and none sends a template of that name'
-            raise NotFound(sentence, hint=no_rule.hint) from None
-
-
-def _look_now(reads: Reads, rulebook: Rulebook | None, person: str, story: RuleStory) -> Now | None:
-    rule = rulebook.rule(story.ruleset, story.rule) if rulebook is not None else None
-    if rulebook is None or rule is None or story.occasions:
-        return None
-    now = WallClock().now()
-    profile = reads.stored(person)
-    event = _last_trigger(reads, person, rule)
-    primary = rulebook.segments.primary(profile.memberships)
-    view = View(profile, now, rulebook.zones, event=event, segment=primary)
-    because = None if rule.when is None else findings(explain(rule.when.root, view))
-    name = "" if event is None else event.name
-    return Now(to_iso(now), because is None or bool(because["holds"]), name, because)
-
-
-def _last_trigger(reads: Reads, person: str, rule: Rule) -> Event | None:
-    """The newest event of the person that would wake the rule, as far as the log still has it."""
-    for line in reads.timeline(person, _LINES, kinds=("event", "segment")):
-        match line:
-            case EventLine() if line.event in rule.on:
-                return Event(
-                    kind="track", name=line.event, message_id=line.message_id or "", timestamp=0,
-                    properties=line.properties, traits=line.traits, context=line.context,
-                )  # fmt: skip
-            case SegmentLine() if (name := f"segment.{line.change}") in rule.on:
-                properties = {"segment": line.segment}
-                return Event(kind="derived", name=name, message_id="", timestamp=0, properties=properties)
-    return None
+            return tell_of(template=what)
+        except NotFound as no_template:
+            try:
+                return tell_of(rule=what)
+            except NotFound as no_rule:
+                if no_template.sentence == no_rule.sentence:
+                    raise  # it is the person who is not known
+                sentence = f'no rule is called "{what}", and none sends a template of that name'
+                raise NotFound(sentence, hint=no_rule.hint) from None
 
 
 # --- in words ---------------------------------------------------------------------------------------------------------
 
 
-def tell(why: WhyView, answers: list[Answer], note: str = "") -> Iterator[str]:
+def tell(why: WhyView) -> Iterator[str]:
     """The answer as lines for a terminal."""
     yield from _who(why.profile)
     if not why.is_whole:
         yield "Older decisions are left out."
-    if note:
-        yield f"Note: {note}."
-    for answer in answers:
-        story = answer.story
+    again = why.again
+    if again is not None and not again.is_same:
+        since = f" from {again.doubtful_from} on" if again.doubtful_from else ""
+        yield f"Why rules did not fire cannot be told{since}: {again.doubt}."
+    if again is not None and again.lacking:
+        yield f"The rulebook {' and '.join(again.lacking)} is not kept; its time was looked at with the present one."
+    for story in why.rules:
         sends = f"  sends {', '.join(story.sends)}" if story.sends else ""
         yield ""
         yield click.style(f"{story.ruleset} / {story.rule}", bold=True) + sends
@@ -155,8 +107,13 @@ def tell(why: WhyView, answers: list[Answer], note: str = "") -> Iterator[str]:
             yield from _occasion(occasion)
         if len(story.occasions) > OCCASIONS:
             yield f"  and {len(story.occasions) - OCCASIONS} earlier times (--json has them)"
-        if answer.now is not None:
-            yield from _now(answer.now, story)
+        shown = MISSED if len(why.rules) > 1 else OCCASIONS
+        for missed in story.missed[:shown]:
+            yield from _missed(missed)
+        if story.missed_count > shown:
+            yield f"  in vain {story.missed_count} times in all"
+        if story.now is not None:
+            yield from _now(story.now, story)
 
 
 def _who(person: ProfileView) -> Iterator[str]:
@@ -164,6 +121,24 @@ def _who(person: ProfileView) -> Iterator[str]:
     known = ", ".join(f"{each.kind} {each.value}" for each in person.identities[:5])
     yield (f"{name}  " if name else "") + f"{known}  ({person.id})"
     yield f"in {', '.join(person.segments)}; first of all {person.segment}" if person.segments else "in no segment"
+
+
+def _missed(missed: Missed) -> Iterator[str]:
+    """A time that nothing came of the rule's event."""
+    yield f"  {missed.at}  {missed.event} came in vain: {missed.sentence}"
+    if missed.because is not None:
+        yield from _tree(missed.because, "    ")
+    for gate in missed.gates[1:]:
+        if not gate.passed:
+            until = f", until {gate.until}" if gate.until else ""
+            yield f"    {click.style('closed', fg='yellow')} {gate.gate}: {gate.said or 'no'}{until}"
+    open_gates = [gate.gate for gate in missed.gates[1:] if gate.passed]
+    if open_gates:
+        yield f"    open: {', '.join(open_gates)}"
+    if missed.otherwise:
+        yield f"    had it matched: {missed.otherwise}"
+    if not missed.reigned:
+        yield f"    looked at with the rulebook {missed.rulebook}; the one that was live is not known, or not kept"
 
 
 def _occasion(occasion: Occasion) -> Iterator[str]:
@@ -176,6 +151,8 @@ def _occasion(occasion: Occasion) -> Iterator[str]:
         for change in message.changes:
             reason = f": {change.reason}" if change.reason else ""
             yield f"    {change.at}  {_coloured(change.status)}{reason}"
+        if message.free_from:
+            yield f"    free again on {message.free_from}, had nothing else happened"
         yield f"    message {message.send}"
 
 
@@ -208,8 +185,3 @@ _COLOURS = {"sent": "green", "skipped": "yellow", "failed": "red", "uncertain": 
 
 def _coloured(status: str) -> str:
     return click.style(status, fg=_COLOURS.get(status))
-
-
-def _as_data(answers: list[Answer]) -> list[dict[str, Any]]:
-    """Stories as the HTTP API gives them, each with `now`."""
-    return [msgspec.to_builtins(answer.story) | {"now": msgspec.to_builtins(answer.now)} for answer in answers]

@@ -7,13 +7,18 @@ from __future__ import annotations
 from litestar import get
 from litestar.params import FromPath, FromQuery
 
+from triggerfish.clock import within
+from triggerfish.compose import Desk
 from triggerfish.errors import NotFound
 from triggerfish.reads import MemberView, ProfileView, SegmentView, SendDetails, SendView, TimelineLine
 from triggerfish.schedule import Status
 from triggerfish.web.given import TheDesk
 from triggerfish.web.keys import admin_only
 from triggerfish.web.questions import Limit, Number, Text, takes
-from triggerfish.why import WhyView, tell_why
+from triggerfish.why import WhyView
+from triggerfish.whynot import tell_why_not
+
+WHY_SECONDS = 5.0
 
 
 @get("/v1/profiles/{identity:str}", guards=[admin_only, takes()], sync_to_thread=True)
@@ -30,8 +35,25 @@ def timeline(identity: FromPath[str], desk: TheDesk, limit: Limit = 100, before:
 
 @get("/v1/profiles/{identity:str}/why", guards=[admin_only, takes("template", "rule")], sync_to_thread=True)
 def why(identity: FromPath[str], desk: TheDesk, template: Text = None, rule: Text = None) -> WhyView:
-    """Why a person did or did not get messages: every decision with its condition and the values that it saw."""
-    return tell_why(desk.reads, identity, template=template or "", rule=rule or "")
+    """Why a person did or did not get messages: every decision with the values that its condition saw and, decided
+    again, every time that nothing came of a rule's event, with the nearest miss.
+    """
+    return ask_why(desk, identity, template=template or "", rule=rule or "")
+
+
+def ask_why(desk: Desk, identity: str, *, template: str = "", rule: str = "") -> WhyView:
+    """What the API and the person's page tell. Deciding a past again takes this process at most WHY_SECONDS."""
+    with desk.archive.turn():
+        return tell_why_not(
+            desk.reads,
+            desk.front.log,
+            desk.archive.rulebook,
+            identity,
+            now=desk.front.clock.now(),
+            template=template,
+            rule=rule,
+            is_late=within(WHY_SECONDS),
+        )
 
 
 @get("/v1/segments", guards=[admin_only, takes()], sync_to_thread=True)

@@ -13,8 +13,9 @@ from triggerfish.reads import EventLine, ProfileView, Reads, TimelineLine
 from triggerfish.web.given import TheDesk
 from triggerfish.web.pages.paper import HEADERS, page, with_query
 from triggerfish.web.pages.words import by_day, name_of, templates_in
+from triggerfish.web.profiles import ask_why
 from triggerfish.web.questions import Number, Text, takes
-from triggerfish.why import RuleStory, tell_why
+from triggerfish.why import RuleStory
 
 LINES = 80
 STORIES_OPEN = 1
@@ -73,7 +74,7 @@ def people(request: Request[Any, Any, Any], desk: TheDesk, q: Text = None) -> Re
 def person(
     request: Request[Any, Any, Any], identity: FromPath[str], desk: TheDesk, before: Number = None
 ) -> Response[str]:
-    why = tell_why(desk.reads, identity)
+    why = ask_why(desk, identity)
     lines = desk.reads.timeline(why.profile.id, LINES, before)
     return page(
         request,
