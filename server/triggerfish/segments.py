@@ -100,7 +100,7 @@ class SegmentTree:
 def _version(segments: Sequence[Segment]) -> str:
     """A short name for exactly these definitions."""
     told = [
-        (each.name, each.parent, each.is_exclusive, "" if each.when is None else each.when.text) for each in segments
+        (each.name, each.parent, each.is_exclusive, "" if each.when is None else each.when.meaning or each.when.text) for each in segments
     ]
     return blake2b(repr(told).encode(), digest_size=6).hexdigest()
 

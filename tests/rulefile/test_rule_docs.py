@@ -14,8 +14,11 @@ from triggerfish.profile import IDENTITY_LIMIT, SEEN_LIMIT, TRAIT_LIMIT
 from triggerfish.rulefile import format as forms
 from triggerfish.rulefile import grammar, names, reader, reading
 from triggerfish.rulefile.compile import load_rulebook
+from triggerfish.rulefile.definitions import CHAIN_LIMIT, ITEM_LIMIT, LISTED_LIMIT
+from triggerfish.rulefile.folder import LIST_SIZE_LIMIT
 from triggerfish.rulefile.functions import FUNCTIONS, PATTERN_LIMIT
 from triggerfish.schedule import WAIT_LIMIT
+from triggerfish.traces import TRACE_LIMIT
 from worlds import Facts
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -51,6 +54,7 @@ def table(heading: str) -> list[list[str]]:
         ("key of quiet hours", forms.QuietForm),
         ("key of a cap", forms.CapForm),
         ("key of a condition", forms.ConditionForm),
+        ("key of a definition", forms.DefinitionForm),
     ],
 )
 def test_the_page_lists_exactly_the_keys_that_a_form_takes(heading: str, form: type[msgspec.Struct]) -> None:
@@ -81,6 +85,7 @@ def test_the_examples_are_one_rulebook_without_a_warning() -> None:
     blocks = re.findall(r"(?ms)^```yaml\n(.*?)^```", RULES)
     templates = {name: Facts() for name in re.findall(r"\bsend: ([\w-]+)", RULES)}
     files = {f"rules/{place}.yaml": block for place, block in enumerate(blocks)}
+    files["rules/lists/resellers.txt"] = "# who buys to sell\nshop@example.com\n"
     made, warnings = load_rulebook(files, templates=templates, matcher=CompiledMatcher)
     assert not [warning.render() for warning in warnings]
     assert {ruleset.name for ruleset in made.rulesets} == {
@@ -123,6 +128,10 @@ def test_the_defaults_that_the_page_names_are_those_of_the_forms() -> None:
         (RULES, f"at most {WAIT_LIMIT} waits"),
         (RULES, f"Up to {EXACT_LIMIT} events"),
         (RULES, f"has at most {reading.SIZE_LIMIT // 1024} KB and {reading.DEPTH_LIMIT} levels"),
+        (RULES, f"at most {LIST_SIZE_LIMIT // 1024:,} KB, {LISTED_LIMIT:,} items, and {ITEM_LIMIT:,} characters"),
+        (RULES, f"at most {grammar.NODE_LIMIT:,} parts; definitions use one another at most {CHAIN_LIMIT} deep"),
+        (RULES, f"remember the newest {TRACE_LIMIT} instants"),
+        (RULES, f"It counts up to {TRACE_LIMIT} values"),
         (RULES, f"a condition {grammar.TEXT_LIMIT:,} characters, {reader.DEPTH_LIMIT} levels"),
         (RULES, f"lists of {reader.LIST_LIMIT:,} items"),
         (RULES, f"`matches` {PATTERN_LIMIT} characters"),

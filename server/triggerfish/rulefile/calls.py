@@ -11,6 +11,7 @@ from msgspec import Struct
 from triggerfish.activity import Activity
 from triggerfish.clock import Millis, parse_duration
 from triggerfish.conditions import Following, Leaving
+from triggerfish.rulefile.defined import say_meanings
 from triggerfish.rulefile.functions import FUNCTIONS, Function
 from triggerfish.rulefile.names import OfEvent
 from triggerfish.rulefile.problems import nearest
@@ -220,13 +221,18 @@ def read_selector(reader: Reader, node: ast.expr) -> Selector:
     while isinstance(node, ast.Attribute):
         path.append(node.attr)
         node = node.value
-    keeps, keeps_text = None, ""
+    keeps, keeps_text, where = None, "", ""
     if isinstance(node, ast.Subscript):
         # The condition in brackets: names in it are the counted event's own properties.
         inner = reader.within(OfEvent())
         keeps, keeps_text = inner.function(inner.truth(node.slice).code), ast.unparse(node.slice)
+        where = say_meanings(inner.meanings)
+        reader.meanings |= inner.meanings
         node = node.value
     match node:
+        case ast.Name(id=name) if name in reader.scope.definitions:
+            sentence = f'"{name}" is a definition, and not an event'
+            raise reader.fault("TF264", node, sentence, "use it by itself, or name the event that it is about")
         case ast.Name(id=name):
             event = reader.scope.short_names.get(name, name)
         case ast.Constant(value=str() as event):
@@ -235,4 +241,4 @@ def read_selector(reader: Reader, node: ast.expr) -> Selector:
             sentence = f'"{ast.unparse(node)}" is not an event'
             raise reader.fault("TF250", node, sentence, 'as in  count(purchase)  or  count("Order Completed")')
     reader.events.add(event)
-    return Selector(event, tuple(reversed(path)) or None, keeps, keeps_text)
+    return Selector(event, tuple(reversed(path)) or None, keeps, keeps_text, where)

@@ -16,6 +16,7 @@ from triggerfish.errors import RulebookBroken
 from triggerfish.plan import Plan
 from triggerfish.rulefile.check import Decode, check_files
 from triggerfish.rulefile.decode import decode_file
+from triggerfish.rulefile.definitions import define, report_unused
 from triggerfish.rulefile.desk import Desk, Known, TemplateFacts
 from triggerfish.rulefile.format import FileForm, PolicyForm, SegmentForm
 from triggerfish.rulefile.marks import Marks, Path
@@ -53,13 +54,15 @@ def load_rulebook(
     """
     checked = check_files(files, decode=decode)
     compiler = _Compiler(checked.files, Known(templates, functions or {}, actions, channel))
-    compiler.run()
+    compiler.run(files)
+    if checked.is_complete and not checked.is_broken and not compiler.known.problems:
+        report_unused(checked.files, compiler.known)
     problems = sorted([*checked.problems, *compiler.known.problems])
     if any(not problem.is_warning for problem in problems):
         raise RulebookBroken(problems)
     for earlier in kept:
         older = _Compiler(check_files(earlier).files, Known(templates, functions or {}, actions, channel))
-        older.run()
+        older.run(earlier)
         compiler.pin(older)
     made = compiler.rulebook(matcher, version or version_of(files))
     if examine is not None:
@@ -85,10 +88,12 @@ class _Compiler:
         self.policy = Policy()
         self.plan = Plan()
 
-    def run(self) -> None:
+    def run(self, texts: Mapping[str, str]) -> None:
+        """Compile all of it. `texts` are the files' contents, lists among them."""
         for form, _ in self.files:
             for short, event in form.events.items():
                 self.known.short_names[short] = event if isinstance(event, str) else event.name
+        define(self.files, texts, self.known)
         self.plan = plan_of(form for form, _ in self.files)
         desks = [(form, Desk(self.known, marks)) for form, marks in self.files]
         for form, desk in desks:

@@ -13,7 +13,16 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from triggerfish.rulefile.format import NAME_PATTERN, ActionForm, ConditionForm, FileForm, RuleForm, StepForm
+from triggerfish.rulefile.format import (
+    DEFINED_PATTERN,
+    NAME_PATTERN,
+    ActionForm,
+    ConditionForm,
+    DefinitionForm,
+    FileForm,
+    RuleForm,
+    StepForm,
+)
 from triggerfish.rulefile.forms import STEP_VERBS, VERBS
 from triggerfish.rulefile.marks import Marks, Path
 from triggerfish.rulefile.problems import Problem, nearest, quote
@@ -134,6 +143,8 @@ class Walk:
             self.rule(value, path, unknown)
         if type_.cls is ConditionForm and not value:
             self.report(path, "TF221", "this condition is empty", hint="give it all, any or none, each with a list")
+        if type_.cls is DefinitionForm and not value:
+            self.report(path, "TF221", "this definition is empty", hint="write a condition, a list, or {file: x.txt}")
 
     def rule(self, value: dict[str, Any], path: Path, unknown: list[str]) -> None:
         if "then" in value and "steps" in value:
@@ -161,7 +172,10 @@ class Walk:
         if not isinstance(type_, inspect.StrType):
             return
         if type_.pattern is not None and not re.search(type_.pattern, value):
-            if type_.pattern == NAME_PATTERN:
+            if type_.pattern == DEFINED_PATTERN:
+                sentence = f"{quote(value)} is no name that can be used in conditions"
+                hint = "letters, digits and _, and no digit first, as in  big_spender"
+            elif type_.pattern == NAME_PATTERN:
                 sentence = f"{quote(value)} is no name that can be used here"
                 hint = "1 to 64 of a-z, A-Z, 0-9, space and _ . -; a letter or digit first, no space last"
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Protocol
@@ -13,6 +14,7 @@ from triggerfish.activity import Activity
 from triggerfish.clock import Millis, parse_duration
 from triggerfish.conditions import Condition
 from triggerfish.render import Class
+from triggerfish.rulefile.defined import Definition
 from triggerfish.rulefile.expressions import Scope, Tree, compile_condition, compile_value
 from triggerfish.rulefile.format import ComputedForm, ConditionForm
 from triggerfish.rulefile.grammar import Faulty
@@ -39,6 +41,7 @@ class Known(Struct):
     channel: str
     short_names: dict[str, str] = {}
     segment_names: list[str] = []
+    definitions: dict[str, Definition] = {}
     activities: dict[str, Activity] = {}
     experiments: dict[str, str] = {}
     problems: list[Problem] = []
@@ -98,8 +101,10 @@ class Desk:
             self.problem(path, "TF284", f'there is another experiment "{name}"', hint)
 
     def digest(self, *parts: bytes) -> str:
-        """A short name for exactly these bytes."""
-        return blake2b(b"\0".join(parts), digest_size=6).hexdigest()
+        """A short name for exactly these bytes, and for what the defined names in them come to."""
+        named = {name.decode() for part in parts for name in re.findall(rb"[A-Za-z_][A-Za-z0-9_]*", part)}
+        meant = [one.meaning.encode() for name, one in sorted(self._known.definitions.items()) if name in named]
+        return blake2b(b"\0".join([*parts, *meant]), digest_size=6).hexdigest()
 
     def values(self, forms: Mapping[str, Any], path: Path) -> dict[str, Any]:
         """Values as written, and those that are worked out when they are needed."""
@@ -133,6 +138,18 @@ class Desk:
         self._remember(condition.activities)
         return condition
 
+    def is_sound(self, form: str | ConditionForm, path: Path, segments: Collection[str]) -> bool:
+        """Whether this is a value, or conditions, for which there is a use; with a problem for each fault."""
+        scope = self._scope(segments, True)
+        if isinstance(form, ConditionForm):
+            return self._tree(form, path, scope)[1]
+        try:
+            compile_value(form, scope)
+        except Faulty as faulty:
+            self._report(faulty, path)
+            return False
+        return True
+
     def _tree(self, form: str | ConditionForm, path: Path, scope: Scope) -> tuple[Tree, bool]:
         if isinstance(form, str):
             try:
@@ -158,6 +175,7 @@ class Desk:
             segments=frozenset(segments),
             has_event=has_event,
             functions=self._known.functions,
+            definitions=self._known.definitions,
         )
 
     def _remember(self, activities: Sequence[Activity]) -> None:

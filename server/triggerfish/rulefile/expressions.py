@@ -13,18 +13,21 @@ from msgspec import Struct
 
 from triggerfish.activity import Activity
 from triggerfish.conditions import Condition, View
+from triggerfish.rulefile.defined import Definition, say_meanings
 from triggerfish.rulefile.reader import Reader
 
 
 class Scope(Struct, frozen=True):
     """What a condition may name. `short_names` maps the plan's names to events' own; `segments` are those that may be
-    asked for; `has_event` says whether there is a triggering event; `functions` adds plugins' functions.
+    asked for; `has_event` says whether there is a triggering event; `functions` adds plugins' functions; `definitions`
+    are what `define:` gives names to.
     """
 
     short_names: Mapping[str, str] = {}
     segments: Collection[str] = ()
     has_event: bool = True
     functions: Mapping[str, Callable[..., Any]] = {}
+    definitions: Mapping[str, Definition] = {}
 
 
 def compile_condition(texts: Tree, scope: Scope) -> Condition:
@@ -38,6 +41,7 @@ def compile_condition(texts: Tree, scope: Scope) -> Condition:
         activities=tuple(reader.activities.values()),
         changes=tuple(dict.fromkeys(truth.changes)),
         names=frozenset(reader.events),
+        meaning=say(texts) + say_meanings(reader.meanings),
     )
 
 

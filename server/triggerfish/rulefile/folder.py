@@ -13,14 +13,17 @@ from triggerfish.rulefile.reading import SIZE_LIMIT, too_large
 FILE_LIMIT = 1_000
 ENTRY_LIMIT = 20_000
 SUFFIXES = (".yaml", ".yml")
+LIST_FILE = ".txt"
+"""What the names of lists end in: files that definitions name."""
+LIST_SIZE_LIMIT = 1024 * 1024
 TESTS = (".test.yaml", ".test.yml")
 
 
 def read_folder(folder: Path) -> tuple[dict[str, str], list[Problem]]:
     """The rule files in and below a folder (`rules/cart.yaml` -> text) in order of path, and what cannot be read.
 
-    Rule files end in .yaml or .yml. Left out are tests (*.test.yaml) and what begins with a dot. Problems name a file
-    by its path from the folder's parent. Links to folders are not followed.
+    Rule files end in .yaml or .yml, lists in .txt. Left out are tests (*.test.yaml) and what begins with a dot.
+    Problems name a file by its path from the folder's parent. Links to folders are not followed.
     """
     if not folder.is_dir():
         hint = "a workspace keeps its rule files in rules/"
@@ -51,7 +54,8 @@ def _read_all(folder: Path, is_meant: Callable[[Path], bool]) -> tuple[dict[str,
 def _is_meant(path: Path) -> bool:
     """Whether the name is a rule file's."""
     name = path.name.lower()
-    return name.endswith(SUFFIXES) and not name.endswith(TESTS) and not any(part[0] == "." for part in path.parts)
+    is_known = name.endswith((*SUFFIXES, LIST_FILE)) and not name.endswith(TESTS)
+    return is_known and not any(part[0] == "." for part in path.parts)
 
 
 def _is_test(path: Path) -> bool:
@@ -66,21 +70,27 @@ def _read(path: Path, label: str, problems: list[Problem]) -> str | None:
     if not path.is_file():
         problems.append(_whole(label, "TF201", "this is no ordinary file", "a link may lead nowhere"))
         return None
+    limit = LIST_SIZE_LIMIT if label.endswith(LIST_FILE) else SIZE_LIMIT
     try:
         with path.open("rb") as stream:
-            content = stream.read(SIZE_LIMIT + 1)
+            content = stream.read(limit + 1)
     except OSError as error:
         sentence = f"this file cannot be read: {error.strerror}"
         problems.append(_whole(label, "TF201", sentence, "look at its permissions"))
         return None
-    if len(content) > SIZE_LIMIT:
-        problems.append(too_large(label))
+    if len(content) > limit:
+        problems.append(too_large(label) if limit == SIZE_LIMIT else _long_list(label))
         return None
     try:
         return content.decode()
     except UnicodeDecodeError as error:
         problems.append(_no_text(content, error.start, label))
         return None
+
+
+def _long_list(label: str) -> Problem:
+    sentence = f"this list is larger than {LIST_SIZE_LIMIT // 1024:,} KB"
+    return _whole(label, "TF202", sentence, "make it a trait, or a segment; notes have no place in rules/ as .txt")
 
 
 def _no_text(content: bytes, at: int, label: str) -> Problem:

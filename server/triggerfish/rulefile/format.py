@@ -30,6 +30,16 @@ class ConditionForm(Form, frozen=True):
     none: Annotated[list[str | ConditionForm], Meta(min_length=1)] | None = None
 
 
+DEFINED_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]{0,63}(?!\n)$"
+DefinedName = Annotated[str, Meta(pattern=DEFINED_PATTERN)]
+
+
+class DefinitionForm(ConditionForm, frozen=True):
+    """What a name stands for, if it is neither text nor number nor list: lists of conditions, or the list in a file."""
+
+    file: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+
+
 PropertyType = Literal["text", "number", "boolean", "list", "object"]
 FieldName = Annotated[str, Meta(min_length=1, max_length=512)]
 OnViolation = Literal["reject", "quarantine", "warn"]
@@ -207,8 +217,9 @@ class PolicyForm(Form, frozen=True):
 
 
 class FileForm(Form, frozen=True):
-    """A file of rules/: any of events, traits, plan, policy and segments, and at most one rule set with its rules."""
+    """A file of rules/: any of define, events, traits, plan, policy, segments; and at most one rule set."""
 
+    define: dict[DefinedName, str | int | float | list[str | int | float | bool] | DefinitionForm] = {}
     events: dict[Name, EventName | EventForm] = {}
     traits: dict[FieldName, PropertyType | PropertyForm] = {}
     plan: PlanForm | None = None

@@ -50,7 +50,7 @@ def parse(text: str) -> ast.expr:
     nodes = [node for node in ast.walk(tree) if isinstance(node, ast.expr)]
     if len(nodes) > NODE_LIMIT:
         raise Faulty([Fault("TF231", f"the condition has {len(nodes)} parts; that is too many", hint="split it up")])
-    if _nesting(tree) > NESTING_LIMIT:
+    if nesting_of(tree) > NESTING_LIMIT:
         raise Faulty([Fault("TF231", "the condition is nested too deeply", hint="split it with all: or any:")])
     shift = len(text) - len(text.lstrip()) if "\n" not in text else -1
     for node in nodes:
@@ -61,7 +61,7 @@ def parse(text: str) -> ast.expr:
     return tree
 
 
-def _nesting(tree: ast.expr) -> int:
+def nesting_of(tree: ast.expr) -> int:
     """How many levels the ast has, counted without recursion."""
     levels, level = 0, [tree]
     while level:

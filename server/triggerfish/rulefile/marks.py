@@ -180,6 +180,8 @@ class Marks:
         if path[:1] == ("tests",):
             names = self._names_along(path[:2], "tests")
             return f"test {quote(names[-1])}" if names else ""
+        if path[:1] == ("define",):
+            return f"definition {quote(str(path[1]))}" if len(path) > 1 else ""
         ruleset = self.data.get("ruleset") if isinstance(self.data, dict) else None
         of_set = f"rule set {quote(ruleset)}" if isinstance(ruleset, str) else ""
         if path[:1] == ("rules",) and len(path) > 1:

@@ -35,11 +35,18 @@ class OfPerson:
     given = "v"
 
     def name(self, reader: Reader, node: ast.expr, name: str) -> Value:
+        defined = reader.defined_list(node)
+        if defined is not None:
+            return defined
         if name == "segment":
             return Value("v.segment", name)
         if name == "segments":
             return Value("v.segments", name)
-        hint = f"did you mean {name}.something?" if name in ROOTS else nearest(name, [*ROOTS, *FUNCTIONS])
+        hint = (
+            f"did you mean {name}.something?"
+            if name in ROOTS
+            else nearest(name, [*ROOTS, *FUNCTIONS, *reader.scope.definitions])
+        )
         if name.lower() in ("true", "false"):
             hint = f"write {name.capitalize()}"
         elif name in reader.scope.short_names or name in KINDS:

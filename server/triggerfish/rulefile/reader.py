@@ -15,6 +15,7 @@ from triggerfish import conditions
 from triggerfish.activity import Activity
 from triggerfish.conditions import All, Items, Not, Some, Test
 from triggerfish.rulefile.calls import read_call
+from triggerfish.rulefile.defined import Definition, defined_in, expand
 from triggerfish.rulefile.grammar import Fault, Faulty, offset_of, parse
 from triggerfish.rulefile.names import Names, OfPerson
 from triggerfish.rulefile.problems import nearest
@@ -40,13 +41,16 @@ DRIFTING = "days_since, hours_since, minutes_since and score are compared with a
 
 
 class Reader:
-    """Reads one condition. `activities` collects what it needs remembered, `events` the events that it names."""
+    """Reads one condition. `activities` collects what it needs remembered, `events` the events that it names, and
+    `meanings` what the defined names in it come to.
+    """
 
     def __init__(self, scope: Scope, names: Names | None = None) -> None:
         self.scope = scope
         self.names = names or OfPerson()
         self.activities: dict[str, Activity] = {}
         self.events: set[str] = set()
+        self.meanings: dict[str, str] = {}
         self.space: dict[str, Any] = {"NUMBERS": conditions.NUMBERS, "__builtins__": {"type": type, "str": str}}
         self.text = ""
         self._temporaries = 0
@@ -75,8 +79,12 @@ class Reader:
     def whole(self, text: str, read: Callable[[ast.expr], Any]) -> Any:
         """Read one text from beginning to end."""
         self.text = text
-        tree = parse(text)
-        return read(tree)
+        return read(expand(self, parse(text)))
+
+    def uses(self, definition: Definition) -> None:
+        """Note that the condition uses a definition."""
+        definition.is_used = True
+        self.meanings[definition.name] = definition.meaning
 
     def within(self, names: Names) -> Reader:
         """Another reader for a part of the same text, in which names stand for something else."""
@@ -110,6 +118,10 @@ class Reader:
         return Truth(f"(not {part.code})", Not(part.node), part.changes)
 
     def fault(self, code: str, node: ast.AST, sentence: str, hint: str = "") -> Faulty:
+        """A mistake at a part of the text; of what a definition brought in, it is the use that is mistaken."""
+        defined = defined_in(node)
+        if defined:
+            code, sentence = "TF264", f'"{defined}" cannot be used here: {sentence}'
         start = offset_of(self.text, getattr(node, "lineno", 1), getattr(node, "col_offset", 0))
         end = offset_of(self.text, getattr(node, "end_lineno", 1) or 1, getattr(node, "end_col_offset", 1) or 1)
         return Faulty([Fault(code, sentence, start, max(1, end - start), hint)])
@@ -133,6 +145,8 @@ class Reader:
                     ],
                 )
         value = self.value(node)
+        if value.items is not None:
+            raise self.fault("TF241", node, f"{value.text} is a list, neither true nor false", 'use it with "in"')
         if value.is_constant and not isinstance(value.constant, bool):
             raise self.fault("TF241", node, f"{value.text} is neither true nor false", "compare it with something")
         if isinstance(node, ast.BinOp) or (isinstance(node, ast.Call) and gives_a_number(node)):
@@ -142,9 +156,9 @@ class Reader:
         return self.test(node, code, value, value.changes, operator="==", bound=True)
 
     def comparison(self, whole: ast.Compare, left: ast.expr, op: ast.cmpop, right: ast.expr) -> Truth:
-        a, b = self.value(left), self.value(right)
         if isinstance(op, ast.In | ast.NotIn):
-            return self.membership(whole, a, op, b)
+            return self.membership(whole, self.value(left), op, self.defined_list(right) or self.value(right))
+        a, b = self.value(left), self.value(right)
         sign = SIGNS.get(type(op))
         if sign is None:
             raise self.fault("TF242", whole, '"is" is not used in conditions', 'write "==" to compare')
@@ -273,6 +287,16 @@ class Reader:
                 raise self.fault("TF234", element, "a list holds texts and numbers as they are", 'as in  ["DE", "FR"]')
             items.append(item.constant)
         return Value(self.bind(Items(items)), ast.unparse(node), items=tuple(items))
+
+    def defined_list(self, node: ast.expr) -> Value | None:
+        """The list that a name is defined as; None for anything else."""
+        definition = self.scope.definitions.get(node.id) if isinstance(node, ast.Name) else None
+        if definition is None or definition.items is None:
+            return None
+        self.uses(definition)
+        if definition.is_broken:
+            raise Faulty([])
+        return Value(self.bind(definition.lookup), definition.name, items=definition.items)
 
     def steps(self, node: ast.expr) -> tuple[str, tuple[str, ...]]:
         """A path's root and the names behind it."""

@@ -12,6 +12,7 @@ from msgspec import Struct
 from triggerfish.activity import Activity
 from triggerfish.clock import Millis
 from triggerfish.conditions import NUMBERS, Change, Elapsed, Fading, Node
+from triggerfish.rulefile.defined import defined_in
 from triggerfish.rulefile.functions import FUNCTIONS
 
 FAR_AWAY: Millis = 2**60
@@ -70,7 +71,7 @@ class Truth(Struct):
 
 def link(left: ast.expr, op: ast.cmpop, right: ast.expr) -> ast.Compare:
     """One comparison of a chain such as `1 < event.x < 5`: each is a test with a text of its own."""
-    return ast.Compare(
+    made = ast.Compare(
         left,
         [op],
         [right],
@@ -79,6 +80,9 @@ def link(left: ast.expr, op: ast.cmpop, right: ast.expr) -> ast.Compare:
         end_lineno=right.end_lineno,
         end_col_offset=right.end_col_offset,
     )
+    if defined_in(left) and defined_in(right):
+        setattr(made, "defined", defined_in(left))  # noqa: B010  # an attribute of ours
+    return made
 
 
 def delay_of(unit: Millis, is_reached: Callable[[float], bool], bound: float) -> Millis:
