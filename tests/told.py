@@ -51,7 +51,7 @@ class Shop:
         position, until = self.store.position()
         filled, segments = self.store.fitted()
         fresh = refit.new_activities(book, filled)
-        if not fresh and segments == book.segments.version:
+        if not fresh and segments == book.fitting:
             return
         everybody = self.store.everybody("", 1_000)
         if position and fresh:
@@ -60,7 +60,7 @@ class Shop:
             loaded = self.store.load(claims_in(entry.event for entry in entries), [])
             self.store.refit(refit.only(refit.fill(entries, loaded, fresh, until, refit.Seen())))
         self.store.refit(refit.settle(self.store.everybody("", 1_000), book, until))
-        self.store.note_fitted([activity.key for activity in book.activities], book.segments.version)
+        self.store.note_fitted([activity.key for activity in book.activities], book.fitting)
 
     def take(self, *events: Event, at: Instant | None = None) -> None:
         for event in events:

@@ -169,14 +169,14 @@ class _Again:
         self.rulebook, self.reigned = rulebook, reigned
         self.watched = _watched(rulebook, self.see)
         fresh = refit.new_activities(rulebook, self.filled)
-        if fresh or self.segments != rulebook.segments.version:
+        if fresh or self.segments != rulebook.fitting:
             if reign.position and fresh:
                 self.keep(refit.only(refit.forget(list(self.profiles.values()), fresh)))
                 filled = refit.fill(entries, self.loaded, fresh, reign.until, refit.Seen())
                 self.keep(refit.only(filled))
             self.keep(refit.settle(list(self.profiles.values()), rulebook, reign.until))
         self.filled = frozenset(activity.key for activity in rulebook.activities)
-        self.segments = rulebook.segments.version
+        self.segments = rulebook.fitting
 
     @property
     def loaded(self) -> Loaded:
