@@ -6,10 +6,9 @@ so closely; a running server that takes new rules does not.
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from triggerfish.rulefile.desk import TemplateFacts
+from triggerfish.rulefile.desk import Known, TemplateFacts
 from triggerfish.rulefile.format import FileForm
 from triggerfish.rulefile.forms import actions_of
 from triggerfish.rulefile.marks import Marks
@@ -27,32 +26,36 @@ from triggerfish.rules import Rulebook
 def examine(
     files: Sequence[tuple[FileForm, Marks]],
     rulebook: Rulebook,
-    *,
-    templates: Mapping[str, TemplateFacts],
-    functions: Collection[str] = (),
-    definitions: Mapping[str, ast.expr] | None = None,
+    known: Known,
     steps: int = STEP_LIMIT,
 ) -> Notes:
-    """What can be proved of a rulebook, from its files' forms. `functions` are the names of plugins' functions;
-    `steps` bounds each question.
-    """
+    """What can be proved of a rulebook, from its files' forms. `steps` bounds each question."""
     places = places_of(files)
-    reading = Reading(rulebook.short_names, [each.name for each in rulebook.segments.segments], functions, definitions)
+    prover = prover_of(files, rulebook, known, steps)
+    notes = Notes()
+    examine_segments(prover, notes, places)
+    rules = rules_of(files, prover, known.short_names)
+    examine_rules(prover, notes, rules)
+    examine_cycles(prover, notes, rules, known.short_names)
+    _purposes(notes, rules, known.templates)
+    notes.problems.sort()
+    notes.undecided.sort()
+    return notes
+
+
+def prover_of(
+    files: Sequence[tuple[FileForm, Marks]], rulebook: Rulebook, known: Known, steps: int = STEP_LIMIT
+) -> Prover:
+    """Who answers questions about the rulebook's conditions."""
+    places = places_of(files)
+    names = [each.name for each in rulebook.segments.segments]
+    reading = Reading(known.short_names, names, known.functions, known.definitions)
 
     def definition(name: str) -> Formula:
         form = places[name].form.when
         return ALWAYS if form is None else reading.form(form)
 
-    prover = Prover(reading, facts_of_tree(rulebook.segments.segments), definition, steps)
-    notes = Notes()
-    examine_segments(prover, notes, places)
-    rules = rules_of(files, prover, rulebook.short_names)
-    examine_rules(prover, notes, rules)
-    examine_cycles(prover, notes, rules, rulebook.short_names)
-    _purposes(notes, rules, templates)
-    notes.problems.sort()
-    notes.undecided.sort()
-    return notes
+    return Prover(reading, facts_of_tree(rulebook.segments.segments), definition, steps)
 
 
 def _purposes(notes: Notes, rules: Sequence[Written], templates: Mapping[str, TemplateFacts]) -> None:

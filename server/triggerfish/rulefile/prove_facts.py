@@ -130,6 +130,8 @@ def _activity(group: Iterable[Term], links: list[Link], formulas: list[Formula])
                 formulas += _count_and_age(one.key, a, other.key, b)
             case Figure(), Counted() if _covers(b, a):
                 formulas.append(_implies(_tells(one.key, a), Is(other.key, compared(">=", 1))))
+                if a.name == "distinct":
+                    links.append(Ordered(one.key, other.key, "both"))
             case Figure(), Age() if a.keeps == b.keeps or b.keeps == "":
                 formulas.append(_implies(_tells(one.key, a), Is(other.key, _younger(a.window))))
             case Figure(), Figure() if a.field == b.field:
@@ -153,7 +155,9 @@ def _younger(window: Millis | None) -> Values:
 
 def _tells(key: str, figure: Figure) -> Formula:
     """What a figure is only when there was an event."""
-    return Is(key, same(0).rest if figure.name == "sum" else PRESENT)
+    if figure.name in ("sum", "distinct", "score"):
+        return Is(key, same(0).rest)
+    return Is(key, YES if figure.name == "sequence" else PRESENT)
 
 
 def _figures(one: str, a: Figure, other: str, b: Figure, links: list[Link], formulas: list[Formula]) -> None:

@@ -28,6 +28,7 @@ from triggerfish.rulefile.satisfy_sets import (
     Cut,
     Ranges,
     Values,
+    any_of,
     between,
     hull,
     same,
@@ -102,7 +103,7 @@ class LowerLink(Struct, frozen=True):
         elif of.is_within(TEXTS):
             is_narrower |= narrowed(domains, self.term, TEXTS)
             if (constants := of.constants) is not None:
-                is_narrower |= narrowed(domains, self.term, _all_of({text.lower() for text in constants}))
+                is_narrower |= narrowed(domains, self.term, any_of({text.lower() for text in constants}))
         if not lowered.texts:
             is_narrower |= narrowed(domains, self.about.of, TEXTS.rest)
         elif not lowered.may_be_missing:
@@ -161,7 +162,7 @@ class PairLink(Struct, frozen=True):
             can.add("eq")
         if (left.flags & TRUE and right.flags & FALSE) or (left.flags & FALSE and right.flags & TRUE):
             can.add("ne")
-        is_narrower = narrowed(domains, self.term, _all_of(can).join(ABSENT))
+        is_narrower = narrowed(domains, self.term, any_of(can).join(ABSENT))
         if domains[self.term] == same("eq"):
             comparable = Values(_TRUTH, left.numbers, left.texts)
             is_narrower |= narrowed(domains, self.about.right, comparable)
@@ -220,13 +221,6 @@ def _orders(a: Ranges, b: Ranges) -> set[str]:
 def _before(high: Cut) -> Cut:
     """The cut below the last value of a stretch, when that is included: what is less lies wholly before it."""
     return (0, high[1], 0) if len(high) == 3 else high
-
-
-def _all_of(constants: set[str]) -> Values:
-    made = Values()
-    for constant in constants:
-        made = made.join(same(constant))
-    return made
 
 
 def _bounds(sign: str, a: tuple[float, float], b: tuple[float, float]) -> tuple[float, float]:

@@ -16,6 +16,7 @@ from msgspec import Struct
 from triggerfish.clock import DAY, HOUR, MINUTE, Millis, parse_duration
 from triggerfish.conditions import NUMBERS
 from triggerfish.rulefile import prove_terms as terms
+from triggerfish.rulefile.defined import Definition
 from triggerfish.rulefile.format import ConditionForm
 from triggerfish.rulefile.functions import FUNCTIONS
 from triggerfish.rulefile.grammar import Faulty, parse
@@ -25,11 +26,11 @@ from triggerfish.rulefile.satisfy_sets import (
     ABSENT,
     CALCULATED,
     EVERYTHING,
-    NOTHING,
     PRESENT,
     TRUTHS,
     YES,
     Values,
+    any_of,
     compared,
     same,
 )
@@ -44,6 +45,8 @@ _OUTCOMES = {
     ">": ("gt",),
     ">=": ("gt", "eq"),
 }
+LIST_LIMIT = 500
+"""Of the values of a longer list, nothing is said."""
 _PREDICATES = ("contains", "starts_with", "ends_with", "matches")
 
 
@@ -88,7 +91,7 @@ class Reading:
         short_names: Mapping[str, str],
         segments: Sequence[str] = (),
         functions: Collection[str] = (),
-        definitions: Mapping[str, ast.expr] | None = None,
+        definitions: Mapping[str, Definition] | None = None,
     ) -> None:
         self.terms: dict[str, Term] = {}
         self.texts: dict[str, str] = {}
@@ -194,10 +197,7 @@ class Reading:
             case Term(), Term():
                 if b.key < a.key:
                     a, b, sign = b, a, TURNED[sign]
-                outcomes = NOTHING
-                for outcome in _OUTCOMES[sign]:
-                    outcomes = outcomes.join(same(outcome))
-                return self.is_in(terms.pair(self.known(a), self.known(b)), outcomes)
+                return self.is_in(terms.pair(self.known(a), self.known(b)), any_of(_OUTCOMES[sign]))
         return self.is_in(terms.unknown(f"{a!r} {sign} {b!r}", TRUTHS), YES)
 
     def age(self, since: Since, sign: str, bound: float) -> Formula:
@@ -221,10 +221,9 @@ class Reading:
                     case [(_, Fixed(str() as name))]:
                         return self.segment(name)
             case [(_, Listed(items))]:
-                values = NOTHING
-                for item in items:
-                    values = values.join(same(item))
-                return self.member(a, values)
+                if len(items) <= LIST_LIMIT:
+                    return self.member(a, any_of(items))
+                return self.is_in(terms.unknown(f"in {text}", TRUTHS, is_free=True), YES)
         return self.is_in(terms.unknown(f"in {text}", TRUTHS), YES)
 
     def not_in(self, a: Cases, b: Cases, is_in: Formula, text: str) -> Formula:
@@ -276,8 +275,11 @@ class Reading:
                 return [(ALWAYS, self.known(terms.primary(self._segments), text))]
             case ast.Name(id="segments"):
                 return [(ALWAYS, Segments())]
-            case ast.Name(id=name) if name in self._definitions:
-                return self.value(self._definitions[name])
+            case ast.Name(id=name) if (definition := self._definitions.get(name)) is not None:
+                if definition.items is not None:
+                    return [(ALWAYS, Listed(definition.items))]
+                if definition.expression is not None:
+                    return self.value(definition.expression)
             case ast.Attribute() | ast.Subscript():
                 return [(ALWAYS, self.path(node, text))]
             case ast.Call(func=ast.Name(id=name), args=arguments) if name in FUNCTIONS and name not in self._functions:
@@ -384,7 +386,10 @@ class Reading:
 
     def activity(self, name: str, node: ast.Call, text: str) -> Atom:
         try:
-            event, keeps, field, window = self.selected(node)
+            event, keeps, field = self.selector(node.args[0])
+            if name in ("score", "trend", "sequence"):
+                return self.known(terms.figure(name, event, keeps, field or (), None, _rest(node)), text)
+            window = _window(node)
         except (ValueError, IndexError):
             return self.known(terms.unknown(text), text)
         if name in ("count", "did") and field is None:
@@ -392,13 +397,13 @@ class Reading:
             return term if name == "count" else Truth(self.is_in(term, compared(">=", 1)))
         if name in UNITS and field is None and window is None:
             return Since(self.known(terms.age(event, keeps)), UNITS[name], text)
-        if name in ("sum", "avg", "min", "max", "first", "last") and field is not None:
+        if name in ("sum", "avg", "min", "max", "first", "last", "distinct") and field is not None:
             return self.known(terms.figure(name, event, keeps, field, window), text)
         return self.known(terms.unknown(text), text)
 
-    def selected(self, node: ast.Call) -> tuple[str, str, tuple[str, ...] | None, Millis | None]:
-        """Event, filter, property and window of an activity function. Raises ValueError for another spelling."""
-        at, fields, keeps, window = node.args[0], [], "", None
+    def selector(self, at: ast.expr) -> tuple[str, str, tuple[str, ...] | None]:
+        """Event, filter and property of an activity. Raises ValueError for another spelling."""
+        fields, keeps = [], ""
         while isinstance(at, ast.Attribute):
             fields.append(at.attr)
             at = at.value
@@ -410,12 +415,20 @@ class Reading:
             case ast.Constant(value=str() as event):
                 pass
             case _:
-                raise ValueError(ast.unparse(node))
-        match [*node.args[1:], *(keyword.value for keyword in node.keywords)]:
-            case []:
-                pass
-            case [ast.Constant(value=str() as text)]:
-                window = parse_duration(text)
-            case _:
-                raise ValueError(ast.unparse(node))
-        return event, keeps, tuple(reversed(fields)) or None, window
+                raise ValueError(ast.unparse(at))
+        return event, keeps, tuple(reversed(fields)) or None
+
+
+def _window(node: ast.Call) -> Millis | None:
+    """The window of an activity function. Raises ValueError for another spelling."""
+    match [*node.args[1:], *(keyword.value for keyword in node.keywords)]:
+        case []:
+            return None
+        case [ast.Constant(value=str() as text)]:
+            return parse_duration(text)
+    raise ValueError(ast.unparse(node))
+
+
+def _rest(node: ast.Call) -> str:
+    """What is given to an activity function besides the event."""
+    return ", ".join([ast.unparse(argument) for argument in (*node.args[1:], *node.keywords)])

@@ -14,18 +14,17 @@ from triggerfish.rulefile.satisfy_sets import (
     CALCULATED,
     EVERYTHING,
     HIGH,
-    NOTHING,
     NUMERIC,
     TEXTS,
     TRUTHS,
     Values,
+    any_of,
     between,
-    same,
 )
 from triggerfish.zones import WEEKDAYS
 
 COUNTED = Values(0, (((0, 0, 0), HIGH),))
-"""Whole numbers from 0."""
+"""Numbers from 0."""
 
 
 class Counted(Struct, frozen=True):
@@ -44,7 +43,7 @@ class Age(Struct, frozen=True):
 
 
 class Figure(Struct, frozen=True):
-    """sum, avg, min, max, first or last of a property."""
+    """sum, avg, min, max, first, last, distinct, score, trend or sequence."""
 
     name: str
     event: str
@@ -139,15 +138,20 @@ def age(event: str, keeps: str) -> Term:
     return Term(f"age {_selected(event, keeps)}", Age(event, keeps), COUNTED.join(ABSENT), is_whole=True)
 
 
-def figure(name: str, event: str, keeps: str, field: tuple[str, ...], window: Millis | None) -> Term:
+def figure(name: str, event: str, keeps: str, field: tuple[str, ...], window: Millis | None, rest: str = "") -> Term:
+    """A figure; `rest` is what else it is given: half-lives, the other event of a sequence."""
     domain = {
         "sum": CALCULATED,
         "avg": CALCULATED.join(ABSENT),
         "min": NUMERIC.join(ABSENT),
         "max": NUMERIC.join(ABSENT),
+        "distinct": COUNTED,
+        "score": CALCULATED if field else COUNTED,
+        "trend": (CALCULATED if field else COUNTED).join(ABSENT),
+        "sequence": TRUTHS,
     }.get(name, EVERYTHING)
-    key = f"{name} {_selected(event, keeps)} {field} {window}"
-    return Term(key, Figure(name, event, keeps, field, window), domain)
+    key = f"{name} {_selected(event, keeps)} {field} {window} {rest}"
+    return Term(key, Figure(name, event, keeps, field, window), domain, is_whole=name == "distinct")
 
 
 def in_segment(name: str) -> Term:
@@ -155,10 +159,7 @@ def in_segment(name: str) -> Term:
 
 
 def primary(names: list[str]) -> Term:
-    domain = ABSENT
-    for name in names:
-        domain = domain.join(same(name))
-    return Term("segment", Primary(), domain)
+    return Term("segment", Primary(), any_of(names).join(ABSENT))
 
 
 def path(names: tuple[str, ...]) -> Term:
@@ -175,9 +176,7 @@ def tested(name: str, of: Term, argument: Any, holds: Callable[[Any], bool]) -> 
 
 
 def pair(left: Term, right: Term) -> Term:
-    domain = ABSENT
-    for outcome in ("lt", "eq", "gt", "ne"):
-        domain = domain.join(same(outcome))
+    domain = any_of(("lt", "eq", "gt", "ne")).join(ABSENT)
     return Term(f"compare {left.key} {right.key}", Pair(left.key, right.key), domain, is_free=False)
 
 
@@ -190,8 +189,8 @@ def worked(sign: str, sides: tuple[Any, Any], is_constant: tuple[bool, bool], is
     )
 
 
-def unknown(text: str, domain: Values = EVERYTHING) -> Term:
-    return Term(f"? {text}", Unknown(), domain, is_free=False)
+def unknown(text: str, domain: Values = EVERYTHING, *, is_free: bool = False) -> Term:
+    return Term(f"? {text}", Unknown(), domain, is_free=is_free)
 
 
 def _is_date(text: Any) -> bool:
@@ -201,17 +200,10 @@ def _is_date(text: Any) -> bool:
         return False
 
 
-def _weekday() -> Values:
-    found = NOTHING
-    for name in WEEKDAYS:
-        found = found.join(same(name))
-    return found
-
-
 _DATES = Values(0, (), (((0, "0001-01-01", 0), (0, "9999-12-31", 1)),))
 
 LOCAL: dict[str, Term] = {
     "hour": Term("local.hour", Path(("local", "hour")), between(0, 23), is_whole=True),
-    "weekday": Term("local.weekday", Path(("local", "weekday")), _weekday()),
+    "weekday": Term("local.weekday", Path(("local", "weekday")), any_of(WEEKDAYS)),
     "date": Term("local.date", Path(("local", "date")), _DATES, admits=_is_date),
 }

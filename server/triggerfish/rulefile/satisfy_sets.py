@@ -7,7 +7,7 @@ so a set that looks empty is empty, and nothing wrong follows from one that only
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
 
@@ -156,8 +156,22 @@ def same(constant: Any) -> Values:
     """The values equal to a text, number or truth, and of its kind."""
     if type(constant) is bool:
         return YES if constant else NO
-    point = (((0, constant, 0), (0, constant, 1)),)
-    return Values(0, point) if type(constant) in NUMBERS else Values(0, (), point)
+    return any_of([constant])
+
+
+def any_of(constants: Iterable[Any]) -> Values:
+    """The values equal to one of these texts, numbers and truths, and of its kind."""
+    flags, numbers, texts = 0, set(), set()
+    for constant in constants:
+        if type(constant) is bool:
+            flags |= TRUE if constant else FALSE
+        else:
+            (numbers if type(constant) in NUMBERS else texts).add(constant)
+    return Values(flags, _points(numbers), _points(texts))
+
+
+def _points(constants: Iterable[Any]) -> Ranges:
+    return tuple(((0, constant, 0), (0, constant, 1)) for constant in sorted(constants))
 
 
 def compared(sign: str, bound: Any) -> Values:
