@@ -151,6 +151,44 @@ def test_set_changes_traits_and_segments_follow():
     assert [send.rule for send in world.sends] == ["tell"]
 
 
+def test_what_follows_when_a_wait_is_over_is_as_old_as_that_instant():
+    """A rule with the usual max_age of an hour hears of what another one emits, or brings about, after a day."""
+    world = known(
+        "segments: [{name: marked, when: traits.mark == True}]",
+        """
+        ruleset: r
+        rules:
+          - {name: a, on: Order, wait: 1 day, then: [{emit: Followed Up}, {set: {mark: true}}]}
+          - {name: b, on: Followed Up, when: 'did("Followed Up", "1m")', then: [{send: receipt}]}
+          - {name: c, on: segment.entered, then: [{send: hello}]}
+        """,
+    )
+    world.take(track("Order", NOON))
+    world.wait_until(NOON + 2 * DAY)
+    assert [template for template, status, _ in world.told() if status == "due"] == ["receipt", "hello"]
+
+
+def test_what_follows_from_a_late_event_is_as_old_as_that_event():
+    world = known(
+        """
+        ruleset: r
+        max_age: 3 days
+        rules: [{name: a, on: Order, then: [{emit: Thanked}]}]
+        """,
+        "{ruleset: s, rules: [{name: b, on: Thanked, then: [{send: receipt}]}]}",
+    )
+    world.take(track("Order", NOON), at=NOON + 2 * DAY)
+    assert world.told() == []
+
+
+def test_an_emitted_event_does_not_bring_back_an_old_time_zone():
+    world = known("{ruleset: r, rules: [{name: a, on: Order, wait: 1 hour, then: [{emit: Thanked}]}]}")
+    world.take(track("Order", NOON, context={"timezone": "Europe/Berlin"}))
+    world.take(track("View", NOON + 1, context={"timezone": "Asia/Tokyo"}))
+    world.wait_until(NOON + 2 * HOUR)
+    assert world.who().time_zone == "Asia/Tokyo"
+
+
 def test_an_emitted_event_happens_to_the_person_and_wakes_rules():
     world = known("""
         ruleset: r

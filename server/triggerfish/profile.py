@@ -224,7 +224,8 @@ def fold(profile: Profile, event: Event, activities: Sequence[Activity], now: In
     sets_traits = bool(event.traits) and event.kind == "identify"
     if sets_traits:
         set_traits(profile, event.traits, event.timestamp)
-    if event.context:
+    if event.context and event.kind != "derived":
+        # What a rule emits after a wait has the context of the event that woke it; newer ones may have come since.
         _note_context(profile, event.context)
     if event.kind == "feedback":
         _note_feedback(profile, event)

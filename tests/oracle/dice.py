@@ -83,7 +83,11 @@ class Words:
 
     def test(self) -> str:
         dice = self.dice
-        match dice.randrange(14):
+        match dice.randrange(17):
+            case 14:
+                return self.score_test()
+            case 15:
+                return self.sequence()
             case 0 if self.segments:
                 return f'"{dice.choice(self.segments)}" {dice.choice(("in", "not in"))} segments'
             case 1 if maybe(dice, 0.3):
@@ -115,7 +119,7 @@ class Words:
                 constant = some_constant(dice)
                 sign = dice.choice(SIGNS[:2] if isinstance(constant, bool) else SIGNS)
                 return f"{self.path()} {sign} {written(constant)}"
-        return f"{self.figure()} {dice.choice(SIGNS)} {dice.choice((0, 1, 2, 3, 5, 50, 50.5, 100))}"
+        return f"{self.figure()} {dice.choice(SIGNS)} {dice.choice((0, 1, 1, 2, 3, 5, 24, 50, 50.5, 100))}"
 
     def since_test(self) -> str:
         unit, bounds = self.dice.choice(
@@ -133,9 +137,30 @@ class Words:
             return f"{self.dice.choice(bounds)} {self.dice.choice(SIGNS)} {asked}"
         return f"{asked} {self.dice.choice(SIGNS)} {self.dice.choice(bounds)}"
 
+    def score_test(self) -> str:
+        dice = self.dice
+        what = self.selector() + dice.choice(("", "", ".total"))
+        bound = dice.choice((0, 0.25, 0.3, 0.7, 1, 1.2, 2.5, 7, 30, -1))
+        half_life = dice.choice(("10m", "1h", "90 minutes", "1d", "3d"))
+        return f'score({what}, half_life="{half_life}") {dice.choice(SIGNS)} {bound}'
+
+    def sequence(self) -> str:
+        dice = self.dice
+        is_not = maybe(dice, 0.5)
+        within = dice.choice(("10m", "1h", "1d"))
+        window = dice.choice(("", "", ', window="3d"', ', window="2d"', "" if is_not else ', window="1h"'))
+        spelled = f'"{within}"' if maybe(dice, 0.2) else f'within="{within}"'
+        return f"sequence({self.selector()}, {'not ' if is_not else ''}{self.selector()}, {spelled}{window})"
+
     def figure(self) -> str:
         dice = self.dice
-        name = dice.choice(("count", "count", "sum", "avg", "min", "max", "last", "first"))
+        name = dice.choice(("count", "count", "sum", "avg", "min", "max", "last", "first", "distinct", "trend"))
+        if name == "trend":
+            short, long = dice.choice((("10m", "1h"), ("1h", "1d"), ("90 minutes", "3d"), ("1d", "7 days")))
+            what = self.selector() + dice.choice(("", "", ".total"))
+            if maybe(dice, 0.3):
+                return f'trend({what}, "{short}", "{long}")'
+            return f'trend({what}, long="{long}", short="{short}")'
         if name == "count":
             return f"count({self.selector()}{self.window()})"
         return f"{name}({self.selector()}.{dice.choice(('total', 'total', 'sku', 'deep.x'))}{self.window()})"
@@ -151,7 +176,8 @@ class Words:
         return f"{text} {self.dice.choice(('and', 'or'))} {self.dice.choice(tests)}" if maybe(self.dice, 0.3) else text
 
     def window(self) -> str:
-        return f', "{self.dice.choice(WINDOWS)}"' if maybe(self.dice, 0.6) else ""
+        named = "window=" if maybe(self.dice, 0.1) else ""
+        return f', {named}"{self.dice.choice(WINDOWS)}"' if maybe(self.dice, 0.6) else ""
 
     def path(self) -> str:
         traits = ("traits.plan", "traits.age", 'traits["First Name"]', "traits.tags", "traits.mark")

@@ -1,15 +1,17 @@
 """The oracle's conditions: a parser of its own, and answers found by scanning the plain list of what a person did.
 
 Written from docs/rules.md alone; slow on purpose, and it shares no code with the server. A condition is read into
-nested tuples, `("const", 5)`, `("call", "count", [...], {...})` and so on; `holds` and `value` answer them over a Scene.
+nested tuples such as `("const", 5)` or `("call", "count", [...], {...})`; `holds` and `value` answer them over a Scene.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -433,6 +435,52 @@ def _end(place: int) -> Callable[[Asked], Any]:
     return work
 
 
+def _distinct(asked: Asked) -> int:
+    found: list[Any] = []
+    for _, told in asked.found(0, asked.length(1, "window")):
+        if isinstance(told, str | int | float) and not any(_are_equal(told, known) for known in found):
+            found.append(told)
+    return len(found)
+
+
+def _score(asked: Asked) -> float:
+    half_life = asked.length(1, "half_life") or 1
+    has_property = asked.given[0][0] == "dot"
+    return math.fsum(
+        (told if has_property else 1) * 2.0 ** ((at - asked.scene.now) / half_life)
+        for at, told in asked.found()
+        if is_number(told) or not has_property
+    )
+
+
+def _trend(asked: Asked) -> float | None:
+    """Worked out in fractions: exact until the last division."""
+    rates: list[Fraction] = []
+    for place, name in ((1, "short"), (2, "long")):
+        length = asked.length(place, name) or 1
+        found = asked.found(0, length)
+        numbers = [told for _, told in found if is_number(told)]
+        rates.append(Fraction(sum(numbers) if asked.given[0][0] == "dot" else len(found)) / length)
+    return float(rates[0] / rates[1]) if rates[1] > 0 else None
+
+
+def _sequence(asked: Asked) -> bool:
+    now, within, window = asked.scene.now, asked.length(2, "within") or 0, asked.length(3, "window")
+    first, then = asked.given[:2]
+    is_not = then[0] == "not"
+    befores = [at for at, _ in select(first, asked.scene)]
+    afters = [at for at, _ in select(then[1] if is_not else then, asked.scene)]
+    if is_not:
+        newest = max(befores, default=now)
+        is_young = window is None or now - newest < window
+        return now - newest > within and is_young and not any(newest < at <= newest + within for at in afters)
+    return any(
+        before < after <= before + within and (window is None or now - after < window)
+        for before in befores
+        for after in afters
+    )
+
+
 ACTIVITY: dict[str, Callable[[Asked], Any]] = {
     "count": lambda asked: len(asked.found(0, asked.length(1, "window"))),
     "did": lambda asked: bool(asked.found(0, asked.length(1, "window"))),
@@ -442,25 +490,53 @@ ACTIVITY: dict[str, Callable[[Asked], Any]] = {
     "max": lambda asked: max(_numbers(asked), default=None),
     "last": _end(-1),
     "first": _end(0),
+    "distinct": _distinct,
+    "score": _score,
+    "trend": _trend,
+    "sequence": _sequence,
     **{name: _since(unit) for name, unit in SINCE.items()},
 }
 """The functions that look at what the person did."""
 
 
 def pauses(tree: Tree) -> set[int]:
-    """After how long an event may change what a condition says, by time alone: every window in it and, for days_since
-    and its like, every number, a millisecond more and less. Too many do no harm.
+    """After how long an event may change what a condition says, by time alone: every length of time in it and, for
+    days_since and its like, every number; a millisecond more and less, too. Too many do no harm.
     """
     found: set[int] = set()
     trees = list(parts_of(tree))
     units = {SINCE[part[1]] for part in trees if part[0] == "call" and part[1] in SINCE}
     for part in trees:
         if part[0] == "call" and part[1] in ACTIVITY:
-            texts = [given[1] for given in (*part[2], *part[3].values()) if given[0] == "const"]
-            found |= {length_of(text) for text in texts if isinstance(text, str) and re.match(r"[\d.]+\s*[a-z]", text)}
+            texts = [given[1] for given in (*part[2][1:], *part[3].values()) if given[0] == "const"]
+            found |= {length_of(text) + more for text in texts for more in (-1, 0, 1)}
         if part[0] == "const" and is_number(part[1]):
             found |= {round(part[1] * unit) + more for unit in units for more in (-1, 0, 1)}
     return {pause for pause in found if pause > 0}
+
+
+def fadings(tree: Tree, scene: Scene, until: int) -> set[int]:
+    """The instants after now and up to `until` at which a score that is compared with a number comes to it, or passes
+    it: a score moves toward 0 and nowhere else, so halving finds them.
+    """
+    found = set()
+    for part in parts_of(tree):
+        if part[0] == "chain" and any(side[:2] == ("call", "score") for side in part[1]):
+            scores = [side for side in part[1] if side[:2] == ("call", "score")]
+            bounds = [side for side in part[1] if side[0] in ("const", "minus")]
+            for score, bound in ((score, value(bound, scene)) for score in scores for bound in bounds):
+                low, high = scene.now, until
+                while high - low > 1:
+                    middle = (low + high) // 2
+                    is_same = _side(score, bound, middle, scene) == _side(score, bound, scene.now, scene)
+                    low, high = (middle, high) if is_same else (low, middle)
+                found |= {high, high + 1}
+    return found
+
+
+def _side(score: Tree, bound: float, at: int, scene: Scene) -> int:
+    told = value(score, replace(scene, now=at))
+    return (told > bound) - (told < bound)
 
 
 def looks_at_the_clock(tree: Tree) -> bool:

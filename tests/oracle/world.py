@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import Any
 
-from oracle.language import Deed, Scene, Tree, holds, looks_at_the_clock, pauses, value
+from oracle.language import Deed, Scene, Tree, fadings, holds, looks_at_the_clock, parts_of, pauses, value
 from oracle.people import People, Person, Told, Wait
 from oracle.rules import Book, Rule, RuleSet
 from oracle.times import next_turn, quiet_until, zone_of
@@ -27,7 +27,8 @@ class Template:
 
 
 class Oracle:
-    """Everything that happens. `timelines` tell of each person what happened, in order, each line beginning with what
+    """Everything that happens. `since` is how old all that follows now is: as the event that came or, when time passed,
+    as that instant. `timelines` tell of each person what happened, in order, each line beginning with what
     and when; `messages` says of each message where it stands: (person, template, status).
     """
 
@@ -38,10 +39,12 @@ class Oracle:
         self.timelines: dict[str, list[Line]] = {}
         self.messages: dict[str, tuple[str, str, str]] = {}
         self.now = 0
+        self.since = 0
         self.position = 0
         self.repeats = 0
         self.looks: dict[tuple[str, int], list[int]] = {}
         trees = [segment.when for segment in book.segments] + list(book.defined.values())
+        self.trees = [tree for tree in trees if any(part[:2] == ("call", "score") for part in parts_of(tree))]
         self.pauses = {pause for tree in trees for pause in pauses(tree)}
         self.has_clock = any(looks_at_the_clock(tree) for tree in trees)
 
@@ -59,17 +62,22 @@ class Oracle:
     def next_look(self, person: Person, until: int) -> int:
         deeds = self.looks.get((person.id, len(person.deeds)))
         if deeds is None:
-            deeds = self.looks[person.id, len(person.deeds)] = self.instants(person)
+            deeds = self.looks[person.id, len(person.deeds)] = self.instants(person, until)
         instants = deeds[bisect_right(deeds, self.now) :][:1] + [wait.due for wait in person.waits]
         if self.has_clock:
             instants.append(next_turn(self.now, self.zone(person)))
         return min(*instants, until + 1, until + 1)
 
-    def instants(self, person: Person) -> list[int]:
-        return sorted({deed.at + pause for deed in person.deeds for pause in self.pauses})
+    def instants(self, person: Person, until: int) -> list[int]:
+        found = {deed.at + pause for deed in person.deeds for pause in self.pauses}
+        scene = self.scene(person, self.now, None)
+        for tree in self.trees:
+            found |= fadings(tree, scene, until)
+        return sorted(found)
 
     def look(self, person: Person, at: int) -> None:
         """Time has passed: first segments change, then waits end, the earliest first; then what follows happens."""
+        self.since = at
         cause = Told("derived", "time", f"time:{person.id}:{at}", at)
         following: deque[tuple[Told, int]] = deque()
         self.settle(person, at, cause, 0, following)
@@ -94,6 +102,7 @@ class Oracle:
             for message, (owner, template, status) in self.messages.items():
                 if owner == former and status in ("scheduled", "due"):
                     self.messages[message] = (person.id, template, status)
+        self.since = told.at
         person.seen.add(told.message_id)
         self.note(person, "event", now, told.name)
         self.happen(person, now, deque([(told, 0)]))
@@ -122,7 +131,7 @@ class Oracle:
         if event.kind == "identify":
             person.traits += [(name, told, event.at) for name, told in event.traits.items()]
         zone = event.context.get("timezone")
-        if isinstance(zone, str) and zone:
+        if isinstance(zone, str) and zone and event.kind != "derived":
             person.zone = zone
         if event.kind == "feedback" and event.name == "Unsubscribed":
             person.refused.append((event.properties.get("purpose", ""), event.at))
@@ -179,7 +188,7 @@ class Oracle:
         for name, what in moves:
             self.note(person, "segment", at, name, what)
             identifier = f"{cause.message_id}/{what}:{name}@{at}"
-            event = Told("derived", f"segment.{what}", identifier, cause.at, properties={"segment": name})
+            event = Told("derived", f"segment.{what}", identifier, self.since, properties={"segment": name})
             following.append((event, links + 1))
 
     # Rules.
@@ -260,7 +269,7 @@ class Oracle:
                 else:
                     properties = _worked_out(action.get("properties", {}), scene)
                     identifier = f"{event.message_id}/{rule.full_name}/{action['emit']}"
-                    emitted = Told("derived", action["emit"], identifier, event.at, properties=properties)
+                    emitted = Told("derived", action["emit"], identifier, self.since, properties=properties)
                     self.note(person, "event", at, emitted.name, rule.full_name)
                     following.append((replace(emitted, context=event.context), links + 1))
 

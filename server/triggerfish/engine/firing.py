@@ -163,7 +163,7 @@ def act(turn: Turn, rule: Rule, action: Set | Emit | Call, label: str, event: Ev
                 kind="derived",
                 name=name,
                 message_id=f"{event.message_id}/{rule.ruleset}/{rule.name}/{label}/{name}",
-                timestamp=event.timestamp,
+                timestamp=turn.since,
                 properties=worked_out(properties, view),
                 context=event.context,
             )

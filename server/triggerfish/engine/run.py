@@ -51,7 +51,7 @@ class Run:
         profile = self._people.who(event, arrival.position, arrival.at)
         if profile is None:
             return
-        turn = Turn(self._rulebook, self._record, profile, arrival.at)
+        turn = Turn(self._rulebook, self._record, profile, arrival.at, event.timestamp)
         if len(self._people.merged) > merges_before:
             self._record.merges(profile, event, arrival.at, self._people.merged)
             journeys.leave_twice_entered(turn, event)
@@ -67,7 +67,7 @@ class Run:
     def _wake(self, profile: Profile, at: Instant) -> None:
         """Time has passed: segments may change, waits may end, the calendar may wake a rule."""
         cause = Event(kind="derived", name="time", message_id=f"time:{profile.id}:{at}", timestamp=at)
-        turn = Turn(self._rulebook, self._record, profile, at)
+        turn = Turn(self._rulebook, self._record, profile, at, at)
         turn.settle(cause, 0)
         for wait in sorted((wait for wait in profile.waits if wait.due_at <= at), key=lambda wait: wait.due_at):
             # One that ended before may have taken this one with it.

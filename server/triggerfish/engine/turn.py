@@ -23,18 +23,20 @@ FOLLOWERS_LIMIT = 100
 
 
 class Turn:
-    """`profile` is a working copy. `following` are events that are still to happen, and how many came before each, one
+    """`profile` is a working copy. `since` is how old all that follows is: as the event that came; when it was time
+    that passed, as old as now. `following` are events that are still to happen, and how many came before each, one
     from another. `is_moved` says that traits, time zone or segments changed: what the calendar goes by. `has_set` says
     that a rule set traits since runs of journeys were last looked at.
     """
 
-    __slots__ = ("at", "following", "has_set", "is_moved", "profile", "record", "rulebook")
+    __slots__ = ("at", "following", "has_set", "is_moved", "profile", "record", "rulebook", "since")
 
-    def __init__(self, rulebook: Rulebook, record: Record, profile: Profile, at: Instant) -> None:
+    def __init__(self, rulebook: Rulebook, record: Record, profile: Profile, at: Instant, since: Instant) -> None:
         self.rulebook = rulebook
         self.record = record
         self.profile = profile
         self.at = at
+        self.since = since
         self.following: deque[tuple[Event, int]] = deque()
         self.is_moved = False
         self.has_set = False
@@ -73,7 +75,7 @@ class Turn:
         self.has_set = False
 
     def settle(self, cause: Event, depth: int, counted: Collection[Activity] | None = None) -> None:
-        """Bring the segments up to date (segments.py); entering and leaving are events, as old as what caused them."""
+        """Bring the segments up to date (segments.py); entering and leaving are events."""
         for change in self.rulebook.segments.settle(self.profile, self.at, self.rulebook.zones, counted):
             self.is_moved = True
             self.record.note(self.profile, self.at, "segment", {"segment": change.segment, "change": change.what})
@@ -81,7 +83,7 @@ class Turn:
                 kind="derived",
                 name=f"segment.{change.what}",
                 message_id=f"{cause.message_id}/{change.what}:{change.segment}@{self.at}",
-                timestamp=cause.timestamp,
+                timestamp=self.since,
                 properties={"segment": change.segment},
             )
             self.following.append((event, depth + 1))
