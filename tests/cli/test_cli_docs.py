@@ -26,7 +26,14 @@ def test_every_option_is_named_in_its_verbs_section_and_no_other():
         for verb in main.list_commands(context):
             section = re.split(rf"(?m)^## {verb}$", PAGE)[1].partition("\n## ")[0]
             command = main.get_command(context, verb)
-            options = {name for each in command.params if isinstance(each, click.Option) for name in each.opts}
+            parts = [command, *(command.commands.values() if isinstance(command, click.Group) else ())]
+            options = {
+                name
+                for part in parts
+                for each in part.params
+                if isinstance(each, click.Option)
+                for name in each.opts
+            }
             named = set(re.findall(r"(?<![\w-])--[a-z-]+", section))
             assert options - EVERYWHERE <= named, verb
             assert named <= options, verb

@@ -40,6 +40,8 @@ def table(heading: str) -> list[list[str]]:
     [
         ("key of a file", forms.FileForm),
         ("key of an event", forms.EventForm),
+        ("key of a property", forms.PropertyForm),
+        ("key of the plan", forms.PlanForm),
         ("key of a segment", forms.SegmentForm),
         ("key of a rule", forms.RuleForm),
         ("key of an action", forms.ActionForm),

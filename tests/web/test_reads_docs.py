@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from triggerfish.web import hooks, profiles, status
+from triggerfish.web import hooks, plan, profiles, status
 from triggerfish.web.pages import outbox, overview, people, segments, sends
 from triggerfish.web.questions import MOST_ROWS
 
 DOCS = Path(__file__).parents[2] / "docs"
+PLAN = [route for route in plan.routes if route.http_methods == {"GET"}]
 HTTP, PAGES = ((DOCS / name).read_text(encoding="utf-8") for name in ("http.md", "pages.md"))
 
 pytestmark = pytest.mark.docs
@@ -32,13 +33,13 @@ def listed(page):
 
 def test_every_read_is_listed_and_no_other():
     rows = re.findall(r"(?m)^\| `GET (/(?:v1|metrics)[^`]*)` \|([^|]*)\|", HTTP.partition("## Reads")[2])
-    assert {bare(path) for path, _ in rows} == paths([*profiles.routes, *status.routes])
+    assert {bare(path) for path, _ in rows} == paths([*profiles.routes, *status.routes, *PLAN])
     told = {bare(path): set(re.findall(r"`(\w+)`", parameters)) for path, parameters in rows}
-    for route in (*profiles.routes, *status.routes):
+    for route in (*profiles.routes, *status.routes, *PLAN):
         names = set(route.parsed_fn_signature.parameters)
         query = names - {"desk"} - set(re.findall(r"\{(\w+):", "".join(route.paths)))
         assert told[bare(next(iter(route.paths)))] == query, route.paths
-    assert paths(hooks.routes) <= listed(HTTP)
+    assert paths([*hooks.routes, *plan.routes]) <= listed(HTTP)
 
 
 def test_every_page_is_listed():
