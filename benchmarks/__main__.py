@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks import composing, engine, front_door, latency, matchers, memory
+from benchmarks import composing, engine, front_door, latency, matchers, memory, reloading
 from benchmarks.measuring import Summary, Wrong, machine, sum_up, table
 
 MEASUREMENTS = {
@@ -23,6 +23,7 @@ MEASUREMENTS = {
     "latency": latency.measure,
     "memory": memory.measure,
     "composing": composing.measure,
+    "reloading": reloading.measure,
 }
 REPEATS = 3
 LAST = Path(__file__).parent / "last.json"

@@ -169,7 +169,7 @@ def tell(done: RolledBack) -> None:
     click.echo(
         {
             "live": "the server has taken them: they are live",
-            "broken": "the server cannot use them as they are now: triggerfish check says why",
+            "broken": "the server cannot use them as they are now: triggerfish check and triggerfish test say why",
             "": "a server takes them as soon as it runs; triggerfish check looks at them now",
         }[done.server]
     )

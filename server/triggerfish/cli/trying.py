@@ -7,23 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from triggerfish import walk
 from triggerfish.adapters.compiled import CompiledMatcher
-from triggerfish.adapters.composed import PlainLinks
 from triggerfish.adapters.memory_store import MemoryStateStore
 from triggerfish.cli.check import AnyEnvironment
-from triggerfish.clock import Instant
 from triggerfish.compose import Workshop, load_workshop, matcher_of
 from triggerfish.config import Settings, load_settings
-from triggerfish.profile import Profile
-from triggerfish.render import Message, Template
+from triggerfish.processes.proving import composing
 from triggerfish.rulefile.folder import read_folder, read_tests
 from triggerfish.rulefile.mutation import Laboratory, MutationReport, loading, mutate, reaching
 from triggerfish.rulefile.problems import Problem
 from triggerfish.rulefile.trial import Result, Results, run_trials
-from triggerfish.rulefile.trial_stage import Compose
-from triggerfish.rules import Matcher, Rulebook, RuleSet
-from triggerfish.schedule import Due
+from triggerfish.rules import Matcher, RuleSet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +58,9 @@ class Bench:
             functions=workshop.plugins.functions,
             channel=self.settings.delivery.channel,
         )
-        laboratory = Laboratory(self.rules, load, MemoryStateStore, composing(workshop.templates), reaching(results))
+        laboratory = Laboratory(
+            self.rules, load, CompiledMatcher, MemoryStateStore, composing(workshop.templates), reaching(results)
+        )
         return mutate(laboratory, results.suite.equivalents, list(workshop.templates), jobs=jobs, told=told)
 
 
@@ -81,12 +77,3 @@ def open_bench(workspace: Path) -> Bench:
         settings=settings, workshop=workshop, rules=rules, tests=tests, problems=problems,
         matcher=matcher_of(settings.engine),
     )  # fmt: skip
-
-
-def composing(templates: Mapping[str, Template]) -> Compose:
-    """Messages as the live send composes them, with plain links."""
-
-    def compose(rulebook: Rulebook, due: Due, profile: Profile, now: Instant) -> Message:
-        return walk.compose(rulebook, templates[due.template], profile, due, PlainLinks(), now)
-
-    return compose

@@ -26,6 +26,7 @@ from triggerfish.processes.logs import set_up_logs
 from triggerfish.processes.memory import at_most
 from triggerfish.processes.orders import Orders, Report, read_orders
 from triggerfish.processes.poison import Taster
+from triggerfish.processes.proving import prove
 from triggerfish.reads import describe
 
 log = logging.getLogger("triggerfish.worker")
@@ -47,6 +48,8 @@ async def run(orders: Orders) -> int:
         set_up_logs(settings.log.level)
         with at_most(settings.rules.load_mb):
             workshop = load_workshop(settings, orders.sources)
+            if settings.rules.test_on_reload and not orders.is_tested:
+                prove(workshop, orders.sources)
         # What the settings say of the channel is wrong now or never: it is opened only when we may go.
         channel_of(settings, workshop.plugins, WallClock(), is_demo=orders.demo_since is not None)
     except RulebookBroken as broken:
@@ -141,7 +144,7 @@ async def _send(house: walk.House, outgoing: asyncio.Event, stopping: asyncio.Ev
     while not stopping.is_set():
         await outgoing.wait()
         outgoing.clear()
-        while not stopping.is_set() and await walk.send(house):
+        while not stopping.is_set() and await walk.send(house) + await walk.call(house):
             pass
         retry = house.store.next_send()
         if retry is not None:

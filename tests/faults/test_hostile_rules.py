@@ -1,0 +1,153 @@
+"""Rule files are safe to take from anyone: whatever they hold, they are refused or loaded in bounds, and the rulebook
+that is live stays so.
+"""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+
+from running import identify, serving, track, wait_until, write_rules, write_workspace
+
+RULES = """
+    ruleset: greeting
+    rules:
+      - name: hello
+        on: Hello
+        then: [send: hello]
+"""
+PLUGIN = """
+import os, time
+from triggerfish import hookimpl
+
+def hang(value):
+    return True
+
+def start(what):
+    if what == "hang":
+        while True:
+            time.sleep(1)
+    if what == "eat":
+        eaten = []
+        while True:
+            eaten.append(bytearray(64 * 1024 * 1024))
+    if what == "die":
+        os.abort()
+    if what == "shout":
+        raise SystemExit(3)
+
+@hookimpl
+def register_functions():
+    from pathlib import Path
+    order = Path(os.environ["ORDER"])
+    start(order.read_text() if order.exists() else "")
+    return []
+"""
+
+pytestmark = pytest.mark.faults
+
+
+@pytest.fixture
+def order(tmp_path):
+    """A file that tells the plugin what to do when a worker loads it: stands for rules that make loading go wrong."""
+    site = tmp_path / "site"
+    info = site / "trap-1.dist-info"
+    info.mkdir(parents=True)
+    (site / "trap.py").write_text(PLUGIN)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: trap\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[triggerfish]\ntrap = trap\n")
+    return tmp_path / "order"
+
+
+@pytest.mark.parametrize(
+    ("what", "says"),
+    [
+        ("hang", "TF638  the worker process was not ready after 5 s and was killed"),
+        ("eat", "TF638  loading the rules and templates takes more than 256 MB"),
+        ("die", "TF638  the worker process ended with signal SIGABRT before it was ready"),
+        ("shout", "TF638  the worker process ended with exit code 3 before it was ready"),
+    ],
+)
+def test_a_worker_that_hangs_grows_or_dies_while_loading_leaves_the_old_one_live(tmp_path, order, what, says):
+    shop = write_workspace(
+        tmp_path / "shop",
+        {"greeting.yaml": RULES},
+        more_settings="[rules]\nload_seconds = 30\nload_mb = 256\n",
+        hello="marketing",
+    )
+    env = {"PYTHONPATH": str(order.parent / "site"), "ORDER": str(order)}
+    with serving(shop, env=env) as server:
+        settings = shop / "triggerfish.toml"
+        worker = server.child("worker")
+        order.write_text(what)
+        write_rules(shop, "greeting.yaml", RULES.replace("hello\n", "hello-again\n"))
+        rulebook = wait_until(lambda: broken(server), "the refusal", 90)
+        assert says.replace("5 s", "30 s") in rulebook["error"]
+        assert server.children("worker") == [worker], "the old one goes on, and no other is left behind"
+        server.take(identify("ana", email="ana@example.org"), track("ana", "Hello"))
+        assert server.sent("hello", "ana")["rule"] == "hello"
+        order.unlink()
+        write_rules(shop, "greeting.yaml", RULES.replace("hello\n", "hello-there\n"))
+        wait_until(lambda: server.get("/v1/rulebook")["state"] == "live", "the next change")
+        assert settings.exists()
+
+
+def broken(server):
+    rulebook = server.get("/v1/rulebook")
+    return rulebook if rulebook["state"] == "broken" else None
+
+
+def many_rules(number: int) -> str:
+    rules = "".join(f"  - {{name: r{each}, on: E{each % 7}, then: [set: {{x: {each}}}]}}\n" for each in range(number))
+    return f"ruleset: many\nrules:\n{rules}"
+
+
+BROKEN_ALL_OVER = "ruleset: x\nrules:\n" + "".join(
+    f"  - {{nam: r{n}, on: E, when: '{'x' * 400}'}}\n" for n in range(200)
+)
+
+
+def test_folders_full_of_nonsense_are_refused_within_bounds_and_shown_in_part(tmp_path):
+    shop = write_workspace(tmp_path / "shop", {"greeting.yaml": RULES}, hello="marketing")
+    with serving(shop) as server:
+        before = server.get("/v1/rulebook")["version"]
+        for number in range(60):
+            write_rules(shop, f"x{number}.yaml", BROKEN_ALL_OVER)
+        rulebook = wait_until(lambda: broken(server), "the refusal", 120)
+        rulebook = wait_until(lambda: len(broken(server)["problems"]) >= 200 and broken(server), "all of them", 120)
+        assert rulebook["version"] == before
+        assert len(rulebook["problems"]) == 200
+        assert (
+            len(server.http.get("/rulebook", headers={"Authorization": "Bearer admin-key-of-the-tests"}).content)
+            < 2**20
+        )
+        server.take(identify("ana", email="ana@example.org"), track("ana", "Hello"))
+        server.sent("hello", "ana")
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "says"),
+    [
+        (
+            "a link to a secret",
+            lambda rules: (rules / "x.yaml").symlink_to("/etc/passwd"),
+            "is a link to a file elsewhere",
+        ),
+        (
+            "an endless device",
+            lambda rules: (rules / "x.yaml").symlink_to("/dev/zero"),
+            "is a link to a file elsewhere",
+        ),
+        ("40 MB of notes", lambda rules: (rules / "notes.bin").write_bytes(bytes(40 * 2**20)), "hold more than 32 MB"),
+    ],
+)
+def test_what_does_not_belong_into_the_folder_is_refused_unread(tmp_path, name, make, says):
+    shop = write_workspace(tmp_path / "shop", {"greeting.yaml": RULES}, hello="marketing")
+    with serving(shop) as server:
+        make(shop / "rules")
+        rulebook = wait_until(lambda: broken(server), name)
+        assert says in rulebook["error"]
+        assert "TF635" in rulebook["error"]
+        assert "root:" not in str(rulebook)
+        assert textwrap.dedent(RULES).lstrip() == (shop / "data" / "live" / "rules" / "greeting.yaml").read_text()
