@@ -116,6 +116,24 @@ def load_workshop(settings: Settings, sources: Path | None = None) -> Workshop:
     return Workshop(found.plugins, found.templates, found.rulebook, found.problems)
 
 
+def live_rulebook(settings: Settings) -> Rulebook | None:
+    """The rulebook that the workspace's server took last, as far as it still compiles; for comparing with it."""
+    if not settings.live_path.is_dir():
+        return None
+    plugins = plugins_of(settings)
+    try:
+        rulebook, _ = load_rulebook(
+            read_folder(settings.live_path / "rules")[0],
+            templates=read_facts(settings.live_path / "templates"),
+            matcher=matcher_of("compiled"),
+            functions=plugins.functions,
+            channel=settings.delivery.channel,
+        )
+    except RulebookBroken:
+        return None
+    return rulebook
+
+
 def company_of(settings: Settings) -> dict[str, str]:
     """What templates know of who sends: name, postal address, sender."""
     delivery = settings.delivery
