@@ -164,3 +164,4 @@ def m008_calls(db: Database) -> None:
     # What is due may be a plugin's action instead of a message: its name, and the values that it is given.
     db.execute("ALTER TABLE sends ADD COLUMN call TEXT NOT NULL DEFAULT ''")
     db.execute("ALTER TABLE sends ADD COLUMN data BLOB")
+    db.execute("CREATE INDEX calls ON sends (call, due_at) WHERE call != '' AND status IN ('due', 'retrying')")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from textwrap import dedent
 from typing import Any, Literal
 
@@ -36,10 +36,10 @@ TEMPLATES = {
 }
 
 
-def rulebook(*texts: str) -> Rulebook:
+def rulebook(*texts: str, actions: Collection[str] = ()) -> Rulebook:
     """The rulebook of these rule files. Warnings are mistakes of the test."""
     files = {f"rules/{number}.yaml": dedent(text) for number, text in enumerate(texts)}
-    made, warnings = load_rulebook(files, templates=TEMPLATES, matcher=CompiledMatcher)
+    made, warnings = load_rulebook(files, templates=TEMPLATES, matcher=CompiledMatcher, actions=actions)
     assert not warnings, [str(warning) for warning in warnings]
     return made
 
@@ -82,8 +82,8 @@ def follow(store: StateStore, rules: Rulebook, arrivals: Sequence[Arrival], now:
 class World:
     """Everything that happens, one event after another, with the store in memory."""
 
-    def __init__(self, *texts: str, store: StateStore | None = None) -> None:
-        self.rulebook = rulebook(*texts)
+    def __init__(self, *texts: str, store: StateStore | None = None, actions: Collection[str] = ()) -> None:
+        self.rulebook = rulebook(*texts, actions=actions)
         self.memory = MemoryStateStore()
         self.store: StateStore = store or self.memory
         self.position = 0

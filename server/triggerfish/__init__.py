@@ -1,9 +1,10 @@
 """Triggerfish as plugins see it: these names are the public surface, nothing else is. docs/plugins.md explains it."""
 
 from triggerfish.clock import Clock, Instant
-from triggerfish.deliver import Features, Receipt, Status, Verdict
+from triggerfish.deliver import Call, Features, Receipt, Status, Verdict
 from triggerfish.errors import PluginFailed, Refused, SettingsWrong, TriggerfishError
 from triggerfish.measure import Hit
+from triggerfish.plugin.action import Action
 from triggerfish.plugin.channel import BlockingChannel, Channel, Kept, NotHandedOver, PluginContext
 from triggerfish.plugin.hookspecs import hookimpl
 from triggerfish.plugin.settings import PluginConfig
@@ -11,8 +12,10 @@ from triggerfish.plugin.source import Incoming, Source
 from triggerfish.render import Address, Message, mail_address, to_mime
 
 __all__ = [
+    "Action",
     "Address",
     "BlockingChannel",
+    "Call",
     "Channel",
     "Clock",
     "Features",

@@ -43,6 +43,7 @@ from triggerfish.rulefile.folder import read_folder
 from triggerfish.rulefile.plan_templates import check_readings
 from triggerfish.rulefile.problems import Problem
 from triggerfish.rules import Matcher, Rulebook, RuleSet
+from triggerfish.steps import Call
 from triggerfish.walk import FrontDoor, House
 
 
@@ -95,6 +96,7 @@ def inspect(settings: Settings, sources: Path | None = None, *, examine: Examine
             templates=templates,
             matcher=matcher_of(settings.engine),
             functions=plugins.functions,
+            actions=plugins.action_names(settings.plugins),
             channel=settings.delivery.channel,
             version=version,
             examine=examine,
@@ -127,6 +129,7 @@ def live_rulebook(settings: Settings) -> Rulebook | None:
             templates=read_facts(settings.live_path / "templates"),
             matcher=matcher_of("compiled"),
             functions=plugins.functions,
+            actions=plugins.action_names(settings.plugins),
             channel=settings.delivery.channel,
         )
     except RulebookBroken:
@@ -252,6 +255,7 @@ def open_archive(settings: Settings, plugins: Plugins, *, patience_seconds: floa
                     templates=read_facts(sources / "templates"),
                     matcher=matcher_of("compiled"),
                     functions=plugins.functions,
+                    actions=plugins.action_names(settings.plugins),
                     channel=settings.delivery.channel,
                     version=version,
                     kept=versions.pinned(),
@@ -309,6 +313,7 @@ async def open_house(
         context = PluginContext(settings.workspace, settings.data_path, public_url, clock)
         await channel.open(context)
         stack.push_async_callback(channel.close)
+        actions = await _open_actions(settings, workshop, context, stack, is_demo=demo_since is not None)
         workshop.plugins.start(context)
         stack.callback(workshop.plugins.stop)
         signer = signer_of(settings)
@@ -332,9 +337,25 @@ async def open_house(
             channel=channel,
             links=lambda send_id, profile_id, purpose: signer.links(send_id, profile_id, purpose, public_url),
             dice=random.SystemRandom().random,
+            actions=actions,
             batch_events=settings.limits.batch_events,
             tell_decision=tell_decision,
             tell_receipt=lambda name, message, receipt, verdict: workshop.plugins.tell_receipt(
                 channel=name, message=message, receipt=receipt, verdict=verdict
             ),
         )
+
+
+async def _open_actions(
+    settings: Settings, workshop: Workshop, context: PluginContext, stack: contextlib.AsyncExitStack, *, is_demo: bool
+) -> dict[str, GuardedChannel]:
+    """The plugins' actions that a rule calls, opened; in a demo those only that are safe for it."""
+    rules = [rule for ruleset in workshop.rulebook.rulesets for rule in ruleset.rules]
+    called = {action.action for rule in rules for action in rule.actions if isinstance(action, Call)}
+    opened: dict[str, GuardedChannel] = {}
+    for name, action in workshop.plugins.actions(_tables(settings), context.clock).items():
+        if name in called and (action.features.is_safe_for_demo or not is_demo):
+            await action.open(context)
+            stack.push_async_callback(action.close)
+            opened[name] = action
+    return opened

@@ -7,7 +7,7 @@ found half-way at start. Talking to the channel is plugin/guard.py's part, writi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
@@ -56,6 +56,19 @@ class Channel(Protocol):
 
 
 State = Literal["sent", "failed", "retry", "uncertain"]
+
+
+class Call(Struct, frozen=True):
+    """What a rule asks a plugin's action to do. `send_id` is its id and idempotency key, `values` what the rule gives,
+    `traits` the person's, `event` the name of the event that it answers.
+    """
+
+    send_id: str
+    action: str
+    profile_id: str
+    values: dict[str, Any]
+    traits: dict[str, Any]
+    event: str = ""
 
 
 class Verdict(Struct, frozen=True):

@@ -4,6 +4,7 @@
     fit       3 and 4 again, for everybody, after a change of the rules
     follow    3 profile, 4 segments, 5 rules, 6 decisions, 7 schedule   the log -> the store
     send      8 render, 9 deliver                                  the agenda -> a channel
+    call      9 deliver                                            the agenda -> a plugin's action
     hear      10 measure, and back in at 2                         an open, a click, an unsubscribe -> the log
 
 One call per room, in order. All input and output of the pipeline is awaited here, through the rooms' ports; the rooms
@@ -24,7 +25,7 @@ import msgspec
 from triggerfish import decisions, deliver, engine, ingest, measure, refit
 from triggerfish.activity import Activity
 from triggerfish.clock import Clock, Instant
-from triggerfish.deliver import Receipt, Verdict
+from triggerfish.deliver import Call, Features, Receipt, Verdict
 from triggerfish.engine import Arrival, Moment, Outcome, StateStore
 from triggerfish.errors import MissingData, Refused
 from triggerfish.log import EventLog, Position
@@ -97,13 +98,24 @@ class OpenChannel(deliver.Channel, Protocol):
     def free_at(self) -> Instant: ...
 
 
+class OpenAction(Protocol):
+    """A plugin's action, as OpenChannel is a channel."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def features(self) -> Features: ...
+    def free_at(self) -> Instant: ...
+    async def send(self, batch: Sequence[Call]) -> list[Receipt]: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class House:
     """What the worker needs to follow the log and to send.
 
     `batch_events` bounds the events decided together, `agenda_batch` the profiles whose time has come. `links` makes
-    the tracked addresses of one send from (send id, profile id, purpose). `dice` gives numbers in [0, 1).
-    `tell_decision` and `tell_receipt` let plugins listen; they never raise.
+    the tracked addresses of one send from (send id, profile id, purpose). `actions` are plugins', by name. `dice`
+    gives numbers in [0, 1). `tell_decision` and `tell_receipt` let plugins listen; they never raise.
     """
 
     log: EventLog
@@ -114,6 +126,7 @@ class House:
     channel: OpenChannel
     links: Callable[[str, str, str], Links]
     dice: Callable[[], float]
+    actions: Mapping[str, OpenAction] = field(default_factory=dict)
     batch_events: int = 500
     agenda_batch: int = 1_000
     tell_decision: Callable[[Moment], None] = lambda moment: None
@@ -219,21 +232,63 @@ async def send(house: House) -> int:
         return len(sends)
     receipts = await house.channel.send(list(messages.values()))
     handed = {due.id: due for due in sends if due.id in messages}
-    settled = [(receipt, _settle(house, handed[receipt.send_id], receipt)) for receipt in receipts]
-    house.store.mark(list(handed.values()), [_moment(house, due) for due in handed.values()])
-    for receipt, verdict in settled:
+    for receipt, verdict in _note_receipts(house, handed, receipts, house.channel.features):
         house.tell_receipt(house.channel.name, messages[receipt.send_id], receipt, verdict)
     return len(sends)
 
 
+async def call(house: House) -> int:
+    """Let plugins' actions do what rules called them for: one batch of each that has something due. Returns how many
+    calls were looked at. As with messages, a call is marked on disk before its action sees it.
+    """
+    now = house.clock.now()
+    looked_at = 0
+    for name in house.store.calls_due(now):
+        action = house.actions.get(name)
+        if action is None:
+            calls = house.store.to_call(name, now, FIT_BATCH)
+            for due in calls:
+                _mark(due, "failed", f'no plugin has an action "{name}" any more', due.due_at)
+            house.store.mark(calls, [_moment(house, due) for due in calls])
+            looked_at += len(calls)
+        elif action.free_at() <= now:
+            looked_at += await _call(house, action, house.store.to_call(name, now, action.features.batch_size))
+    return looked_at
+
+
+async def _call(house: House, action: OpenAction, calls: Sequence[Due]) -> int:
+    """Hand these calls to their action."""
+    loaded = house.store.load([], sorted({due.profile for due in calls}))
+    batch = []
+    for due in calls:
+        profile = loaded.profiles.get(due.profile)
+        traits = {} if profile is None else {name: trait.value for name, trait in profile.traits.items()}
+        event = "" if due.trigger is None else due.trigger.name
+        batch.append(Call(due.id, due.call, due.profile, due.data, traits, event))
+        _mark(due, "sending", "", due.due_at, channel=action.name, attempt=due.attempt + 1)
+    house.store.mark(calls, [])
+    receipts = await action.send(batch)
+    _note_receipts(house, {due.id: due for due in calls}, receipts, action.features)
+    return len(calls)
+
+
+def _note_receipts(
+    house: House, handed: Mapping[str, Due], receipts: Sequence[Receipt], features: Features
+) -> list[tuple[Receipt, Verdict]]:
+    """Settle what was handed over, and write it down."""
+    settled = [(receipt, _settle(house, handed[receipt.send_id], receipt, features)) for receipt in receipts]
+    house.store.mark(list(handed.values()), [_moment(house, due) for due in handed.values()])
+    return settled
+
+
 def recover(house: House) -> int:
-    """At start: settle the messages that were with the channel when the worker died. Returns how many there were."""
+    """At start: settle what had been handed over when the worker died. Returns how many sends that were."""
     lost = house.store.in_flight()
     for due in lost:
         verdict = deliver.after_crash(
             due.id,
             class_=due.class_,
-            features=house.channel.features,
+            features=_features(house, due),
             attempt=due.attempt,
             now=house.clock.now(),
             dice=house.dice(),
@@ -280,11 +335,17 @@ def compose(rulebook: Rulebook, template: Template, profile: Profile, due: Due, 
     return template.compose(send_id=due.id, data=data, to=recipient(traits), links=links)
 
 
-def _settle(house: House, due: Due, receipt: Receipt) -> Verdict:
+def _features(house: House, due: Due) -> Features:
+    """What the way can do that this one was handed to."""
+    action = house.actions.get(due.call)
+    return house.channel.features if action is None else action.features
+
+
+def _settle(house: House, due: Due, receipt: Receipt, features: Features) -> Verdict:
     verdict = deliver.settle(
         receipt,
         class_=due.class_,
-        features=house.channel.features,
+        features=features,
         attempt=due.attempt,
         now=house.clock.now(),
         dice=house.dice(),

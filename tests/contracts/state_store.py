@@ -244,7 +244,12 @@ class StateStoreContract:
     def test_a_call_keeps_its_name_and_values(self, store: StateStore):
         call = send("one", call="crm-note", data={"total": 12.5, "tags": ["a", None]})
         store.commit(outcome(profile("ana"), sends=[call]), 1, NOON)
-        assert store.to_send(NOON, 10) == [call]
+        assert store.to_call("crm-note", NOON, 10) == [call]
+        assert store.calls_due(NOON) == ["crm-note"]
+        assert store.to_send(NOON, 10) == store.to_call("other", NOON, 10) == []
+        assert store.next_send() == NOON
+        store.mark([replace(call, status="sending")], [])
+        assert store.calls_due(NOON) == []
 
     def test_what_a_store_gave_is_never_changed_by_what_follows(self, store: StateStore):
         """The engine works on copies; the store keeps what it committed."""

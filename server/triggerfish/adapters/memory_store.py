@@ -114,8 +114,17 @@ class MemoryStateStore:
         self._fitted = (frozenset(activities), segments)
 
     def to_send(self, now: Instant, limit: int) -> list[Due]:
-        outgoing = [due for due in self.sends.values() if due.status in ("due", "retrying") and due.due_at <= now]
+        return self.to_call("", now, limit)
+
+    def calls_due(self, now: Instant) -> list[str]:
+        return sorted({due.call for due in self._outgoing(now) if due.call})
+
+    def to_call(self, action: str, now: Instant, limit: int) -> list[Due]:
+        outgoing = [due for due in self._outgoing(now) if due.call == action]
         return [replace(due) for due in sorted(outgoing, key=lambda due: due.due_at)[:limit]]
+
+    def _outgoing(self, now: Instant) -> Iterator[Due]:
+        return (due for due in self.sends.values() if due.status in ("due", "retrying") and due.due_at <= now)
 
     def next_send(self) -> Instant | None:
         return min((due.due_at for due in self.sends.values() if due.status in ("due", "retrying")), default=None)

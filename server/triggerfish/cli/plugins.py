@@ -36,16 +36,16 @@ def command(ctx: click.Context, workspace: Path, as_json: bool) -> None:
 
 def is_used(plugin: Plugin, used: set[str]) -> bool:
     """Whether the workspace's settings name something that the plugin offers."""
-    return not used.isdisjoint({plugin.name, *plugin.channels, *plugin.sources})
+    return not used.isdisjoint({plugin.name, *plugin.channels, *plugin.sources, *plugin.actions})
 
 
 def table(plugins: Sequence[Plugin], used: set[str]) -> list[str]:
     """The plugins in columns; a problem in a line below its plugin."""
-    head = ("PLUGIN", "VERSION", "PACKAGE", "CHANNELS", "SOURCES", "HOOKS", "")
+    head = ("PLUGIN", "VERSION", "PACKAGE", "CHANNELS", "SOURCES", "ACTIONS", "HOOKS", "")
     rows = [
         (
             each.name, each.version or "-", each.package or "-", ", ".join(each.channels) or "-",
-            ", ".join(each.sources) or "-", ", ".join(each.hooks) or "-",
+            ", ".join(each.sources) or "-", ", ".join(each.actions) or "-", ", ".join(each.hooks) or "-",
             "BROKEN" if each.problem else "used here" if is_used(each, used) else "",
         )
         for each in plugins

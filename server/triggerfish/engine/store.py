@@ -63,8 +63,16 @@ class StateStore(Protocol):
         """Messages due or to be retried at or before `now`, the earliest first."""
         ...
 
+    def calls_due(self, now: Instant) -> list[str]:
+        """The names of those actions that have calls due or to be retried at or before `now`."""
+        ...
+
+    def to_call(self, action: str, now: Instant, limit: int) -> list[Due]:
+        """As `to_send`, the calls of one action."""
+        ...
+
     def next_send(self) -> Instant | None:
-        """The earliest instant at which a message is due or to be tried again."""
+        """The earliest instant at which a message or a call is due or to be tried again."""
         ...
 
     def mark(self, sends: Sequence[Due], moments: Sequence[Moment]) -> None:

@@ -11,10 +11,10 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Sequence
-from typing import TypeVar, get_args
+from typing import TypeVar, cast, get_args
 
 from triggerfish.clock import MINUTE, SECOND, Clock, Instant, Millis
-from triggerfish.deliver import Features, Receipt, Status, free_at, full_bucket, spend
+from triggerfish.deliver import Call, Features, Receipt, Status, free_at, full_bucket, spend
 from triggerfish.errors import PluginFailed
 from triggerfish.plugin.channel import Channel, Kept, NotHandedOver, PluginContext
 from triggerfish.render import Message
@@ -123,7 +123,7 @@ class GuardedChannel:
         free = self._breaker.free_at(now)
         return max(free, free_at(self._bucket, self._pace, now)) if self._pace else free
 
-    async def send(self, batch: Sequence[Message]) -> list[Receipt]:
+    async def send(self, batch: Sequence[Message | Call]) -> list[Receipt]:
         """One receipt per message, in the order of the batch. Raises ValueError for a batch that is too large or holds
         a send twice: that is the caller's mistake.
         """
@@ -152,7 +152,7 @@ class GuardedChannel:
                 log.warning("%s: send failed again and again; the channel rests", self._who)
         return receipts
 
-    async def _call(self, batch: Sequence[Message]) -> tuple[list[Receipt], bool]:
+    async def _call(self, batch: Sequence[Message | Call]) -> tuple[list[Receipt], bool]:
         """The receipts, and whether the channel kept its contract."""
         deadline = self._channel.deadline_seconds
         task = asyncio.ensure_future(self._channel_send(batch))
@@ -182,8 +182,9 @@ class GuardedChannel:
             log.error("%s: send broke its contract: %s", self._who, fault)
         return receipts, not faults
 
-    async def _channel_send(self, batch: Sequence[Message]) -> list[Receipt]:
-        return await self._channel.send(batch)
+    async def _channel_send(self, batch: Sequence[Message | Call]) -> list[Receipt]:
+        # An action's calls go through a channel of their own kind (plugin/action.py).
+        return await self._channel.send(cast(Sequence[Message], batch))
 
     def _watch(self, task: asyncio.Task[list[Receipt]]) -> None:
         """Keep hold of a call that goes on after we left, count it, and take note of how it ends."""
@@ -216,7 +217,7 @@ class GuardedChannel:
             raise PluginFailed(f"{self._who}: {method} failed: {_said(error)}", code="TF512") from error
 
 
-def check_receipts(batch: Sequence[Message], given: object) -> tuple[list[Receipt], list[str]]:
+def check_receipts(batch: Sequence[Message | Call], given: object) -> tuple[list[Receipt], list[str]]:
     """One sound receipt per message, in the order of the batch, and what was wrong with those `given`."""
     faults: list[str] = []
     found: dict[str, Receipt] = {}
@@ -255,7 +256,9 @@ def _sound(receipt: Receipt) -> Receipt:
     )
 
 
-def _all(batch: Sequence[Message], status: Status, detail: str, retry_after: float | None = None) -> list[Receipt]:
+def _all(
+    batch: Sequence[Message | Call], status: Status, detail: str, retry_after: float | None = None
+) -> list[Receipt]:
     return [Receipt(message.send_id, status, "", detail, retry_after) for message in batch]
 
 

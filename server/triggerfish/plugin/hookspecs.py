@@ -1,7 +1,7 @@
 """The hooks, one line each: a table of contents. Hooks register objects at start-up; the objects act.
 
-docs/plugins.md describes them; a test compares the signatures. Actions and predictors get their hooks
-(`register_actions`, `register_predictors`) together with the code that calls them.
+docs/plugins.md describes them; a test compares the signatures. Predictors get their hook (`register_predictors`)
+together with the code that calls it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import click
 
     from triggerfish.deliver import Receipt, Verdict
+    from triggerfish.plugin.action import Action
     from triggerfish.plugin.channel import Channel, PluginContext
     from triggerfish.plugin.source import Source
     from triggerfish.render import Message
@@ -34,6 +35,11 @@ def register_channels() -> Sequence[type[Channel]]:  # type: ignore[empty-body]
 @hookspec
 def register_sources() -> Sequence[type[Source]]:  # type: ignore[empty-body]
     """Sources: webhooks in, at `POST /v1/hooks/{name}`."""
+
+
+@hookspec
+def register_actions() -> Sequence[type[Action]]:  # type: ignore[empty-body]
+    """Actions: what rules can `call`."""
 
 
 @hookspec

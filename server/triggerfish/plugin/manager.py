@@ -17,10 +17,11 @@ from triggerfish.clock import Clock
 from triggerfish.deliver import Receipt, Verdict
 from triggerfish.errors import PluginFailed, SettingsWrong
 from triggerfish.plugin import hookspecs
+from triggerfish.plugin.action import Action, ActionChannel
 from triggerfish.plugin.channel import Channel, PluginContext
 from triggerfish.plugin.guard import GuardedChannel
 from triggerfish.plugin.registering import named_things, said, wrong
-from triggerfish.plugin.settings import decode_config
+from triggerfish.plugin.settings import decode_config, needs_nothing
 from triggerfish.plugin.source import Source
 from triggerfish.render import Message
 
@@ -43,6 +44,7 @@ class Plugin(Struct, frozen=True):
     hooks: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()
     problem: str = ""
 
 
@@ -51,6 +53,7 @@ class _Registered(Struct):
 
     channels: dict[str, tuple[str, type[Channel]]] = {}
     sources: dict[str, tuple[str, type[Source]]] = {}
+    actions: dict[str, tuple[str, type[Action]]] = {}
     functions: dict[str, tuple[str, Callable[..., Any]]] = {}
     filters: dict[str, tuple[str, Callable[..., Any]]] = {}
     commands: dict[str, tuple[str, click.Command]] = {}
@@ -102,6 +105,22 @@ class Plugins:
             for name, (plugin, source) in self._registered.sources.items()
             if name in tables
         }
+
+    def actions(self, tables: Mapping[str, Mapping[str, Any]], clock: Clock) -> dict[str, GuardedChannel]:
+        """The actions that have a table, or need none, by name, not opened yet. Raises as `channels` does."""
+        return {
+            name: GuardedChannel(ActionChannel(_make(action, plugin, tables.get(name, {}))), plugin=plugin, clock=clock)
+            for name, (plugin, action) in self._registered.actions.items()
+            if name in tables or needs_nothing(action.Config)
+        }
+
+    def action_names(self, tables: Collection[str]) -> frozenset[str]:
+        """The names of those that `actions` gives, which rules may call. `tables` are the names of the tables."""
+        return frozenset(
+            name
+            for name, (_, action) in self._registered.actions.items()
+            if name in tables or needs_nothing(action.Config)
+        )
 
     def start(self, context: PluginContext) -> None:
         """Tell all plugins that the worker starts. Raises PluginFailed when one that is named fails."""
@@ -160,10 +179,12 @@ class Plugins:
         self._check_named()
 
     def _check_named(self) -> None:
-        known = self._registered.channels.keys() | self._registered.sources.keys()
+        registered = self._registered
+        known = registered.channels.keys() | registered.sources.keys() | registered.actions.keys()
         for name in sorted(self._named - known):
             if any(plugin.name == name for plugin in self.plugins):
-                sentence = f'the plugin "{name}" has no channel or source called "{name}", so it takes no settings'
+                ways = f'no channel, source or action called "{name}"'
+                sentence = f'the plugin "{name}" has {ways}, so it takes no settings'
                 raise SettingsWrong(sentence, code="TF424", hint=f"remove [plugins.{name}] from triggerfish.toml")
             sentence = f'the configuration names the plugin "{name}", which is not installed'
             near = difflib.get_close_matches(name, known, n=1)
@@ -205,7 +226,8 @@ class Plugins:
         for kind in new.__struct_fields__:
             getattr(self._registered, kind).update(getattr(new, kind))
         names = tuple(sorted(hook.name for hook in hooks))
-        return Plugin(plugin.name, plugin.package, plugin.version, names, tuple(new.channels), tuple(new.sources))
+        ways = (tuple(new.channels), tuple(new.sources), tuple(new.actions))
+        return Plugin(plugin.name, plugin.package, plugin.version, names, *ways)
 
     def _collect(self, plugin: str, hooks: Sequence[pluggy.HookCaller]) -> _Registered:
         """What one plugin registers, checked; kept only if all of it is right."""
@@ -241,7 +263,7 @@ def load_plugins(named: Collection[str], found: Iterable[EntryPoint] | None = No
     return plugins
 
 
-Made = TypeVar("Made", Channel, Source)
+Made = TypeVar("Made", Channel, Source, Action)
 
 
 def _make(kind: type[Made], plugin: str, table: Mapping[str, Any]) -> Made:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from triggerfish.errors import PluginFailed
+from triggerfish.plugin.action import Action
 from triggerfish.plugin.channel import Channel
 from triggerfish.plugin.settings import PluginConfig
 from triggerfish.plugin.source import Source
@@ -33,12 +34,17 @@ def named_things(plugin: str, hook: str, given: object) -> list[tuple[str, Any]]
             if not isinstance(getattr(thing, "name", None), str) or not callable(getattr(thing, "invoke", None)):
                 raise wrong(plugin, hook, f"{thing!r} is no click command")
         else:
-            _check_class(plugin, hook, thing, Channel if hook == "register_channels" else Source)
+            _check_class(plugin, hook, thing, _PARENTS[hook])
         things.append((thing.name, thing))
     return things
 
 
-def _check_class(plugin: str, hook: str, thing: object, parent: type[Channel] | type[Source]) -> None:
+_PARENTS: Mapping[str, type[Channel] | type[Source] | type[Action]] = {
+    "register_channels": Channel, "register_sources": Source, "register_actions": Action,
+}  # fmt: skip
+
+
+def _check_class(plugin: str, hook: str, thing: object, parent: type[Channel] | type[Source] | type[Action]) -> None:
     if not (isinstance(thing, type) and issubclass(thing, parent)):
         raise wrong(plugin, hook, f"{thing!r} is no subclass of {parent.__name__}")
     if inspect.isabstract(thing):
@@ -48,9 +54,11 @@ def _check_class(plugin: str, hook: str, thing: object, parent: type[Channel] | 
         raise wrong(plugin, hook, f"{thing.__name__} needs a name of lower-case letters, digits, - and _")
     if not issubclass(thing.Config, PluginConfig):
         raise wrong(plugin, hook, f"{thing.__name__}.Config has to be a subclass of PluginConfig")
-    if issubclass(thing, Channel):
-        if not inspect.iscoroutinefunction(thing.send):
+    if issubclass(thing, Channel | Action):
+        if issubclass(thing, Channel) and not inspect.iscoroutinefunction(thing.send):
             raise wrong(plugin, hook, f"{thing.__name__}.send has to be async (or make it a BlockingChannel)")
+        if issubclass(thing, Action) and not inspect.iscoroutinefunction(thing.run):
+            raise wrong(plugin, hook, f"{thing.__name__}.run has to be async")
         pace = thing.features.per_second
         if thing.features.batch_size < 1 or thing.deadline_seconds <= 0 or (pace is not None and pace <= 0):
             raise wrong(plugin, hook, f"{thing.__name__}: batch_size, per_second and deadline_seconds are more than 0")

@@ -51,5 +51,10 @@ def decode_config(config: type[C], table: Mapping[str, Any], name: str) -> C:
         raise SettingsWrong(f"{where}{key}: {sentence}", code="TF422", hint="see the plugin's documentation") from None
 
 
+def needs_nothing(config: type[PluginConfig]) -> bool:
+    """Whether it works without a table."""
+    return not any(field.required for field in msgspec.structs.fields(config))
+
+
 def _listed(keys: object) -> str:
     return ", ".join(f'"{key}"' for key in keys)  # type: ignore[attr-defined]

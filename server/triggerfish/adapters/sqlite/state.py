@@ -302,8 +302,18 @@ class SqliteStateStore:
     # --- messages on the way ------------------------------------------------------------------------------------------
 
     def to_send(self, now: Instant, limit: int) -> list[Due]:
-        rows = self._all(f"SELECT {_COLUMNS} {_OUTGOING} AND due_at <= ? ORDER BY due_at, number LIMIT ?", now, limit)
+        rows = self._all(
+            f"SELECT {_COLUMNS} {_OUTGOING} AND call = '' AND due_at <= ? ORDER BY due_at, number LIMIT ?", now, limit
+        )
         return [_due_of(row) for row in rows]
+
+    def calls_due(self, now: Instant) -> list[str]:
+        rows = self._all(f"SELECT DISTINCT call {_OUTGOING} AND call != '' AND due_at <= ? ORDER BY call", now)
+        return [name for (name,) in rows]
+
+    def to_call(self, action: str, now: Instant, limit: int) -> list[Due]:
+        query = f"SELECT {_COLUMNS} {_OUTGOING} AND call != '' AND call = ? AND due_at <= ? ORDER BY due_at LIMIT ?"
+        return [_due_of(row) for row in self._all(query, action, now, limit)]
 
     def next_send(self) -> Instant | None:
         return self._instant(f"SELECT min(due_at) {_OUTGOING}")
