@@ -4,6 +4,7 @@ that is live stays so.
 
 from __future__ import annotations
 
+import os
 import textwrap
 
 import pytest
@@ -63,7 +64,7 @@ def order(tmp_path):
 @pytest.mark.parametrize(
     ("what", "says"),
     [
-        ("hang", "TF638  the worker process was not ready after 5 s and was killed"),
+        ("hang", "TF638  the worker process was not ready after 15 s and was killed"),
         ("eat", "TF638  loading the rules and templates takes more than 256 MB"),
         ("die", "TF638  the worker process ended with signal SIGABRT before it was ready"),
         ("shout", "TF638  the worker process ended with exit code 3 before it was ready"),
@@ -73,24 +74,23 @@ def test_a_worker_that_hangs_grows_or_dies_while_loading_leaves_the_old_one_live
     shop = write_workspace(
         tmp_path / "shop",
         {"greeting.yaml": RULES},
-        more_settings="[rules]\nload_seconds = 30\nload_mb = 256\n",
+        more_settings="[rules]\nload_seconds = 15\nload_mb = 256\n",
         hello="marketing",
     )
-    env = {"PYTHONPATH": str(order.parent / "site"), "ORDER": str(order)}
+    path = os.pathsep.join([str(order.parent / "site"), os.environ.get("PYTHONPATH", "")])
+    env = {"PYTHONPATH": path, "ORDER": str(order)}
     with serving(shop, env=env) as server:
-        settings = shop / "triggerfish.toml"
         worker = server.child("worker")
         order.write_text(what)
         write_rules(shop, "greeting.yaml", RULES.replace("hello\n", "hello-again\n"))
         rulebook = wait_until(lambda: broken(server), "the refusal", 90)
-        assert says.replace("5 s", "30 s") in rulebook["error"]
+        assert says in rulebook["error"]
         assert server.children("worker") == [worker], "the old one goes on, and no other is left behind"
         server.take(identify("ana", email="ana@example.org"), track("ana", "Hello"))
         assert server.sent("hello", "ana")["rule"] == "hello"
         order.unlink()
         write_rules(shop, "greeting.yaml", RULES.replace("hello\n", "hello-there\n"))
         wait_until(lambda: server.get("/v1/rulebook")["state"] == "live", "the next change")
-        assert settings.exists()
 
 
 def broken(server):
@@ -98,14 +98,8 @@ def broken(server):
     return rulebook if rulebook["state"] == "broken" else None
 
 
-def many_rules(number: int) -> str:
-    rules = "".join(f"  - {{name: r{each}, on: E{each % 7}, then: [set: {{x: {each}}}]}}\n" for each in range(number))
-    return f"ruleset: many\nrules:\n{rules}"
-
-
-BROKEN_ALL_OVER = "ruleset: x\nrules:\n" + "".join(
-    f"  - {{nam: r{n}, on: E, when: '{'x' * 400}'}}\n" for n in range(200)
-)
+NONSENSE = "".join(f"  - {{nam: r{each}, on: E, when: '{'x' * 400}'}}\n" for each in range(200))
+ADMIN = {"Authorization": "Bearer admin-key-of-the-tests"}
 
 
 def test_folders_full_of_nonsense_are_refused_within_bounds_and_shown_in_part(tmp_path):
@@ -113,40 +107,33 @@ def test_folders_full_of_nonsense_are_refused_within_bounds_and_shown_in_part(tm
     with serving(shop) as server:
         before = server.get("/v1/rulebook")["version"]
         for number in range(60):
-            write_rules(shop, f"x{number}.yaml", BROKEN_ALL_OVER)
+            write_rules(shop, f"x{number}.yaml", f"ruleset: x\nrules:\n{NONSENSE}")
         rulebook = wait_until(lambda: broken(server), "the refusal", 120)
         rulebook = wait_until(lambda: len(broken(server)["problems"]) >= 200 and broken(server), "all of them", 120)
         assert rulebook["version"] == before
         assert len(rulebook["problems"]) == 200
-        assert (
-            len(server.http.get("/rulebook", headers={"Authorization": "Bearer admin-key-of-the-tests"}).content)
-            < 2**20
-        )
+        assert len(server.http.get("/rulebook", headers=ADMIN).content) < 2**20
         server.take(identify("ana", email="ana@example.org"), track("ana", "Hello"))
         server.sent("hello", "ana")
 
 
+ELSEWHERE = "is a link to a file elsewhere"
+
+
 @pytest.mark.parametrize(
-    ("name", "make", "says"),
-    [
-        (
-            "a link to a secret",
-            lambda rules: (rules / "x.yaml").symlink_to("/etc/passwd"),
-            "is a link to a file elsewhere",
-        ),
-        (
-            "an endless device",
-            lambda rules: (rules / "x.yaml").symlink_to("/dev/zero"),
-            "is a link to a file elsewhere",
-        ),
-        ("40 MB of notes", lambda rules: (rules / "notes.bin").write_bytes(bytes(40 * 2**20)), "hold more than 32 MB"),
-    ],
+    ("what", "says"),
+    [("/etc/passwd", ELSEWHERE), ("/dev/zero", ELSEWHERE), ("", "hold more than 32 MB")],
+    ids=["a link to a secret", "an endless device", "40 MB of notes"],
 )
-def test_what_does_not_belong_into_the_folder_is_refused_unread(tmp_path, name, make, says):
+def test_what_does_not_belong_into_the_folder_is_refused_unread(tmp_path, what, says):
     shop = write_workspace(tmp_path / "shop", {"greeting.yaml": RULES}, hello="marketing")
     with serving(shop) as server:
-        make(shop / "rules")
-        rulebook = wait_until(lambda: broken(server), name)
+        path = shop / "rules" / "notes.yaml"
+        if what:
+            path.symlink_to(what)
+        else:
+            path.write_bytes(bytes(40 * 2**20))
+        rulebook = wait_until(lambda: broken(server), "the refusal")
         assert says in rulebook["error"]
         assert "TF635" in rulebook["error"]
         assert "root:" not in str(rulebook)
