@@ -32,6 +32,7 @@ class ConditionForm(Form, frozen=True):
 
 DEFINED_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]{0,63}(?!\n)$"
 DefinedName = Annotated[str, Meta(pattern=DEFINED_PATTERN)]
+DefinedList = Annotated[list[str | int | float | bool], Meta(min_length=1)]
 
 
 class DefinitionForm(ConditionForm, frozen=True):
@@ -219,7 +220,7 @@ class PolicyForm(Form, frozen=True):
 class FileForm(Form, frozen=True):
     """A file of rules/: any of define, events, traits, plan, policy, segments; and at most one rule set."""
 
-    define: dict[DefinedName, str | int | float | list[str | int | float | bool] | DefinitionForm] = {}
+    define: dict[DefinedName, str | int | float | DefinedList | DefinitionForm] = {}
     events: dict[Name, EventName | EventForm] = {}
     traits: dict[FieldName, PropertyType | PropertyForm] = {}
     plan: PlanForm | None = None
