@@ -6,7 +6,7 @@ A test's text is Python's grammar (rulefile/expressions.py), so it is read with 
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from triggerfish.clock import parse_duration, say_duration
 from triggerfish.conditions import All, Node, Not, Some, Test
@@ -19,8 +19,9 @@ _FIGURES = {
     "last": "the newest {}", "first": "the oldest {}",
 }  # fmt: skip
 _TEXTS = {
-    "contains": "{} contains {}", "starts_with": "{} begins with {}", "ends_with": "{} ends with {}",
-    "matches": "{} matches the pattern {}",
+    "contains": ("contains", "does not contain"), "starts_with": ("begins with", "does not begin with"),
+    "ends_with": ("ends with", "does not end with"),
+    "matches": ("matches the pattern", "does not match the pattern"),
 }  # fmt: skip
 _LOCAL = {"hour": "the hour", "weekday": "the weekday", "date": "the date"}
 _SINCE = {"minutes_since": "minutes", "hours_since": "hours", "days_since": "days"}
@@ -28,29 +29,47 @@ _SINCE = {"minutes_since": "minutes", "hours_since": "hours", "days_since": "day
 
 def say_node(node: Node, wanted: bool = True) -> str:
     """A condition's tree as a part of a sentence; with `wanted` false, that it does not hold."""
+    whole = list(_joint(node, wanted))
+    if len(whole) == 1:
+        return _one(*whole[0])
+    return join_words("and", [_bracketed(part, is_wanted) for part, is_wanted in whole]) or "always"
+
+
+def _joint(node: Node, wanted: bool) -> Iterator[tuple[Node, bool]]:
+    """The parts that must all be so for a tree to be as wanted, however they are nested."""
+    match node:
+        case Not(part=part):
+            yield from _joint(part, not wanted)
+        case All(parts=parts) if wanted:
+            for part in parts:
+                yield from _joint(part, True)
+        case Some(parts=parts) if not wanted:
+            for part in parts:
+                yield from _joint(part, False)
+        case _:
+            yield node, wanted
+
+
+def _one(node: Node, wanted: bool) -> str:
     match node:
         case Test(text=text):
             return say_test(text, wanted)
+        case All(parts=parts) | Some(parts=parts):
+            ways = [_bracketed(part, wanted) for part in parts]
+            return f"either {join_words('or', ways)}" if ways else "never"
         case Not(part=part):
-            return say_node(part, not wanted)
-        case All(parts=parts) if wanted:
-            return _joined("and", [_inner(part, True) for part in parts]) or "always"
-        case All(parts=parts):
-            return f"not all of this: {_joined('and', [_inner(part, True) for part in parts])}"
-        case Some(parts=parts) if wanted:
-            return f"either {_joined('or', [_inner(part, True) for part in parts])}" if parts else "never"
-        case Some(parts=parts):
-            return _joined("and", [_inner(part, False) for part in parts]) or "always"
+            return _one(part, not wanted)
 
 
-def _inner(node: Node, wanted: bool) -> str:
+def _bracketed(node: Node, wanted: bool) -> str:
     """A part; in brackets where "and" and "or" would run into each other."""
     said = say_node(node, wanted)
     is_plain = isinstance(node, Test) or (isinstance(node, Not) and isinstance(node.part, Test))
     return said if is_plain else f"({said})"
 
 
-def _joined(word: str, parts: list[str]) -> str:
+def join_words(word: str, parts: Sequence[str]) -> str:
+    """`a, b, and c`."""
     if len(parts) <= 2:
         return f" {word} ".join(parts)
     return f"{', '.join(parts[:-1])}, {word} {parts[-1]}"
@@ -81,7 +100,7 @@ def _truth(node: ast.expr, wanted: bool) -> str:
         case ast.UnaryOp(op=ast.Not(), operand=operand):
             return _truth(operand, not wanted)
         case ast.BoolOp(op=op, values=values):
-            said = _joined("and" if isinstance(op, ast.And) else "or", [_truth(value, True) for value in values])
+            said = join_words("and" if isinstance(op, ast.And) else "or", [_truth(value, True) for value in values])
             return said if wanted else f"it is not so that ({said})"
         case ast.Compare(left=left, ops=[op], comparators=[right]):
             return _comparison(left, op, right, wanted)
@@ -105,7 +124,7 @@ def _call_as_truth(name: str, arguments: list[ast.expr], keywords: list[ast.keyw
         case "exists", [value]:
             return f"{_value(value)} is {'' if wanted else 'not '}known"
         case (("contains" | "starts_with" | "ends_with" | "matches"), [one, other]):
-            return _not(_TEXTS[name].format(_value(one), _value(other)), wanted)
+            return f"{_value(one)} {_TEXTS[name][0 if wanted else 1]} {_value(other)}"
         case "sequence", [one, ast.UnaryOp(op=ast.Not(), operand=other)]:
             within = _length(given.get("within"))
             said = f"{_event(one)} happened{_younger(given)} and no {_event(other)} followed within {within}"
@@ -129,15 +148,17 @@ def _comparison(left: ast.expr, op: ast.cmpop, right: ast.expr, wanted: bool) ->
     counted = _counted(left, op if wanted else _OPPOSITE.get(type(op), ast.Is)(), right)
     if counted:
         return counted
+    is_so = "is" if wanted else "is not"
     match left:
         case ast.Call(func=ast.Name(id=name), args=[event]) if name in _SINCE and type(op) in _AGO:
-            said = f"the newest {_event(event)} is {_AGO[type(op)]} {_value(right)} {_SINCE[name]} ago"
-            return _not(said, wanted)
+            return f"the newest {_event(event)} {is_so} {_AGO[type(op)]} {_value(right)} {_SINCE[name]} ago"
     sign = _SIGNS.get(type(op))
     if sign is None:
         return _not(ast.unparse(ast.Compare(left, [op], [right])), wanted)
-    said = f"{_value(left)} is {sign} {_value(right)}" if sign else f"{_value(left)} is {_value(right)}"
-    return _not(said, wanted)
+    # With a missing value a comparison is false, "!=" too; what "not" says is true then.
+    if isinstance(op, ast.NotEq):
+        return f"{_value(left)} is {'known and not' if wanted else 'missing or'} {_value(right)}"
+    return f"{_value(left)} {is_so} {sign} {_value(right)}" if sign else f"{_value(left)} {is_so} {_value(right)}"
 
 
 _TURNED: Mapping[type[ast.cmpop], type[ast.cmpop]] = {
@@ -190,9 +211,12 @@ def _membership(left: ast.expr, is_in: bool, right: ast.expr, wanted: bool) -> s
             return f"they are {'' if is_in is wanted else 'not '}in {segment}"
         case _, ast.List(elts=items) | ast.Tuple(elts=items) | ast.Set(elts=items):
             listed = ", ".join(_value(item) for item in items[:20]) + (", …" if len(items) > 20 else "")
-            said = f"{_value(left)} is {'' if is_in else 'known and '}{'one' if is_in else 'none'} of {listed}"
-            return _not(said, wanted)
-    return _not(f"{_value(left)} is {'' if is_in else 'known and not '}in {_value(right)}", wanted)
+            if is_in:
+                return f"{_value(left)} is {'' if wanted else 'not '}one of {listed}"
+            return f"{_value(left)} is {'known and none' if wanted else 'missing or one'} of {listed}"
+    if is_in:
+        return f"{_value(left)} is {'' if wanted else 'not '}in {_value(right)}"
+    return _not(f"{_value(left)} is known and not in {_value(right)}", wanted)
 
 
 # --- values -----------------------------------------------------------------------------------------------------------
