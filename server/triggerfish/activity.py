@@ -160,6 +160,11 @@ class Window(Struct, array_like=True, tag="w"):
         for place in range(bisect_right(self.times, after), len(self.times)):
             yield self.times[place], summary_of(self.values[place]), self.values[place]
 
+    def numbers_since(self, after: Instant) -> list[float]:
+        """The values after `after` that are numbers, oldest first, of those events that are kept exactly."""
+        values = self.values[bisect_right(self.times, after) :]
+        return [value for value in values if type(value) is float or type(value) is int]
+
     def count_since(self, after: Instant) -> int:
         """How many events happened after `after`."""
         exact = len(self.times) - bisect_right(self.times, after)

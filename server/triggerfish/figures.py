@@ -29,13 +29,16 @@ def figures(view: View, activity: Activity, what: Literal["sum", "avg", "min", "
     if isinstance(state, Tally):
         numbers, total, low, high = state.numbers, state.sum, state.low, state.high
     elif isinstance(state, Window):
-        for _, part, _ in state.since(view.now - (activity.window or 0)):
-            numbers += part.numbers
-            total += part.sum
-            if part.low is not None and (low is None or part.low < low):
-                low = part.low
-            if part.high is not None and (high is None or part.high > high):
-                high = part.high
+        after = view.now - (activity.window or 0)
+        past = [bucket for bucket in state.buckets if bucket.newest > after]
+        exact = state.numbers_since(after)
+        # Only what is asked for: some hundred numbers at every event add up.
+        if what == "min":
+            return min([*(bucket.low for bucket in past if bucket.low is not None), *exact], default=None)
+        if what == "max":
+            return max([*(bucket.high for bucket in past if bucket.high is not None), *exact], default=None)
+        numbers = sum(bucket.numbers for bucket in past) + len(exact)
+        total = sum(exact, sum((bucket.sum for bucket in past), 0.0))
     match what:
         case "sum":
             return total
