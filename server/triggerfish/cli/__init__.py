@@ -17,7 +17,10 @@ import msgspec
 
 from triggerfish.errors import RulebookBroken, TriggerfishError
 
-VERBS = ("new", "serve", "check", "test", "replay", "why", "preview", "plan", "rollback", "plugins", "schema")
+VERBS = (
+    "new", "serve", "check", "test", "backtest", "diff", "replay", "why", "explain", "rules", "preview",
+    "plan", "rollback", "plugins", "schema",
+)  # fmt: skip
 """Every verb, in the order in which a newcomer meets them."""
 
 FINE, BROKEN, WARNINGS_ONLY = 0, 1, 3
