@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -129,7 +130,7 @@ class _Walk:
                     look(item, (*path, key), known)
 
     def struct(self, form: Struct, path: Path, known: Known) -> None:
-        for field in msgspec.structs.fields(form):
+        for field in _fields(type(form)):
             value = getattr(form, field.name)
             at = (*path, field.encode_name)
             if field.encode_name == "when":
@@ -217,3 +218,9 @@ def _set_in(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from _set_in(item)
+
+
+@cache
+def _fields(form: type[Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """A form's fields; msgspec works them out anew each time, which takes longer than all the rest."""
+    return msgspec.structs.fields(form)
