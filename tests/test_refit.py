@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from triggerfish import walk
+from triggerfish import refit, walk
+from triggerfish.activity import Activity
 from triggerfish.adapters.compiled import CompiledMatcher
 from triggerfish.adapters.memory import MemoryEventLog
 from triggerfish.adapters.memory_store import MemoryStateStore
@@ -185,3 +186,43 @@ async def test_what_is_fitted_follows_time_from_then_on(house: Callable[[str], w
     while walk.follow(after):
         pass
     assert set(person(after, "ana").memberships) == {"buyers"}
+
+
+async def test_people_too_many_to_hold_at_once_are_filled_share_by_share(
+    house: Callable[[str], walk.House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crowd = [bought(f"p{number}", each, 15) for number in range(40) for each in range(number % 4)]
+    await play(house(BEFORE), [*HISTORY, *crowd, *crowd[:20]])
+    whole, shared = house(AFTER), house(AFTER)
+    walk.fit(whole)
+    expected = {each.id: each for each in whole.store.everybody("", 1_000)}
+    whole.store.note_fitted([], "")
+    readings = []
+    monkeypatch.setattr(refit.Traces, "__init__", _counting(readings))
+    assert walk.fit(shared)
+    assert {each.id: each for each in shared.store.everybody("", 1_000)} == expected
+    assert readings[0].shares >= 4
+
+
+def _counting(made: list[refit.Traces]) -> Callable[..., None]:
+    """`Traces.__init__` with a small limit, which notes what it makes."""
+    begin = refit.Traces.__init__
+
+    def begin_small(self: refit.Traces, activities: Sequence[Activity]) -> None:
+        begin(self, activities, limit=20)
+        made.append(self)
+
+    return begin_small
+
+
+async def test_a_new_count_that_no_segment_reads_moves_nobody_and_is_filled(house: Callable[[str], walk.House]) -> None:
+    await play(house(BEFORE), HISTORY)
+    before = {each.id: each for each in house(BEFORE).store.everybody("", 100)}
+    counting = house(
+        BEFORE + "ruleset: r\nrules: [{name: n, on: looked, when: count(looked) >= 1, then: [set: {x: 1}]}]\n"
+    )
+    assert walk.fit(counting)
+    after = {each.id: each for each in counting.store.everybody("", 100)}
+    changed = {each for each in after if after[each] != before[each]}
+    assert changed == {person(counting, user).id for user in ("ana", "cem")}
+    assert not walk.fit(counting)

@@ -6,15 +6,22 @@ rule of the new rulebook fires. It makes no events: nobody did anything, so nobo
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from copy import copy
+from zlib import crc32
+
+from msgspec.structs import replace
 
 from triggerfish.activity import Activity
 from triggerfish.clock import Instant
 from triggerfish.engine import Membership, Outcome, alarms
 from triggerfish.log import Entry
 from triggerfish.people import Loaded
-from triggerfish.profile import Profile, claims_of
+from triggerfish.profile import Claim, Profile, claims_of
 from triggerfish.rules import Rulebook
+
+TRACES_LIMIT = 1_000_000
+"""Traces (an activity's state for one person) that are held at once while the log is read again: some 500 MB."""
 
 
 def new_activities(rulebook: Rulebook, filled: Collection[str]) -> list[Activity]:
@@ -57,6 +64,58 @@ def fill(
     return list(copies.values())
 
 
+class Traces:
+    """What new activities remember of people, while the log is read again: kept apart from the profiles, so that each
+    of those is written once. Too many are taken share by share, each with a reading of its own.
+    """
+
+    def __init__(self, activities: Sequence[Activity], *, limit: int = TRACES_LIMIT) -> None:
+        self.activities = activities
+        self.events = frozenset(event for activity in activities for event in activity.events)
+        self.shares, self.share = 1, 0
+        self._limit = limit
+        self._people: dict[str, Profile] = {}
+        self._seen = Seen()
+
+    def _holds(self, profile: str) -> bool:
+        """Whether the person is of this share."""
+        return self.shares == 1 or crc32(profile.encode()) % self.shares == self.share
+
+    def add(self, entries: Sequence[Entry], owners: Mapping[Claim, str], now: Instant) -> None:
+        """Count these events of the log; `owners` are those of the names that they bear."""
+        known = {
+            owner: self._people.get(owner) or Profile(owner, now, now)
+            for owner in owners.values()
+            if self._holds(owner)
+        }
+        for profile in fill(entries, Loaded(known, owners), self.activities, now, self._seen):
+            self._people[profile.id] = profile
+        # Only the first reading finds out how many shares it takes.
+        while len(self._people) * len(self.activities) > self._limit and self.share == 0:
+            self.shares *= 2
+            self._people = {owner: profile for owner, profile in self._people.items() if self._holds(owner)}
+
+    def put(self, profiles: Sequence[Profile]) -> dict[str, Profile]:
+        """Those of the profiles that change: with what was counted, in place of whatever a filling that was broken off
+        left there.
+        """
+        keys = {activity.key for activity in self.activities}
+        changed: dict[str, Profile] = {}
+        for profile in profiles:
+            counted = self._people.get(profile.id)
+            if self._holds(profile.id) and (counted is not None or keys & profile.activity.keys()):
+                others = {key: state for key, state in profile.activity.items() if key not in keys}
+                filled = {**others, **({} if counted is None else counted.activity)}
+                changed[profile.id] = replace(profile, activity=filled)
+        return changed
+
+    def go_on(self) -> bool:
+        """Begin the next share; False when this was the last."""
+        self.share += 1
+        self._people, self._seen = {}, Seen()
+        return self.share < self.shares
+
+
 class Seen:
     """Which events were filled lately: a client that tried again put them into the log twice. Keeps `limit`."""
 
@@ -79,15 +138,22 @@ def only(profiles: Sequence[Profile]) -> Outcome:
     return Outcome(profiles=changed, merged={}, owners={}, memberships=[], sends=[], moments=[])
 
 
-def settle(profiles: Sequence[Profile], rulebook: Rulebook, now: Instant) -> Outcome:
-    """Everybody's memberships and alarms by this rulebook, as of `now`."""
+def settle(
+    profiles: Sequence[Profile], rulebook: Rulebook, now: Instant, filled: Mapping[str, Profile] | None = None
+) -> Outcome:
+    """Everybody's memberships and alarms by this rulebook, as of `now`. `filled` are those of them that changed before;
+    they are part of the outcome in any case.
+    """
     changed: dict[str, Profile] = {}
     memberships: list[Membership] = []
     for known in profiles:
-        profile = known.copy()
+        given = known if filled is None else filled.get(known.id, known)
+        # Nothing but memberships and instants is put in its place here.
+        profile = copy(given)
         moves = rulebook.segments.settle(profile, now, rulebook.zones)
         memberships += [Membership(move.segment, profile.id, now if move.what == "entered" else None) for move in moves]
         profile.alarm_at = alarms.next_alarm(profile, rulebook, now)
-        if moves or (profile.recheck_at, profile.alarm_at) != (known.recheck_at, known.alarm_at):
+        is_new = given is not known or (profile.recheck_at, profile.alarm_at) != (known.recheck_at, known.alarm_at)
+        if moves or is_new:
             changed[profile.id] = profile
     return Outcome(profiles=changed, merged={}, owners={}, memberships=memberships, sends=[], moments=[])

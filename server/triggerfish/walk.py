@@ -23,7 +23,6 @@ from uuid import uuid4
 import msgspec
 
 from triggerfish import decisions, deliver, engine, ingest, measure, refit
-from triggerfish.activity import Activity
 from triggerfish.clock import Clock, Instant
 from triggerfish.deliver import Call, Features, Receipt, Verdict
 from triggerfish.engine import Arrival, Moment, Outcome, StateStore
@@ -184,28 +183,36 @@ def fit(house: House) -> bool:
     activities = refit.new_activities(rulebook, filled)
     if not activities and segments == rulebook.fitting:
         return False
-    if position and activities:
-        _fill(house, activities, position, until)
-    after = ""
-    while profiles := store.everybody(after, FIT_BATCH):
-        store.refit(refit.settle(profiles, rulebook, until))
-        after = profiles[-1].id
+    traces, is_more = refit.Traces(activities), True
+    while is_more:
+        if position and activities:
+            _read_again(house, traces, position, until)
+        is_last = traces.share + 1 == traces.shares
+        _write(house, traces, until, settles=is_last and segments != rulebook.fitting)
+        is_more = traces.go_on()
     store.note_fitted([activity.key for activity in rulebook.activities], rulebook.fitting)
     return True
 
 
-def _fill(house: House, activities: Sequence[Activity], position: Position, now: Instant) -> None:
+def _read_again(house: House, traces: refit.Traces, position: Position, now: Instant) -> None:
     """Room 3 again for what the new rulebook counts: the whole log, from the beginning."""
-    after, place, seen = "", 0, refit.Seen()
-    while profiles := house.store.everybody(after, FIT_BATCH):
-        house.store.refit(refit.only(refit.forget(profiles, activities)))
-        after = profiles[-1].id
+    place = 0
     while place < position and (entries := house.log.read(place, FIT_BATCH)):
-        entries = [entry for entry in entries if entry.position <= position]
-        claims = {claim for entry in entries for claim in claims_of(entry.event)}
-        loaded = house.store.load(list(claims), [])
-        house.store.refit(refit.only(refit.fill(entries, loaded, activities, now, seen)))
-        place = entries[-1].position if entries else position
+        place = entries[-1].position
+        counted = [entry for entry in entries if entry.position <= position and entry.event.name in traces.events]
+        claims = {claim for entry in counted for claim in claims_of(entry.event)}
+        traces.add(counted, house.store.owners_of(list(claims)), now)
+
+
+def _write(house: House, traces: refit.Traces, now: Instant, *, settles: bool) -> None:
+    """Everybody once: put in what was counted, and room 4 again if that may have changed."""
+    store, after = house.store, ""
+    while profiles := store.everybody(after, FIT_BATCH):
+        filled = traces.put(profiles)
+        store.refit(
+            refit.settle(profiles, house.rulebook, now, filled) if settles else refit.only(list(filled.values()))
+        )
+        after = profiles[-1].id
 
 
 async def send(house: House) -> int:

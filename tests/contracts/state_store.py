@@ -251,6 +251,15 @@ class StateStoreContract:
         store.mark([replace(call, status="sending")], [])
         assert store.calls_due(NOON) == []
 
+    def test_owners_are_told_as_loading_tells_them(self, store: StateStore):
+        first, second = profile("ana"), profile("bo")
+        names = {Claim("user", "ana"): "ana", Claim("email", "a@x.example"): "ana", Claim("user", "bo"): "bo"}
+        store.commit(outcome(first, second, owners=names), 1, NOON)
+        asked = [*names, Claim("user", "nobody"), Claim("profile", "ana")]
+        assert store.owners_of(asked) == store.load(asked, []).owners == names
+        store.commit(outcome(second, merged={"ana": "bo"}, owners={Claim("profile", "ana"): "bo"}), 2, NOON)
+        assert store.owners_of([Claim("profile", "ana")]) == {Claim("profile", "ana"): "bo"}
+
     def test_what_a_store_gave_is_never_changed_by_what_follows(self, store: StateStore):
         """The engine works on copies; the store keeps what it committed."""
         world = World(store=store)

@@ -52,18 +52,20 @@ class MemoryStateStore:
         self._go_on(self._position, 0)
 
     def load(self, claims: Sequence[Claim], ids: Sequence[str]) -> Loaded:
+        owners = self.owners_of(claims)
+        unowned = [claim.value for claim in claims if claim.kind == "profile" and claim not in owners]
+        wanted = dict.fromkeys([*ids, *owners.values(), *unowned])
+        return Loaded({each: self.profiles[each] for each in wanted if each in self.profiles}, owners)
+
+    def owners_of(self, claims: Sequence[Claim]) -> dict[Claim, str]:
         owners: dict[Claim, str] = {}
-        wanted = dict.fromkeys(ids)
         for claim in claims:
             owner = self.owners.get(claim)
             while claim.kind == "profile" and owner is not None and Claim("profile", owner) in self.owners:
                 owner = self.owners[Claim("profile", owner)]
             if owner is not None:
                 owners[claim] = owner
-                wanted[owner] = None
-            elif claim.kind == "profile":
-                wanted[claim.value] = None
-        return Loaded({each: self.profiles[each] for each in wanted if each in self.profiles}, owners)
+        return owners
 
     def agenda(self, until: Instant, limit: int) -> list[tuple[Instant, str]]:
         return sorted((at, profile) for at, profile in self._wakes() if at <= until)[:limit]

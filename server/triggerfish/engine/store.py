@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from triggerfish.clock import Instant
@@ -22,6 +22,10 @@ class StateStore(Protocol):
 
     def load(self, claims: Sequence[Claim], ids: Sequence[str]) -> Loaded:
         """The owners of these names, and the profiles that they and `ids` name."""
+        ...
+
+    def owners_of(self, claims: Sequence[Claim]) -> Mapping[Claim, str]:
+        """The owners of these names, without their profiles."""
         ...
 
     def agenda(self, until: Instant, limit: int) -> list[tuple[Instant, str]]:

@@ -137,16 +137,13 @@ class SqliteStateStore:
     # --- what `decide` is given ---------------------------------------------------------------------------------------
 
     def load(self, claims: Sequence[Claim], ids: Sequence[str]) -> Loaded:
-        owners: dict[Claim, str] = {}
-        wanted = dict.fromkeys(ids)
-        for claim in claims:
-            owner = self._owner(claim)
-            if owner is not None:
-                owners[claim] = owner
-                wanted[owner] = None
-            elif claim.kind == "profile":
-                wanted[claim.value] = None
-        return Loaded(profiles=self._profiles(wanted), owners=owners)
+        owners = self.owners_of(claims)
+        unowned = [claim.value for claim in claims if claim.kind == "profile" and claim not in owners]
+        return Loaded(profiles=self._profiles(dict.fromkeys([*ids, *owners.values(), *unowned])), owners=owners)
+
+    def owners_of(self, claims: Sequence[Claim]) -> dict[Claim, str]:
+        found = ((claim, self._owner(claim)) for claim in claims)
+        return {claim: owner for claim, owner in found if owner is not None}
 
     def _owner(self, claim: Claim) -> str | None:
         """Who goes by this name. A profile that is gone has its own id as a name; those that took in one another form a
