@@ -98,7 +98,7 @@ class Terms:
                     self._allowed(item, left, constant.constant[0])
             return
         right = self.look(right_node)
-        if right.field is not None and right.type not in (None, "list"):
+        if right.field is not None and right.type not in (None, "list", "object"):
             sentence = f'"in" needs a list, and {right.text} is {article(right.type or "")}'
             self._fault(
                 "TF604", node, sentence, "use contains(…) to look inside a text" if right.type == "text" else ""
