@@ -64,7 +64,7 @@ def reload(server: Server, http: httpx.Client, change: Callable[[], None]) -> tu
         def is_through() -> bool:
             return (
                 get(server, http, "/v1/rulebook")["version"] != before
-                and get(server, http, "/v1/status")["lag"] <= 1
+                and get(server, http, "/v1/status")["lag"] == 0
                 and is_fitted(server)
             )
 

@@ -73,10 +73,16 @@ def plugins_of(settings: Settings) -> Plugins:
     return load_plugins({settings.delivery.channel, *settings.plugins})
 
 
-def inspect(settings: Settings, sources: Path | None = None, *, examine: Examine | None = None) -> Inspection:
+def inspect(
+    settings: Settings,
+    sources: Path | None = None,
+    *,
+    examine: Examine | None = None,
+    kept: Sequence[Mapping[str, str]] = (),
+) -> Inspection:
     """Read and check the rules and templates below `sources` (the workspace unless said). Raises PluginFailed.
 
-    `examine` is a second look at a sound rulebook (load_rulebook).
+    `examine` is a second look at a sound rulebook, `kept` are files of earlier versions (load_rulebook).
     """
     from triggerfish.adapters.templates import check_templates
 
@@ -100,6 +106,7 @@ def inspect(settings: Settings, sources: Path | None = None, *, examine: Examine
             channel=settings.delivery.channel,
             version=version,
             examine=examine,
+            kept=kept,
         )
         of_templates += check_readings(rulebook, {name: each.readings for name, each in templates.items()})
     except RulebookBroken as broken:
@@ -112,7 +119,7 @@ def inspect(settings: Settings, sources: Path | None = None, *, examine: Examine
 
 def load_workshop(settings: Settings, sources: Path | None = None) -> Workshop:
     """What `inspect` finds, if it is sound. Raises RulebookBroken with all problems of all files, and PluginFailed."""
-    found = inspect(settings, sources)
+    found = inspect(settings, sources, kept=KeptVersions(settings.versions_path).pinned())
     if found.rulebook is None:
         raise RulebookBroken(found.problems)
     return Workshop(found.plugins, found.templates, found.rulebook, found.problems)

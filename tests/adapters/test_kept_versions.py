@@ -51,13 +51,24 @@ def test_what_a_rollback_replaced_becomes_live_like_anything_else(kept):
     assert kept.known(live.version) == live
 
 
-def test_the_rule_files_of_pinned_versions_come_without_tests_and_templates(kept):
+def test_of_pinned_versions_there_is_what_their_journeys_are_made_of(kept):
+    plain = {"rules/plain.yaml": b"ruleset: p\n", "rules/s.yaml": b"segments: []\n"}
     kept.keep(ONE, "start", at(1))
-    kept.keep(TWO, "reload", at(2))
-    kept.keep(ONE | {"rules/p.yaml": b"{in_flight: pin}"}, "reload", at(3))
+    kept.keep(TWO | plain, "reload", at(2))
+    kept.keep(TWO | {"rules/p.yaml": b"{in_flight: pin}"}, "reload", at(3))
     newest, older = kept.pinned()
     assert newest["rules/p.yaml"] == "{in_flight: pin}"
-    assert set(older) == {"rules/a.yaml", "rules/eu.txt"}
+    assert set(older) == {"rules/a.yaml", "rules/eu.txt", "rules/s.yaml"}
+
+
+def test_versions_whose_journeys_are_the_same_count_once(kept, monkeypatch):
+    for number in range(4):
+        kept.keep(TWO | {"rules/other.yaml": b"ruleset: o%d" % number}, "reload", at(number))
+    assert len(kept.pinned()) == 1
+    monkeypatch.setattr(versions, "PINNED_LIMIT", 2)
+    for number in range(4):
+        kept.keep(TWO | {"rules/eu.txt": b"%d" % number}, "reload", at(10 + number))
+    assert [each["rules/eu.txt"] for each in kept.pinned()] == ["3", "2"]
 
 
 def test_more_than_enough_versions_are_forgotten(kept, monkeypatch):

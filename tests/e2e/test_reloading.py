@@ -258,3 +258,27 @@ def test_what_a_branch_and_a_definition_count_is_filled_before_they_are_live(ser
     assert server.sent("gift", "ana")["rule"] == "after-asking"
     entered = [line for line in server.timeline("ana") if line["kind"] == "segment"]
     assert entered == [], "nobody did anything"
+
+
+PINNED = """
+    ruleset: journeys
+    rules:
+      - name: tour
+        on: Toured
+        in_flight: pin
+        steps:
+          - wait: 6 seconds
+          - send: offer
+"""
+
+
+def test_people_inside_a_pinned_journey_go_on_as_they_entered_even_when_the_worker_dies(server):
+    change(server, "journeys.yaml", PINNED)
+    server.take(track("ana", "Toured"))
+    wait_until(lambda: [each for each in server.timeline("ana") if each.get("rule", "").endswith("tour")], "entering")
+    change(server, "journeys.yaml", PINNED.replace("send: offer", "send: gift"))
+    server.kill("worker")
+    server.take(identify("ben", email="ben@example.org"), track("ben", "Toured"))
+    assert server.sent("offer", "ana")["rule"] == "tour"
+    assert server.sent("gift", "ben")["rule"] == "tour"
+    assert server.sends(profile="ana", template="gift") == []

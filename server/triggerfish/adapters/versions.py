@@ -25,6 +25,9 @@ META = "meta.json"
 PATIENCE_SECONDS = 5.0
 _NAME = re.compile(r"[0-9a-f]{12}")
 _PIN = re.compile(r"(?m)\bin_flight[\"']?\s*:\s*[\"']?pin\b")
+_SHARED = re.compile(rb"(?m)^[\"']?(define|events|segments|traits)[\"']?\s*:")
+"""What rule sets of other files can name."""
+PINNED_LIMIT = 30
 _DECODER = msgspec.json.Decoder(Version)
 
 
@@ -112,17 +115,20 @@ class KeptVersions:
         return read_sources(self.path(version.version))
 
     def pinned(self) -> list[dict[str, str]]:
-        """The rule files of the versions to which journeys are pinned, the newest first: path -> text."""
-        found = []
+        """What it takes to compile the journeys that people are pinned to, of each version that has others, the newest
+        first: path -> text. PINNED_LIMIT versions at most.
+        """
+        found: dict[str, dict[str, str]] = {}
         for each in reversed(line(self.all())):
-            if each.is_pinned:
+            if each.is_pinned and len(found) < PINNED_LIMIT:
                 try:
-                    contents = _rules(self.read(each))
+                    contents = _of_journeys(_rules(self.read(each)))
                 except SourcesUnfit as unfit:
                     log.warning("version %s is passed over: %s", each.version, unfit.sentence)
                 else:
-                    found.append({label: content.decode(errors="replace") for label, content in contents.items()})
-        return found
+                    texts = {label: content.decode(errors="replace") for label, content in contents.items()}
+                    found.setdefault(version_of(contents), texts)
+        return list(found.values())
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
@@ -152,4 +158,13 @@ def _rules(contents: Mapping[str, bytes]) -> dict[str, bytes]:
         if label.startswith("rules/")
         and label.endswith((".yaml", ".yml", ".txt"))
         and not label.endswith((".test.yaml", ".test.yml"))
+    }
+
+
+def _of_journeys(contents: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Those of the rule files that pinned journeys are made of: their own, and what those can name."""
+    return {
+        label: content
+        for label, content in contents.items()
+        if label.endswith(".txt") or _SHARED.search(content) or _PIN.search(content.decode(errors="replace"))
     }
