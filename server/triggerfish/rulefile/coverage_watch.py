@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -179,7 +178,7 @@ def _watch(rule: Rule, recorder: Recorder) -> Rule:
             made = tuple(watch(each) for each in value)
             return made if any(new is not old for new, old in zip(made, value, strict=True)) else value
         if isinstance(value, Struct) and not isinstance(value, Test | All | Some | Not):
-            fields = {field.name: getattr(value, field.name) for field in msgspec.structs.fields(value)}
+            fields = {name: getattr(value, name) for name in value.__struct_fields__}
             changed = {name: new for name, old in fields.items() if (new := watch(old)) is not old}
             return replace(value, **changed) if changed else value
         return value

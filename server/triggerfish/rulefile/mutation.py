@@ -16,6 +16,7 @@ from msgspec import Struct
 from triggerfish.engine import StateStore
 from triggerfish.errors import RulebookBroken
 from triggerfish.rulefile.compile import load_rulebook
+from triggerfish.rulefile.coverage_watch import Recorder, watched
 from triggerfish.rulefile.decode import decode_file
 from triggerfish.rulefile.mutation_sites import Mutant, mutants_of
 from triggerfish.rulefile.problems import Problem, nearest, quote
@@ -26,7 +27,7 @@ from triggerfish.rules import Matcher, Rulebook, RuleSet
 
 Fate = Literal["killed", "survived", "unreached", "refused"]
 """Of a mutant: a test failed; none did; no test reaches the place; the rulebook is not sound any more."""
-_CHUNK = 4
+_CHUNK = 8
 _REMEMBERED = 1_100
 """Files: all that a rulebook may have, and some of the mutants'."""
 
@@ -63,14 +64,16 @@ class MutationReport(Struct, frozen=True):
 
 class Laboratory(Struct, frozen=True):
     """What mutants are made from and tried with. `load` makes a rulebook of rule files (`loading`). `reaching` are the
-    tests, each with what it reaches: (trial, owners).
+    tests, each with what it reaches: (trial, owners); `noticed` remembers by which one a line's changes were noticed.
     """
 
     files: Mapping[str, str]
     load: Callable[[Mapping[str, str]], Rulebook]
+    matcher: Callable[[Sequence[RuleSet]], Matcher]
     new_store: Callable[[], StateStore]
     compose: Compose | None
     reaching: Sequence[tuple[Trial, frozenset[Any]]]
+    noticed: dict[tuple[str, int], str] = {}
 
     def try_one(self, mutant: Mutant) -> tuple[Fate, str]:
         """What becomes of a mutant, and by which test."""
@@ -81,11 +84,26 @@ class Laboratory(Struct, frozen=True):
             rulebook = self.load({**self.files, mutant.path: mutant.apply(self.files[mutant.path])})
         except RulebookBroken:
             return "refused", ""
+        failed = self.first_failed(rulebook, sorted(trials, key=lambda trial: self.promise(trial, mutant)))
+        if failed is None:
+            return "survived", ""
+        self.noticed[mutant.path, mutant.line] = failed.name
+        return "killed", failed.name
+
+    def promise(self, trial: Trial, mutant: Mutant) -> tuple[bool, bool]:
+        """What to try first: the test that noticed another change of the line, and those beside the file."""
+        is_beside = trial.file.rpartition(".test.")[0] == mutant.path.rpartition(".")[0]
+        return self.noticed.get((mutant.path, mutant.line)) != trial.name, not is_beside
+
+    def first_failed(self, rulebook: Rulebook, trials: Sequence[Trial]) -> Trial | None:
+        """The first of these tests that does not pass under a rulebook."""
+        recorder = Recorder()
+        heard = watched(rulebook, self.matcher, recorder)
         for trial in trials:
             compose = self.compose if trial.is_composed else None
-            if not Player(rulebook, self.new_store, compose).play(trial, stops_early=True).has_passed:
-                return "killed", trial.name
-        return "survived", ""
+            if not Player(heard, self.new_store, compose, recorder).play(trial, stops_early=True).has_passed:
+                return trial
+        return None
 
 
 def loading(
@@ -113,9 +131,14 @@ def mutate(
     """Make every mutant and try it, on `jobs` processes; `told` hears how many of how many are done.
 
     Processes are forked, since compiled rules cannot be handed over otherwise; with one job all is done here.
+    Raises ValueError when a test fails although nothing is changed.
     """
     mutants = mutants_of(laboratory.files, templates)
-    laboratory.load(laboratory.files)  # so that every process begins with all files decoded
+    # Unchanged, the rules must pass; and every process begins with all files decoded.
+    unchanged = laboratory.load(laboratory.files)
+    failed = laboratory.first_failed(unchanged, [trial for trial, _ in laboratory.reaching])
+    if failed is not None:
+        raise ValueError(f'the test "{failed.name}" fails without any change: mutants could not be told by it')
     fates: dict[int, tuple[Fate, str]] = {}
     for place, fate, by in _each(laboratory, mutants, jobs):
         fates[place] = (fate, by)

@@ -114,7 +114,8 @@ class Judge:
 
     def _reason(self, name: str, wanted: str, path: Path) -> list[Mismatch]:
         reasons = [line.reason for line in self._stage.lines if line.reason and name in line.names]
-        if reasons and wanted in reasons[-1]:
+        # Conditions are quoted back with single quotes, however they were written.
+        if reasons and wanted.replace('"', "'") in reasons[-1].replace('"', "'"):
             return []
         actual = reasons[-1] if reasons else "no reason is noted: nothing woke it, or it was not held back"
         return [Mismatch(path, f"reasons.{name}", wanted, actual)]
