@@ -92,6 +92,29 @@ SETS = (
         then: [{send: hello}, {set: {left: true}}]
       - {name: any-view, on: View, cooldown: 30 minutes, then: [{send: news}]}
     """,
+    """
+    ruleset: journeys
+    rules:
+      - name: first
+        on: Cart
+        key: event.total
+        again: after 2 days
+        goal: Order
+        exit: {when: days_since(View) > 1}
+        steps:
+          - send: offer
+          - wait_until: {on: View, at_most: 3 hours, otherwise: [{send: receipt}]}
+          - branch:
+              - {when: '"evening" in segments', steps: [{wait: until 09:00}, {set: {cart: open}}]}
+              - {steps: [{split: {name: words, variants: [{name: a, steps: [{send: news}]}]}}]}
+          - wait: 1 day
+          - emit: Closed
+            properties: {total: 1}
+      - {name: daily, on: schedule every day 10:00, segment: customers, once_per: week, then: [{send: receipt}]}
+      - name: waits-for-calm
+        on: View
+        steps: [{wait_until: {when: hours_since(View) >= 5, at_most: 2 days}}, {send: hello}]
+    """,
 )
 BOOK = rulebook(RULES, *SETS)
 

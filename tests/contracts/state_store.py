@@ -228,7 +228,8 @@ class StateStoreContract:
         if status != "due":
             store.mark([send("one", status)], [])
         moment = Moment("ana", NOON + 1, "send", {"send": "one", "status": "skipped", "rule": "set / rule"})
-        store.commit(outcome(withdrawals=[Withdrawal("one", "a purchase happened", moment)]), 2, NOON + 1)
+        withdrawal = Withdrawal("one", "a purchase happened", NOON + 1, 0)
+        store.commit(outcome(withdrawals=[withdrawal], moments=[moment]), 2, NOON + 1)
         assert [each.id for each in store.to_send(NOON + HOUR, 10)] == ["other"]
 
     @pytest.mark.parametrize("status", ["sending", "sent", "failed", "uncertain", "skipped"])
@@ -236,7 +237,8 @@ class StateStoreContract:
         store.commit(outcome(profile("ana"), sends=[send("one")]), 1, NOON)
         store.mark([send("one", status, channel="outbox")], [])
         moment = Moment("ana", NOON + 1, "send", {"send": "one", "status": "skipped", "rule": "set / rule"})
-        store.commit(outcome(withdrawals=[Withdrawal("one", "a purchase happened", moment)]), 2, NOON + 1)
+        withdrawal = Withdrawal("one", "a purchase happened", NOON + 1, 0)
+        store.commit(outcome(withdrawals=[withdrawal], moments=[moment]), 2, NOON + 1)
         assert [each.status for each in store.in_flight()] == (["sending"] if status == "sending" else [])
         store.mark([send("one", "retrying")], [])
         assert [each.reason for each in store.to_send(NOON + HOUR, 10)] == [""], "its row was left as it was"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from msgspec.structs import replace
 
 from triggerfish.clock import Instant
-from triggerfish.engine import Moment, Outcome
+from triggerfish.engine import Moment, Outcome, Withdrawal
 from triggerfish.log import Position
 from triggerfish.people import Loaded
 from triggerfish.profile import Claim, Profile
@@ -96,12 +96,14 @@ class MemoryStateStore:
                 self.memberships[change.segment, change.profile] = change.since
         for due in outcome.sends:
             self._put(due)
-        self.moments += outcome.moments
-        for withdrawal in outcome.withdrawals:
-            known = self.sends.get(withdrawal.send)
-            if known is not None and known.status in ("scheduled", "due", "retrying"):
-                known.status, known.reason, known.due_at = "skipped", withdrawal.reason, withdrawal.moment.at
-                self.moments.append(withdrawal.moment)
+        self.moments += outcome.told(self._stop)
+
+    def _stop(self, withdrawal: Withdrawal) -> bool:
+        known = self.sends.get(withdrawal.send)
+        if known is None or known.status not in ("scheduled", "due", "retrying"):
+            return False
+        known.status, known.reason, known.due_at = "skipped", withdrawal.reason, withdrawal.at
+        return True
 
     def everybody(self, after: str, limit: int) -> list[Profile]:
         return [self.profiles[each] for each in sorted(self.profiles) if each > after][:limit]

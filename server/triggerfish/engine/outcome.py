@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -43,13 +43,14 @@ class Membership(Struct, frozen=True):
 
 
 class Withdrawal(Struct, frozen=True):
-    """A message decided earlier that is not to leave any more, unless a channel has it already. `moment` is for the
-    timeline if it was stopped in time.
+    """A message decided earlier that is not to leave any more, unless a channel has it already. `place` is that of its
+    moment among the outcome's, which is true only if it was stopped in time.
     """
 
     send: str
     reason: str
-    moment: Moment
+    at: Instant
+    place: int
 
 
 class Outcome(Struct, frozen=True):
@@ -67,3 +68,8 @@ class Outcome(Struct, frozen=True):
     moments: Sequence[Moment]
     repeats: int = 0
     withdrawals: Sequence[Withdrawal] = ()
+
+    def told(self, is_stopped: Callable[[Withdrawal], bool]) -> list[Moment]:
+        """The moments that are true, when withdrawing stops those messages that `is_stopped` says."""
+        untrue = {each.place for each in self.withdrawals if not is_stopped(each)}
+        return [moment for place, moment in enumerate(self.moments) if place not in untrue]

@@ -75,14 +75,16 @@ class Record:
 
     def withdraw(self, profile: Profile, rule: Rule | Wait, identifier: str, at: Instant, reason: str) -> None:
         """A message that was let go is not to leave any more, if it is not too late."""
+        name = rule.name if isinstance(rule, Rule) else rule.rule
+        body = {"send": identifier, "rule": f"{rule.ruleset} / {name}", "status": "skipped", "reason": reason}
         known = self.sends.get(identifier)
         if known is None:
-            name = rule.name if isinstance(rule, Rule) else rule.rule
-            body = {"send": identifier, "rule": f"{rule.ruleset} / {name}", "status": "skipped", "reason": reason}
-            self.withdrawals.append(Withdrawal(identifier, reason, Moment(profile.id, at, "send", body)))
+            self.withdrawals.append(Withdrawal(identifier, reason, at, len(self.moments)))
         elif known.status in ("scheduled", "due"):
-            known.status, known.reason, known.due_at, known.trigger = "skipped", reason, at, None
-            self.note(profile, at, "send", _send_body(known))
+            known.status, known.reason, known.due_at = "skipped", reason, at
+        else:
+            return
+        self.note(profile, at, "send", body)
 
     def decision(
         self,

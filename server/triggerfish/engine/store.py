@@ -40,7 +40,7 @@ class StateStore(Protocol):
         """All of it or nothing, with the position in the log and the instant of the agenda that it takes us to.
 
         A send that is due, or further, is the sender's: deciding it again does not change it. A withdrawal skips one
-        that no channel has yet, and only then is its moment written. Of a profile that is gone, the sends on their way
+        that no channel has yet; else its moment is not written. Of a profile that is gone, the sends on their way
         go to the one that took it in; its timeline stays under its own id.
         """
         ...

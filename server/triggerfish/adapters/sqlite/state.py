@@ -204,7 +204,7 @@ class SqliteStateStore:
             self._put_owners(outcome)
             self._put_memberships(outcome)
             self._db.executemany(_PUT_SEND, [_row_of(due) for due in outcome.sends])
-            self._put_moments([*outcome.moments, *self._withdraw(outcome.withdrawals)])
+            self._put_moments(outcome.told(self._stop))
             add_times(self._db, self._spent())
         # Only now: had the transaction failed, what is kept must be what is in the file.
         self._position = position
@@ -249,13 +249,10 @@ class SqliteStateStore:
         self._db.executemany("DELETE FROM memberships WHERE segment = ? AND profile = ?", left)
         self._db.executemany(_PUT_MEMBER, entered)
 
-    def _withdraw(self, withdrawals: Sequence[Withdrawal]) -> list[Moment]:
-        """Stop messages that no channel has yet, and give the moments of those that were stopped."""
-        return [
-            each.moment
-            for each in withdrawals
-            if self._db.execute(_WITHDRAW, (each.reason, each.moment.at, each.send)).rowcount
-        ]
+    def _stop(self, withdrawal: Withdrawal) -> bool:
+        """Whether a message was stopped in time: no channel has it yet."""
+        found = self._db.execute(_WITHDRAW, (withdrawal.reason, withdrawal.at, withdrawal.send))
+        return found.rowcount > 0
 
     def _put_moments(self, moments: Sequence[Moment]) -> None:
         rows = [
