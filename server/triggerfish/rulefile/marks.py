@@ -126,7 +126,7 @@ class Marks:
         return self.source.place(span.start, width or span.end - span.start)
 
     def cut(self, path: Path, offset: int = 0, width: int | None = None) -> tuple[int, int]:
-        """The characters of the file's text that make the value at `path`, or `width` of its own from `offset` on: from,
+        """The characters of the file's text that make the value at `path`, or `width` of its own from `offset`: from,
         and up to. Only for a single value (text, a number, …) that the file has.
         """
         span = self._values[path]
