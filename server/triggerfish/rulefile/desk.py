@@ -103,7 +103,8 @@ class Desk:
     def digest(self, *parts: bytes) -> str:
         """A short name for exactly these bytes, and for what the defined names in them come to."""
         named = {name.decode() for part in parts for name in re.findall(rb"[A-Za-z_][A-Za-z0-9_]*", part)}
-        meant = [one.meaning.encode() for name, one in sorted(self._known.definitions.items()) if name in named]
+        definitions = self._known.definitions
+        meant = [definitions[name].meaning.encode() for name in sorted(named & definitions.keys())]
         return blake2b(b"\0".join([*parts, *meant]), digest_size=6).hexdigest()
 
     def values(self, forms: Mapping[str, Any], path: Path) -> dict[str, Any]:
