@@ -167,7 +167,9 @@ def _named(text: str) -> list[str]:
 
 
 def _short(text: str) -> str:
-    return quote(text)
+    """A condition within a sentence: in quotes, of the kind that it does not hold itself."""
+    shown = quote(text)
+    return f"'{shown[1:-1]}'" if '"' in text else shown
 
 
 def unknown_segments(formulas: Sequence[Formula], names: Sequence[str]) -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from triggerfish.rulefile.format import FileForm, SegmentForm
 from triggerfish.rulefile.marks import Marks, Path
@@ -75,7 +75,7 @@ def examine_segments(prover: Prover, notes: Notes, places: Mapping[str, Place]) 
             empty.add(name)
     for place in places.values():
         if place.form.exclusive and place.form.name not in empty:
-            _overlaps(prover, notes, place)
+            _overlaps(prover, notes, place, empty)
 
 
 def _is_empty(prover: Prover, notes: Notes, place: Place, part: Part, verdict: str) -> bool:
@@ -119,9 +119,13 @@ def _is_empty(prover: Prover, notes: Notes, place: Place, part: Part, verdict: s
     return False
 
 
-def _overlaps(prover: Prover, notes: Notes, place: Place) -> None:
+def _overlaps(prover: Prover, notes: Notes, place: Place, empty: Collection[str]) -> None:
     """Note exclusive children of one priority that a person could be in both of: the file's order decides."""
-    children = [(number, child) for number, child in enumerate(place.form.segments) if child.when is not None]
+    children = [
+        (number, child)
+        for number, child in enumerate(place.form.segments)
+        if child.when is not None and child.name not in empty
+    ]
     within = prover.reading.segment(place.form.name)
     for at, (number, child) in enumerate(children):
         others = children[:at] if len(children) <= SIBLINGS else children[max(0, at - 1) : at]
