@@ -64,7 +64,7 @@ class RuleHealth(Struct, frozen=True):
     last 7 and 30 days; `by_day` the same of each of the last 30 days, today last. `errors` are messages that failed or
     of which nobody knows whether they left, in the last 7 days. `share_of_time` is its part of what all rules'
     conditions took in the last 7 days (adapters/stopwatch.py); None when nothing was measured. `has_stopped` says that
-    it used to fire and does no more, and `sentence` what there is to know.
+    it used to fire and does no more, and `sentence` what there is to know. `said` is the rule in plain words.
     """
 
     ruleset: str
@@ -77,6 +77,7 @@ class RuleHealth(Struct, frozen=True):
     share_of_time: float | None
     has_stopped: bool
     sentence: str
+    said: list[str] = []
 
 
 def tell_health(

@@ -19,6 +19,7 @@ from triggerfish.measure import Results
 from triggerfish.plan import Plan
 from triggerfish.profile import Profile
 from triggerfish.rules import Rule, Rulebook
+from triggerfish.saying import say_rule
 from triggerfish.schedule import Status
 from triggerfish.segments import Segment
 from triggerfish.steps import Action, Call, Emit, Send
@@ -323,7 +324,7 @@ class SegmentOutline(Struct, frozen=True):
 
 class RuleOutline(Struct, frozen=True):
     """`then` says the actions in order: `{"send": template}`, `{"set": [traits]}`, `{"emit": event}` or
-    `{"call": action}`; of a journey, and of an experiment, all that it may do.
+    `{"call": action}`; of a journey, and of an experiment, all that it may do. `said` is the rule in plain words.
     """
 
     name: str
@@ -335,6 +336,7 @@ class RuleOutline(Struct, frozen=True):
     cooldown: str = ""
     priority: int = 0
     description: str = ""
+    said: list[str] = []
 
 
 class RuleSetOutline(Struct, frozen=True):
@@ -376,7 +378,9 @@ def outline(rulebook: Rulebook) -> RulebookOutline:
         ]
 
     rulesets = [
-        RuleSetOutline(each.name, each.mode, [_rule(rule) for rule in each.rules], each.priority, each.description)
+        RuleSetOutline(
+            each.name, each.mode, [_rule(rule, rulebook) for rule in each.rules], each.priority, each.description
+        )
         for each in rulebook.rulesets
     ]
     return RulebookOutline(rulebook.version, below(None), rulesets, rulebook.short_names, rulebook.plan)
@@ -388,7 +392,7 @@ def describe(rulebook: Rulebook) -> dict[str, Any]:
     return data
 
 
-def _rule(rule: Rule) -> RuleOutline:
+def _rule(rule: Rule, rulebook: Rulebook) -> RuleOutline:
     return RuleOutline(
         name=rule.name,
         on=list(rule.on) if rule.schedule is None else [rule.schedule.text],
@@ -399,6 +403,7 @@ def _rule(rule: Rule) -> RuleOutline:
         cooldown=say_duration(rule.cooldown) if rule.cooldown else "",
         priority=rule.priority,
         description=rule.description,
+        said=say_rule(rule, rulebook),
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +17,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from triggerfish.compose import Desk
+from triggerfish.health import RuleHealth
+from triggerfish.quarantine import Counted
 from triggerfish.reads import DeadLetterView, RuleView, StatusView
 from triggerfish.rulefile.problems import Problem
 from triggerfish.versions import VersionView, views
@@ -38,7 +42,8 @@ class ProblemView(Struct, frozen=True):
 
 class RulebookView(Struct, frozen=True):
     """Which rulebook is live, and since when. "broken": the files have changed and cannot be used as they are, for the
-    `problems` (or the `error`); the rulebook that is live is the one of before. "none": nothing was ever live.
+    `problems` (or the `error`); the rulebook that is live is the one of before. "none": nothing was ever live. `rules`
+    are those that are live, each with its health.
     """
 
     state: Literal["live", "broken", "none"]
@@ -46,6 +51,7 @@ class RulebookView(Struct, frozen=True):
     loaded_at: str = ""
     error: str = ""
     problems: list[ProblemView] = []
+    rules: list[RuleHealth] = []
 
 
 class _Noted(Struct):
@@ -75,8 +81,8 @@ def rulebook_state(path: Path) -> RulebookView:
 
 @get("/v1/rulebook", guards=[admin_only, takes()], sync_to_thread=True)
 def rulebook(desk: TheDesk) -> RulebookView:
-    """The state of the rulebook, with the problems of a change that could not go live."""
-    return rulebook_state(desk.settings.rulebook_path)
+    """The state of the rulebook, with the problems of a change that could not go live, and how each rule is doing."""
+    return msgspec.structs.replace(rulebook_state(desk.settings.rulebook_path), rules=desk.reads.health())
 
 
 @get("/v1/rulebook/versions", guards=[admin_only, takes()], sync_to_thread=True)
@@ -128,6 +134,12 @@ class Figures(Collector):
         yield GaugeMetricFamily("triggerfish_lag_events", "Events that are stored and not decided yet.", value=now.lag)
         yield GaugeMetricFamily("triggerfish_profiles", "People known.", value=now.profiles)
         yield GaugeMetricFamily("triggerfish_dead_letters", "Events put aside.", value=now.dead_letters)
+        yield GaugeMetricFamily(
+            "triggerfish_quarantined_events",
+            "Events that the tracking plan put aside.",
+            value=self._desk.quarantine.size(),
+        )
+        yield _violations(self._desk.quarantine.violations())
         sends = GaugeMetricFamily("triggerfish_sends", "Messages by status.", labels=["status"])
         for name, count in sorted(now.sends.items()):
             sends.add_metric([name], count)
@@ -142,6 +154,49 @@ class Figures(Collector):
         )
         is_live.add_metric([rules.version], float(rules.state == "live"))
         yield is_live
+        yield from _health(self._desk.reads.health())
+
+
+def _health(rules: Sequence[RuleHealth]) -> Iterator[Metric]:
+    fired = GaugeMetricFamily(
+        "triggerfish_rule_last_fired_seconds", "When a rule fired last, since 1970.", labels=["ruleset", "rule"]
+    )
+    matches = GaugeMetricFamily(
+        "triggerfish_rule_matches_a_day", "How often a rule matches, mean of 7 days.", labels=["ruleset", "rule"]
+    )
+    errors = GaugeMetricFamily(
+        "triggerfish_rule_errors", "Messages of a rule that failed in 7 days.", labels=["ruleset", "rule"]
+    )
+    share = GaugeMetricFamily(
+        "triggerfish_rule_time_share", "A rule's share of what conditions take.", labels=["ruleset", "rule"]
+    )
+    stopped = GaugeMetricFamily(
+        "triggerfish_rule_stopped", "1: the rule used to fire and has stopped.", labels=["ruleset", "rule"]
+    )
+    for each in rules:
+        labels = [each.ruleset, each.rule]
+        if each.last_fired is not None:
+            fired.add_metric(labels, datetime.fromisoformat(each.last_fired).timestamp())
+        matches.add_metric(labels, each.matches_a_day_7)
+        errors.add_metric(labels, each.errors_7)
+        stopped.add_metric(labels, float(each.has_stopped))
+        if each.share_of_time is not None:
+            share.add_metric(labels, each.share_of_time)
+    yield from (fired, matches, errors, share, stopped)
+
+
+def _violations(counted: Sequence[Counted]) -> Metric:
+    """By what was wrong and what became of the event. Names of events and fields come from outside: they are no labels."""
+    figures = Counter[tuple[str, str]]()
+    for one in counted:
+        for action, number in (("refused", one.refused), ("quarantined", one.quarantined), ("warned", one.warned)):
+            figures[action, one.what or "others"] += number
+    metric = CounterMetricFamily(
+        "triggerfish_plan_violations", "Ways in which events broke the tracking plan.", labels=["action", "what"]
+    )
+    for (action, what), number in sorted(figures.items()):
+        metric.add_metric([action, what], number)
+    return metric
 
 
 def _counts(tree: list[Any]) -> Iterator[tuple[str, int]]:

@@ -296,11 +296,12 @@ class SqliteReads:
         return [MemberView(profile, to_iso(since)) for profile, since in rows]
 
     def health(self) -> list[RuleHealth]:
-        rules = [(ruleset.name, rule.name) for ruleset in self._rulebook().rulesets for rule in ruleset.rules]
+        said = {(ruleset.name, rule.name): rule.said for ruleset in self._rulebook().rulesets for rule in ruleset.rules}
         with self._snapshot():
             days, times, reigns = read_days(self._db), read_times(self._db), read_reigns(self._db)
             until = self._all("SELECT until FROM progress")[0][0]
-        return tell_health(rules, days, times, reigns, until)
+        health = tell_health(said, days, times, reigns, until)
+        return [msgspec.structs.replace(each, said=said[each.ruleset, each.rule]) for each in health]
 
     # --- the whole ----------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,6 @@
-"""The rulebook's page: its state, what is wrong with a change that could not go live, and the versions that are kept."""
+"""The rulebook's page: its state, what is wrong with a change that could not go live, how each rule is doing, and the
+versions that are kept.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,15 @@ PATHS_SHOWN = 12
 @get("/rulebook", guards=[takes()], sync_to_thread=True, include_in_schema=False)
 def rulebook(request: Request[Any, Any, Any], desk: TheDesk) -> Response[str]:
     rules = rulebook_state(desk.settings.rulebook_path)
-    return page(request, desk, "rulebook.html", rules=rules, versions=kept_versions(desk), shown=PATHS_SHOWN)
+    return page(
+        request,
+        desk,
+        "rulebook.html",
+        rules=rules,
+        versions=kept_versions(desk),
+        shown=PATHS_SHOWN,
+        health=desk.reads.health(),
+    )
 
 
 routes = [rulebook]
