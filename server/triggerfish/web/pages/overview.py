@@ -16,6 +16,7 @@ from triggerfish.web.given import TheDesk
 from triggerfish.web.pages import words
 from triggerfish.web.pages.paper import page
 from triggerfish.web.pages.people import names_of, templates_of
+from triggerfish.web.plan import count_view
 from triggerfish.web.questions import takes
 from triggerfish.web.status import rulebook_state
 
@@ -24,6 +25,7 @@ KEEP_SECONDS = 2.0
 KEEP_TIMES = 10
 """Where there are so many sends that the figures take long, they are kept that many times as long."""
 NEWEST = 14
+VIOLATIONS = 5
 
 
 class Overview:
@@ -55,6 +57,9 @@ def _figures(desk: Desk) -> Mapping[str, Any]:
         "results": reads.results(),
         "recent": [words.tell(line, templates) for line in recent],
         "names": names_of(reads, {line.profile for line in recent}),
+        "stopped": [each for each in reads.health() if each.has_stopped],
+        "violations": [count_view(one) for one in desk.quarantine.violations()[:VIOLATIONS]],
+        "quarantined": desk.quarantine.size(),
         "letters": reads.dead_letters(5) if figures.dead_letters else [],
         "minutes": minutes,
         "peak": max(*minutes, 1),
