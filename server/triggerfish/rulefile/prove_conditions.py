@@ -38,7 +38,7 @@ class Notes:
 
     def warn(self, marks: Marks, part: Part, code: str, sentence: str, hint: str = "") -> None:
         """A warning about a part of a condition."""
-        at_key = part.offset is None and not isinstance(part.path[-1], int) and part.join != "leaf"
+        at_key = part.offset is None and not isinstance(part.path[-1], int)
         self.problems.append(
             marks.problem(
                 part.path,
@@ -131,7 +131,7 @@ def _never(prover: Prover, notes: Notes, marks: Marks, part: Part, is_settled: b
         return
     told = " and ".join(_short(each.text) for each in core) if len(core) < 4 else f"{len(core)} parts of this condition"
     sentence = f"this can never hold: {told} exclude one another"
-    notes.warn(marks, part, "TF290", sentence, "one of them must go, or any: may be meant instead of all:")
+    notes.warn(marks, part, "TF290", sentence, "change one of them; or is it meant that any of them holds?")
 
 
 def _is_never(prover: Prover, part: Part) -> bool:
@@ -141,7 +141,7 @@ def _is_never(prover: Prover, part: Part) -> bool:
 def _always(notes: Notes, marks: Marks, part: Part) -> None:
     hint = "leave it out, or say what else is meant"
     if part.join == "any":
-        hint = "one of these always holds; all: may be meant instead of any:"
+        hint = "one of these holds in any case; or is it meant that all of them hold?"
     notes.warn(marks, part, "TF291", f"{_short(part.text)} always holds, so it decides nothing", _hint(part) or hint)
 
 

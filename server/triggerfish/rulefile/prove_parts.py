@@ -19,7 +19,7 @@ Join = Literal["all", "any", "none", "leaf"]
 
 class Part(Struct, frozen=True):
     """A condition or a part of one. `text` is how it is written; `offset` and `width` say which characters of the text
-    at `path` are meant (None: the whole value).
+    at `path` are meant (None: it is a list of conditions, and its key is meant).
     """
 
     text: str
@@ -65,14 +65,14 @@ def _text(reading: Reading, text: str, path: Path) -> Part:
     try:
         node = parse(text)
     except Faulty:
-        return Part(text, reading.text(text), path)
+        return Part(text, reading.text(text), path, offset=0, width=max(1, len(text)))
     return _node(reading, node, text, path, is_whole=True)
 
 
 def _node(reading: Reading, node: ast.expr, text: str, path: Path, *, is_whole: bool = False) -> Part:
-    written = " ".join(text.split()) if is_whole else ast.unparse(node)
-    start = None if is_whole else offset_of(text, node.lineno, node.col_offset)
-    width = None if start is None else offset_of(text, node.end_lineno or 1, node.end_col_offset or 1) - start
+    start = 0 if is_whole else offset_of(text, node.lineno, node.col_offset)
+    end = len(text) if is_whole else offset_of(text, node.end_lineno or 1, node.end_col_offset or 1)
+    written, width = " ".join(text[start:end].split()), max(1, end - start)
     match node:
         case ast.BoolOp(op=op, values=values):
             join: Join = "all" if isinstance(op, ast.And) else "any"
