@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 
-from triggerfish import refit
+from triggerfish import walk
 from triggerfish.adapters.memory import MemoryEventLog
 from triggerfish.adapters.sqlite.migrate import migrate
 from triggerfish.adapters.sqlite.reads import SqliteReads
@@ -21,7 +22,7 @@ from triggerfish.reads import describe
 from triggerfish.rules import Rulebook
 from triggerfish.why import Again, RuleStory, WhyView
 from triggerfish.whynot import tell_why_not
-from worlds import World, claims_in, rulebook
+from worlds import World, rulebook
 
 
 class Shop:
@@ -41,26 +42,14 @@ class Shop:
         self.store.close()
 
     def change(self, *texts: str) -> None:
-        """Another rulebook goes live, as walk.fit has it: what is new is filled, then everybody's segments settled."""
+        """Another rulebook goes live: what is new is filled, and everybody's segments are settled."""
         book = rulebook(*texts)
         book.version = f"v{len(self.kept) + 1}"
         self.kept[book.version] = book
         self.world.rulebook = book
         self.outline.write_bytes(msgspec.json.encode({"state": "live"} | describe(book)))
         self.store.begin(book.version)
-        position, until = self.store.position()
-        filled, segments = self.store.fitted()
-        fresh = refit.new_activities(book, filled)
-        if not fresh and segments == book.fitting:
-            return
-        everybody = self.store.everybody("", 1_000)
-        if position and fresh:
-            self.store.refit(refit.only(refit.forget(everybody, fresh)))
-            entries = self.log.read(0, 100_000)
-            loaded = self.store.load(claims_in(entry.event for entry in entries), [])
-            self.store.refit(refit.only(refit.fill(entries, loaded, fresh, until, refit.Seen())))
-        self.store.refit(refit.settle(self.store.everybody("", 1_000), book, until))
-        self.store.note_fitted([activity.key for activity in book.activities], book.fitting)
+        walk.fit(SimpleNamespace(rulebook=book, store=self.store, log=self.log))
 
     def take(self, *events: Event, at: Instant | None = None) -> None:
         for event in events:

@@ -169,11 +169,10 @@ class _Again:
         self.rulebook, self.reigned = rulebook, reigned
         self.watched = _watched(rulebook, self.see)
         fresh = refit.new_activities(rulebook, self.filled)
-        if fresh or self.segments != rulebook.fitting:
-            if reign.position and fresh:
-                self.keep(refit.only(refit.forget(list(self.profiles.values()), fresh)))
-                filled = refit.fill(entries, self.loaded, fresh, reign.until, refit.Seen())
-                self.keep(refit.only(filled))
+        if reign.position and fresh:
+            self.keep(refit.only(refit.forget(list(self.profiles.values()), fresh)))
+            self.keep(refit.only(refit.fill(entries, self.loaded, fresh, reign.until, refit.Seen())))
+        if self.segments != rulebook.fitting:
             self.keep(refit.settle(list(self.profiles.values()), rulebook, reign.until))
         self.filled = frozenset(activity.key for activity in rulebook.activities)
         self.segments = rulebook.fitting
