@@ -57,7 +57,7 @@ def parse_timetable(text: str) -> Timetable:
     A month that is too short for its day takes its last one. Raises ValueError with a sentence for a marketer.
     """
     words = text.lower().replace(",", " ").split()
-    if words and words[0] == "every":
+    if words[:1] == ["every"]:
         words = words[1:]
     time = _TIME.fullmatch(words[-1]) if words else None
     if time is None:

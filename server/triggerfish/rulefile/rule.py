@@ -128,7 +128,7 @@ def _anniversary(desk: Desk, form: RuleForm, path: Path) -> Anniversary:
     root, _, name = trait.strip().partition(".")
     if root != "traits" or not name:
         raise ValueError(f'"{trait}" is no trait; write it like "date traits.birthday"')
-    minute = parse_timetable(form.at or "09:00").minute
+    minute = _minute(desk, form.at or "09:00", (*path, "at"))
     shift = 0
     for key, text, sign in (("before", form.before, -1), ("after", form.after, 1)):
         if text is not None:
@@ -137,6 +137,16 @@ def _anniversary(desk: Desk, form: RuleForm, path: Path) -> Anniversary:
                 desk.problem((*path, key), "TF282", "a date is shifted by whole days", 'write it like "3 days"')
             shift += sign * length
     return Anniversary(name, minute, shift, form.repeat or "yearly")
+
+
+def _minute(desk: Desk, text: str, path: Path) -> int:
+    """A time of day as minutes after midnight; 0 for what is none, which is a problem."""
+    try:
+        return parse_timetable(text).minute
+    except ValueError:
+        hint = 'write hours and minutes with two digits each, from "00:00" to "23:59"'
+        desk.problem(path, "TF275", f"{quote(text)} is no time of day", hint)
+        return 0
 
 
 def _once_per(desk: Desk, form: RuleForm, path: Path) -> Period | Computed | None:
