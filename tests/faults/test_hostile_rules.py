@@ -22,17 +22,10 @@ PLUGIN = """
 import os, time
 from triggerfish import hookimpl
 
-def hang(value):
-    return True
-
 def start(what):
     if what == "hang":
         while True:
             time.sleep(1)
-    if what == "eat":
-        eaten = []
-        while True:
-            eaten.append(bytearray(64 * 1024 * 1024))
     if what == "die":
         os.abort()
     if what == "shout":
@@ -65,16 +58,15 @@ def order(tmp_path):
     ("what", "says"),
     [
         ("hang", "TF638  the worker process was not ready after 15 s and was killed"),
-        ("eat", "TF638  loading the rules and templates takes more than 256 MB"),
         ("die", "TF638  the worker process ended with signal SIGABRT before it was ready"),
         ("shout", "TF638  the worker process ended with exit code 3 before it was ready"),
     ],
 )
-def test_a_worker_that_hangs_grows_or_dies_while_loading_leaves_the_old_one_live(tmp_path, order, what, says):
+def test_a_worker_that_hangs_or_dies_while_loading_leaves_the_old_one_live(tmp_path, order, what, says):
     shop = write_workspace(
         tmp_path / "shop",
         {"greeting.yaml": RULES},
-        more_settings="[rules]\nload_seconds = 15\nload_mb = 256\n",
+        more_settings="[rules]\nload_seconds = 15\n",
         hello="marketing",
     )
     path = os.pathsep.join([str(order.parent / "site"), os.environ.get("PYTHONPATH", "")])
@@ -91,6 +83,24 @@ def test_a_worker_that_hangs_grows_or_dies_while_loading_leaves_the_old_one_live
         order.unlink()
         write_rules(shop, "greeting.yaml", RULES.replace("hello\n", "hello-there\n"))
         wait_until(lambda: server.get("/v1/rulebook")["state"] == "live", "the next change")
+
+
+def many_rules(first: int) -> str:
+    rules = (f"  - {{name: r{first + each}, on: E{each % 7}, then: [set: {{x: {each}}}]}}\n" for each in range(1_500))
+    return f"ruleset: many{first}\nrules:\n{''.join(rules)}"
+
+
+def test_rules_that_take_more_memory_than_they_may_are_refused(tmp_path):
+    shop = write_workspace(
+        tmp_path / "shop", {"greeting.yaml": RULES}, more_settings="[rules]\nload_mb = 64\n", hello="marketing"
+    )
+    with serving(shop) as server:
+        for number in range(12):
+            write_rules(shop, f"many{number}.yaml", many_rules(10_000 * number))
+        rulebook = wait_until(lambda: broken(server), "the refusal", 150)
+        assert "TF638  loading the rules and templates takes more than 64 MB" in rulebook["error"]
+        server.take(identify("ana", email="ana@example.org"), track("ana", "Hello"))
+        server.sent("hello", "ana")
 
 
 def broken(server):
