@@ -38,7 +38,7 @@ class QuarantinedView(Struct, frozen=True):
 
 
 class ExampleView(Struct, frozen=True):
-    """`value` is what may be shown of it: nothing of what is personal."""
+    """`value` is what may be shown of it: nothing of what is personal. The newest comes first."""
 
     value: str
     message_id: str
@@ -80,7 +80,7 @@ def view_of(held: Quarantined) -> QuarantinedView:
 
 def count_view(one: Counted) -> ViolationView:
     """A count as it is shown."""
-    examples = [ExampleView(each.value, each.message_id, to_iso(each.at)) for each in one.examples]
+    examples = [ExampleView(each.value, each.message_id, to_iso(each.at)) for each in reversed(one.examples)]
     return ViolationView(
         one.event, one.field, one.what, one.refused, one.quarantined, one.warned, to_iso(one.first_at),
         to_iso(one.last_at), examples,
