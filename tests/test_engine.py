@@ -151,6 +151,16 @@ def test_set_changes_traits_and_segments_follow():
     assert [send.rule for send in world.sends] == ["tell"]
 
 
+def test_an_event_of_before_the_wait_does_not_end_it():
+    """It came late: the purchase was before the cart was filled."""
+    world = known("{ruleset: r, rules: [{name: a, on: Cart, wait: 1 hour, unless: Order, then: [{send: hello}]}]}")
+    world.take(track("Cart", NOON))
+    world.take(track("Order", NOON - MINUTE), at=NOON + MINUTE)
+    assert [status for _, status, _ in world.told()] == ["scheduled"]
+    world.take(track("Order", NOON), at=NOON + 2 * MINUTE)
+    assert world.told() == [("hello", "skipped", "Order happened meanwhile")]
+
+
 def test_what_follows_when_a_wait_is_over_is_as_old_as_that_instant():
     """A rule with the usual max_age of an hour hears of what another one emits, or brings about, after a day."""
     world = known(

@@ -127,6 +127,29 @@ def test_a_condition_that_moves_with_events_is_looked_at_anew():
     assert [due.due_at for due in made.sends] == [NOON + 4 * HOUR]
 
 
+def test_a_trait_that_is_set_when_a_wait_is_over_ends_another_run_at_once():
+    made = World(
+        journey("[{wait: 2 days}, {send: hello}]", "goal: {when: traits.done == True}"),
+        "{ruleset: s, rules: [{name: set, on: Start, wait: 1 day, then: [{set: {done: true}}]}]}",
+    )
+    made.take(track("Start", NOON))
+    made.wait_until(NOON + 1 * DAY)
+    assert outcomes(made) == ["entered", "waiting", "waiting", "reached goal"]
+
+
+def test_what_one_run_sets_is_heard_of_by_those_that_were_asked_before_it():
+    steps = "[{wait_until: {on: Go, when: traits.last == True, at_most: 9 days}}]"
+    made = World(
+        journey(steps, "goal: {when: traits.second == True}").replace("name: j", "name: third"),
+        journey("[{wait_until: {when: traits.first == True, at_most: 9 days}}, {set: {second: true}}]")
+        .replace("ruleset: r", "ruleset: s"),
+        journey("[{wait_until: {on: Go, at_most: 9 days}}, {set: {first: true}}]").replace("ruleset: r", "ruleset: t"),
+    )  # fmt: skip
+    made.take(track("Start", NOON))
+    made.take(track("Go", NOON + 1))
+    assert not made.who().waits
+
+
 def test_a_trait_that_a_rule_sets_ends_a_wait_at_once():
     other = "ruleset: s\nrules: [{name: set, on: Paid, then: [{set: {paid: true}}]}]"
     made = World(journey("- wait_until: {when: traits.paid == True, at_most: 9 days}\n- send: hello"), other)
@@ -437,6 +460,16 @@ def test_a_schedule_may_have_a_time_zone_of_its_own():
     made.take(identify(NOON, email="ana@example.com", fan=True, context={"timezone": "America/New_York"}))
     made.wait_until(NOON + 7 * DAY)
     assert [to_iso(due.due_at)[11:16] for due in made.sends] == ["00:00"]
+
+
+def test_who_enters_the_segment_at_the_very_hour_is_woken():
+    made = World(
+        "segments: [{name: day, when: local.hour >= 9}]",
+        "{ruleset: r, rules: [{name: news, on: schedule day 09:00, segment: day, then: [{send: news}]}]}",
+    )
+    made.take(identify(MONDAY, email="ana@example.com"))
+    made.wait_until(MONDAY + 9 * HOUR)
+    assert made.told() == [("news", "due", "")]
 
 
 def test_who_leaves_the_segment_before_the_hour_is_not_woken():

@@ -322,7 +322,7 @@ def merge(into: Profile, other: Profile, *, because: str, message_id: str, now: 
             our_state.unite(state)  # type: ignore[arg-type]  # one key, one kind of state
     for segment, since in other.memberships.items():
         into.memberships[segment] = min(since, into.memberships.get(segment, since))
-    into.waits = sorted(into.waits + other.waits, key=lambda wait: wait.due_at)
+    into.waits = sorted(into.waits + other.waits, key=lambda wait: wait.deadline or wait.due_at)
     into.sent = sorted(into.sent + other.sent, key=lambda sent: sent.at)[-SENT_LIMIT:]
     stamps = sorted({*into.stamps, *other.stamps}, key=lambda what: _later(into, other, what))[-STAMP_LIMIT:]
     into.stamps = {what: _later(into, other, what) for what in stamps}

@@ -43,6 +43,7 @@ class SegmentTree:
     def __init__(self, segments: Sequence[Segment] = ()) -> None:
         self.segments = tuple(segments)
         self.version = _version(segments)
+        self._places = {segment.name: place for place, segment in enumerate(segments)}
         self._rank = {segment.name: segment.rank for segment in segments}
         self._taken_by = {segment.name for segment in segments if segment.is_exclusive}
         self._readers: dict[str, list[str]] = {}
@@ -88,7 +89,8 @@ class SegmentTree:
         if after.keys() == before.keys():
             return []
         profile.memberships = after
-        left = [Move(name, "left") for name in before if name not in after]
+        gone = [name for name in before if name not in after]
+        left = [Move(name, "left") for name in sorted(gone, key=lambda name: self._places.get(name, -1))]
         return left + [Move(name, "entered") for name in after if name not in before]
 
     def primary(self, memberships: Mapping[str, Instant]) -> str | None:
@@ -100,7 +102,8 @@ class SegmentTree:
 def _version(segments: Sequence[Segment]) -> str:
     """A short name for exactly these definitions."""
     told = [
-        (each.name, each.parent, each.is_exclusive, "" if each.when is None else each.when.meaning or each.when.text) for each in segments
+        (each.name, each.parent, each.is_exclusive, "" if each.when is None else each.when.meaning or each.when.text)
+        for each in segments
     ]
     return blake2b(repr(told).encode(), digest_size=6).hexdigest()
 

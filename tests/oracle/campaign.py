@@ -70,7 +70,8 @@ def compare(
         return traceback.format_exc()
     for what, _, *more in (line for lines in oracle.timelines.values() for line in lines):
         if outcomes is not None:
-            outcomes[" ".join(more[3:]).strip() if what == "send" else what] += 1
+            told = more[3:] if what == "send" else more[1:2] + more[3:4] if what == "decision" else [what]
+            outcomes[" ".join(told).strip()] += 1
     return ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from io import StringIO
 from random import Random
@@ -83,7 +84,10 @@ class Words:
 
     def test(self) -> str:
         dice = self.dice
-        match dice.randrange(17):
+        match dice.randrange(18):
+            case 16:
+                named = ("busy", "not mixed", "mixed", "count(page) < usual", f"{self.path()} in wanted", "usual > 1")
+                return dice.choice((*named, f"{self.path()} not in wanted", 'did(purchase[sku in wanted], "3d")'))
             case 14:
                 return self.score_test()
             case 15:
@@ -208,6 +212,12 @@ def some_book(dice: Random) -> list[Table]:
     """The tables of some rule files."""
     base: Table = {"events": dict(OWN_NAMES)}
     base["policy"] = some_policy(dice)
+    base["define"] = {
+        "busy": f'count({Words(dice, [], False).selector()}, "1d") > 1',
+        "usual": dice.choice((1, 2, 5, "traits.age", 'count(View, "3d")')),
+        "wanted": dice.sample(("gold", "a", "A-1", 1, 50), 3),
+        "mixed": {dice.choice(("all", "any", "none")): ["busy", "usual > 1", "traits.plan in wanted"]},
+    }
     names = [f"s{number}" for number in range(dice.choice((0, 1, 2, 3, 4, 6)))]
     known: list[str] = []
     left = list(names)
@@ -267,7 +277,8 @@ def _name_only(segment: Table, known: list[str], dice: Random) -> None:
 
 
 def some_ruleset(dice: Random, name: str, segments: list[str]) -> Table:
-    made: Table = {"ruleset": name, "rules": [some_rule(dice, f"r{n}", segments) for n in range(dice.randint(1, 4))]}
+    rules = [some_rule(dice, name, f"r{number}", segments) for number in range(dice.randint(1, 4))]
+    made: Table = {"ruleset": name, "rules": rules}
     if maybe(dice, 0.5):
         made["priority"] = dice.randint(0, 2)
     if maybe(dice, 0.5):
@@ -277,12 +288,26 @@ def some_ruleset(dice: Random, name: str, segments: list[str]) -> Table:
     return made
 
 
-def some_rule(dice: Random, name: str, segments: list[str]) -> Table:
+def some_rule(dice: Random, ruleset: str, name: str, segments: list[str]) -> Table:
     rule: Table = {"name": name, "on": some_events(dice)}
+    if maybe(dice, 0.12):
+        rule |= some_calendar(dice, segments)
     if maybe(dice, 0.7):
         rule["when"] = Words(dice, segments, True).condition()
     if segments and "segment.entered" in rule["on"] and maybe(dice, 0.7):
         rule["when"] = f'event.segment == "{dice.choice(segments)}"'
+    if maybe(dice, 0.5):
+        rule["priority"] = dice.randint(-1, 2)
+    if maybe(dice, 0.2):
+        rule["max_age"] = dice.choice(("1m", "3h", "7 days"))
+    if maybe(dice, 0.15):
+        rule["limit"] = {"sends": dice.randint(1, 2), "within": dice.choice(WINDOWS)}
+    if maybe(dice, 0.1):
+        rule["class"] = dice.choice(("marketing", "transactional"))
+    if maybe(dice, 0.1):
+        rule["purpose"] = dice.choice(("news", "marketing"))
+    if maybe(dice, 0.45):
+        return rule | some_journey(dice, f"{ruleset}-{name}", segments)
     if maybe(dice, 0.5):
         rule["wait"] = dice.choice(("10m", "30 minutes", "1h", "6h", "1d"))
         if maybe(dice, 0.5):
@@ -291,10 +316,114 @@ def some_rule(dice: Random, name: str, segments: list[str]) -> Table:
             rule["while_waiting"] = dice.choice(("restart", "keep", "each"))
     if maybe(dice, 0.3):
         rule["cooldown"] = dice.choice(WINDOWS)
-    if maybe(dice, 0.5):
-        rule["priority"] = dice.randint(-1, 2)
+    if maybe(dice, 0.15):
+        rule["once_per"] = dice.choice(("day", "week", "month", "year", "ever", "event.sku", "traits.plan"))
     rule["then"] = [some_action(dice, segments) for _ in range(dice.choice((1, 1, 1, 2, 3)))]
+    if maybe(dice, 0.1):
+        rule["then"].append(some_split(dice, f"{ruleset}-{name}-x", lambda: some_actions(dice, segments)))
     return rule
+
+
+def some_calendar(dice: Random, segments: list[str]) -> Table:
+    if segments and maybe(dice, 0.6):
+        days = dice.choice(("every day", "day", "weekday", "sunday", "monday, saturday", "weekend", "month day 31"))
+        days = dice.choice((days, "month last day", "month day 1"))
+        made: Table = {"on": f"schedule {days} {some_time(dice)}", "segment": dice.choice(segments)}
+        return made | ({"time_zone": dice.choice((*ZONES, "person"))} if maybe(dice, 0.4) else {})
+    made = {"on": f"date traits.{dice.choice(('born', 'plan'))}", "at": some_time(dice)}
+    if maybe(dice, 0.5):
+        made[dice.choice(("before", "after"))] = dice.choice(("1 day", "2 days", "7 days"))
+    return made | ({"repeat": dice.choice(("yearly", "monthly", "once"))} if maybe(dice, 0.7) else {})
+
+
+def some_time(dice: Random) -> str:
+    return dice.choice(("00:00", "09:00", "12:00", "02:30", "01:30", "02:00", "03:00", "23:59"))
+
+
+# Journeys.
+
+
+def some_journey(dice: Random, name: str, segments: list[str]) -> Table:
+    made: Table = {"steps": some_steps(dice, name, segments, 2)}
+    if maybe(dice, 0.3):
+        made["key"] = dice.choice(("event.sku", "event.total", "traits.plan"))
+    if maybe(dice, 0.6):
+        made["again"] = dice.choice(("always", "once", "after 1h", "after 1 day"))
+    for key in ("goal", "exit"):
+        if maybe(dice, 0.4):
+            stops = [some_stop(dice, segments) for _ in range(dice.choice((1, 1, 2)))]
+            made[key] = stops if len(stops) > 1 or maybe(dice, 0.3) else stops[0]
+    return made
+
+
+def some_stop(dice: Random, segments: list[str]) -> Any:
+    match dice.randrange(3):
+        case 0:
+            return dice.choice(("purchase", "Badge", "page", "segment.left", "alias"))
+        case 1:
+            return {"on": some_events(dice), "when": Words(dice, segments, True).condition()}
+    words = Words(dice, segments, True)
+    soon = (words.since_test, words.score_test, words.sequence, words.condition, words.condition)
+    return {"when": dice.choice(soon)()}
+
+
+def some_steps(dice: Random, name: str, segments: list[str], depth: int) -> list[Table]:
+    steps = []
+    for number in range(dice.choice((1, 2, 2, 3, 4))):
+        step = some_step(dice, f"{name}-{number}", segments, depth)
+        if maybe(dice, 0.1):
+            step["name"] = f"at {name}-{number}"
+        steps.append(step)
+    return steps
+
+
+def some_step(dice: Random, name: str, segments: list[str], depth: int) -> Table:
+    match dice.randrange(12):
+        case 0 | 1:
+            return {"wait": dice.choice(("10m", "1h", "6h", "1d", "2 days", f"until {some_time(dice)}", WEEKLY))}
+        case 2 | 3:
+            stop: Table = {"at_most": dice.choice(("10m", "1h", "1d", "3 days"))}
+            if maybe(dice, 0.7):
+                stop["on"] = some_events(dice)
+            if "on" not in stop or maybe(dice, 0.4):
+                stop["when"] = Words(dice, segments, True).condition()
+            if depth and maybe(dice, 0.5):
+                stop["otherwise"] = some_steps(dice, f"{name}-o", segments, depth - 1)
+            return {"wait_until": stop}
+        case 4 | 5 if depth:
+            arms: list[Table] = []
+            for number in range(dice.randint(1, 2)):
+                inner = some_steps(dice, f"{name}-b{number}", segments, depth - 1)
+                arms.append({"when": Words(dice, segments, True).condition(), "steps": inner})
+                if maybe(dice, 0.5):
+                    arms[-1]["name"] = f"arm {number}"
+            if maybe(dice, 0.5):
+                arms.append({"steps": some_steps(dice, f"{name}-e", segments, depth - 1)})
+            return {"branch": arms}
+        case 6 if depth:
+            return some_split(dice, name, lambda: some_steps(dice, f"{name}-v{dice.random()}", segments, 0))
+        case 7 if maybe(dice, 0.4):
+            return {dice.choice(("goal", "exit")): dice.choice(("done", "enough"))}
+    return some_action(dice, segments)
+
+
+WEEKLY = "until monday, thursday 09:00"
+
+
+def some_split(dice: Random, name: str, steps: Callable[[], list[Table]]) -> Table:
+    variants: list[Table] = []
+    for number in range(dice.randint(1, 3)):
+        variants.append({"name": f"v{number}"})
+        if maybe(dice, 0.8):
+            variants[-1]["steps"] = steps()
+        if maybe(dice, 0.4):
+            variants[-1]["weight"] = dice.randint(1, 5)
+    split: Table = {"name": name, "variants": variants}
+    return {"split": split | ({"holdout": dice.choice((0, 10, 50))} if maybe(dice, 0.5) else {})}
+
+
+def some_actions(dice: Random, segments: list[str]) -> list[Table]:
+    return [some_action(dice, segments) for _ in range(dice.randint(1, 2))]
 
 
 def some_events(dice: Random) -> Any:
@@ -350,7 +479,11 @@ def some_history(dice: Random, most: int = 24) -> History:
     history: History = []
     now = begin
     if maybe(dice, 0.8):
-        traits = {"email": "ana@example.org", "plan": dice.choice(("gold", "a", 1))}
+        day = datetime.fromtimestamp((begin + dice.choice((0, 1, 2, 8)) * DAY) / 1000, UTC).date()
+        born = dice.choice(
+            (day.isoformat(), f"{day}T10:00:00Z", str(day.replace(year=1988)), begin, "soon", "1990-01-31")
+        )
+        traits = {"email": "ana@example.org", "plan": dice.choice(("gold", "a", 1)), "born": born}
         history.append((now, Told("identify", "identify", "first", now, "ana", None, traits=traits)))
     for number in range(dice.randint(1, most)):
         now += dice.choice(PAUSES) * dice.choice((1, 1, 1, 0))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from oracle.language import Deed
+from oracle.rules import Rule, Table
 
 Name = tuple[str, str]
 """A kind ("user", "anonymous", "email") and a text."""
@@ -36,22 +37,46 @@ class Told:
         return found
 
 
-@dataclass
+@dataclass(eq=False)
 class Wait:
-    """A rule that waits, or (`only`) one message of it that is held back. `sends` are the messages' ids."""
+    """A rule that waits, or (`only`) one message of it that is held back. `sends` are messages' ids, by step."""
 
     due: int
-    ruleset: str
-    rule: str
+    rule: Rule
     trigger: Told
-    sends: list[str]
-    only: int | None = None
+    sends: dict[str, str]
+    only: str = ""
+
+
+@dataclass(eq=False)
+class Run:
+    """A person's way through a journey. `pile` holds [steps, place] for each list of steps that it is within; `sends`
+    are the ids of messages by step.
+    """
+
+    rule: Rule
+    trigger: Told
+    key: str
+    pile: list[list[Any]]
+    sends: dict[str, str] = field(default_factory=dict)
+    deadline: int = 0
+
+    @property
+    def step(self) -> Table:
+        steps, place = self.pile[-1]
+        return steps[place]
+
+    @property
+    def due(self) -> int:
+        return self.deadline
 
 
 @dataclass
 class Person:
     """`traits` is every value that was ever told, as (name, value, as of when), in the order in which it came.
-    `sent` is (at, rule, whether it was marketing). `segments` says since when.
+    `sent` is (at, rule, whether it was marketing). `segments` says since when. `entered` is when they last entered a
+    journey, under a key; `once` holds for what a rule with `once_per` has sent; `variants` are those of experiments, with
+    the instant of the first time.
     """
 
     id: str
@@ -62,10 +87,13 @@ class Person:
     zone: str = ""
     seen: set[str] = field(default_factory=set)
     segments: dict[str, int] = field(default_factory=dict)
-    waits: list[Wait] = field(default_factory=list)
+    waits: list[Wait | Run] = field(default_factory=list)
     sent: list[tuple[int, str, bool]] = field(default_factory=list)
     refused: list[tuple[str, int]] = field(default_factory=list)
     suppressed: str = ""
+    entered: dict[tuple[str, str], int] = field(default_factory=dict)
+    once: set[tuple[str, str]] = field(default_factory=set)
+    variants: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def has_user(self) -> bool:
         return any(kind == "user" for kind, _ in self.names)
@@ -160,6 +188,12 @@ class People:
         into.sent = sorted(into.sent + other.sent, key=lambda sent: sent[0])
         into.refused += other.refused
         into.suppressed = into.suppressed or other.suppressed
+        into.once |= other.once
+        for journey, at in other.entered.items():
+            into.entered[journey] = max(at, into.entered.get(journey, at))
+        for experiment, (at, variant) in other.variants.items():
+            if experiment not in into.variants or at < into.variants[experiment][0]:
+                into.variants[experiment] = (at, variant)
         self.all.remove(other)
         self.into[other.id] = into.id
         gone.append(other.id)

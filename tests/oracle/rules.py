@@ -37,15 +37,26 @@ class Rule:
     cooldown: int
     priority: int
     max_age: int
-    actions: list[Table]
+    steps: list[Table]
+    is_journey: bool = False
+    key: Tree | None = None
+    again: str | int = "always"
+    goals: list[Table] = field(default_factory=list)
+    exits: list[Table] = field(default_factory=list)
+    once_per: str | Tree | None = None
+    limits: list[tuple[int, int]] = field(default_factory=list)
+    is_marketing: bool | None = None
+    purpose: str | None = None
+    calendar: Table | None = None
 
     @property
     def full_name(self) -> str:
         return f"{self.ruleset} / {self.name}"
 
     @property
-    def sends(self) -> list[str]:
-        return [action["send"] for action in self.actions if "send" in action]
+    def sends(self) -> list[Table]:
+        """The messages that are certain to come, if nothing stops them: none of them is in a split."""
+        return [step for step in self.steps if "send" in step]
 
 
 @dataclass
@@ -110,6 +121,8 @@ def condition(form: Any) -> Tree | None:
 
 
 def _definition(form: Any) -> Tree:
+    if isinstance(form, int | float):
+        return ("const", form)
     if isinstance(form, list):
         return ("list", [("const", item) for item in form])
     return condition(form)
@@ -138,10 +151,14 @@ def _ruleset(book: Book, form: Table) -> RuleSet:
 
 
 def _rule(book: Book, form: Table, rule: Table) -> Rule:
+    calendar = _calendar(rule) if str(rule["on"]).startswith(("schedule ", "date ")) else None
+    once_per = rule.get("once_per")
+    limit = rule.get("limit", [])
+    again = rule.get("again", "always")
     return Rule(
         ruleset=form["ruleset"],
         name=rule["name"],
-        on=_events(book, rule["on"]),
+        on=_events(book, rule["on"]) if calendar is None else [f"schedule:{form['ruleset']}/{rule['name']}"],
         when=condition(rule.get("when")),
         wait=_length(rule.get("wait")),
         unless=_events(book, rule.get("unless", [])),
@@ -149,13 +166,76 @@ def _rule(book: Book, form: Table, rule: Table) -> Rule:
         cooldown=_length(rule.get("cooldown")),
         priority=rule.get("priority", 0),
         max_age=length_of(rule.get("max_age", form.get("max_age", "1 hour"))),
-        actions=[_action(action) for action in rule["then"]],
+        steps=_steps(book, rule.get("steps", rule.get("then")), ""),
+        is_journey="steps" in rule,
+        key=read(rule["key"]) if "key" in rule else None,
+        again=length_of(again) if again.startswith("after") else again,
+        goals=_stops(book, rule.get("goal", [])),
+        exits=_stops(book, rule.get("exit", [])),
+        once_per=once_per if once_per in (None, "day", "week", "month", "year", "ever") else read(once_per),
+        limits=[(cap["sends"], length_of(cap["within"])) for cap in (limit if isinstance(limit, list) else [limit])],
+        is_marketing=None if "class" not in rule else rule["class"] == "marketing",
+        purpose=rule.get("purpose"),
+        calendar=calendar,
     )
 
 
-def _action(form: Table) -> Table:
-    """The action, with the texts of computed values read."""
-    return {key: _values(made) if key in ("set", "properties") else made for key, made in form.items()}
+def _steps(book: Book, forms: list[Table], before: str) -> list[Table]:
+    """Steps with their labels: their name, or their place as people count. Conditions and values are read."""
+    made = []
+    for place, form in enumerate(forms, 1):
+        label = form.get("name", f"{before}{place}")
+        step: Table = {**form, "label": label}
+        for key in ("set", "properties"):
+            if key in form:
+                step[key] = _values(form[key])
+        if "wait" in form:
+            text = form["wait"]
+            step["wait"] = text.removeprefix("until ") if text.startswith("until ") else length_of(text)
+        if "wait_until" in form:
+            told = form["wait_until"]
+            step["wait_until"] = _stop(book, told) | {
+                "at_most": length_of(told["at_most"]),
+                "otherwise": _steps(book, told.get("otherwise", []), f"{label}.otherwise."),
+            }
+        if "branch" in form:
+            step["branch"] = []
+            for number, arm in enumerate(form["branch"], 1):
+                name = arm.get("name", "else" if "when" not in arm else str(number))
+                inner = _steps(book, arm["steps"], f"{label}.{name}.")
+                step["branch"].append({"name": name, "when": condition(arm.get("when")), "steps": inner})
+        if "split" in form:
+            variants = [
+                {**each, "steps": _steps(book, each.get("steps", []), f"{label}.{each['name']}.")}
+                for each in form["split"]["variants"]
+            ]
+            step["split"] = {**form["split"], "variants": variants}
+        made.append(step)
+    return made
+
+
+def _stops(book: Book, given: Any) -> list[Table]:
+    listed = given if isinstance(given, list) else [given]
+    return [_stop(book, {"on": each} if isinstance(each, str) else each) for each in listed]
+
+
+def _stop(book: Book, form: Table) -> Table:
+    return {"on": _events(book, form.get("on", [])), "when": condition(form.get("when"))}
+
+
+def _calendar(rule: Table) -> Table:
+    """What wakes a rule without an event: `times` are as oracle.times reads them."""
+    word, _, rest = str(rule["on"]).partition(" ")
+    if word == "schedule":
+        zone = rule.get("time_zone", "")
+        return {"times": rest, "segment": rule["segment"], "zone": "" if zone == "person" else zone}
+    shift = _length(rule.get("after")) - _length(rule.get("before"))
+    return {
+        "trait": rest.removeprefix("traits."),
+        "shift": shift // 86_400_000,
+        "minute": _minute(rule.get("at", "09:00")),
+        "repeat": rule.get("repeat", "yearly"),
+    }
 
 
 def _values(forms: Table) -> Table:

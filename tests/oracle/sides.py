@@ -7,6 +7,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
+from hashlib import blake2b
 from random import Random
 from typing import Any
 
@@ -38,7 +40,22 @@ WHYS = {
     r".* happened meanwhile": "unless",
     r"started again by a newer ": "restart",
     r"no longer true: ": "untrue",
+    r"this rule sent \d+ messages? within ": "limited",
+    r"this rule sent once ": "once",
     r"too many events followed": "",
+    r"the same person was inside already": "twice",
+    r"already inside": "inside",
+    r"was inside before": "once",
+    r"entered less than ": "again",
+    r".* is missing$": "key",
+    r"it holds already": "already",
+    r"the wait is over": "over",
+    r"nothing came in time": "late",
+    r"it came to hold": "held",
+    r".* already$": "ended",
+    r".* came$": "came",
+    r".* happened$": "happened",
+    r"true: ": "true",
 }
 """What the engine's reasons mean to the oracle."""
 
@@ -46,7 +63,7 @@ WHYS = {
 def run_oracle(files: Mapping[str, str], history: History) -> tuple[Oracle, list[tuple[int, Told]]]:
     """The oracle after the history, and the history with feedback that says whom it is about by id."""
     templates = {name: Template(facts.class_ == "marketing", facts.purpose) for name, facts in TEMPLATES.items()}
-    oracle = Oracle(read_book(files), templates)
+    oracle = Oracle(read_book(files), templates, share)
     told: list[tuple[int, Told]] = []
     for at, each in history:
         oracle.pass_time(at)
@@ -99,6 +116,12 @@ def engine_id(person: str) -> str:
     return new_profile(Claim(kind, name), int(position), 0).id
 
 
+def share(person: str, experiment: str) -> Fraction:
+    """As the docstring of `share_of` has it."""
+    digest = blake2b(f"{experiment}\0{engine_id(person)}".encode(), digest_size=8, person=b"split").digest()
+    return Fraction(int.from_bytes(digest, "big") // 2**11, 2**53)
+
+
 def _event(told: Told) -> Event:
     return Event(
         told.kind, told.name, told.message_id, told.at, told.user, told.anon, told.previous,
@@ -120,6 +143,7 @@ def differences(oracle: Oracle, store: MemoryStateStore) -> list[str]:
     if ours.keys() != theirs.keys():
         return [f"people: {sorted(ours)} but the engine {sorted(theirs)}"]
     ids: dict[str, str] = {}
+    withdrawn = _take_withdrawn(theirs)
     for person, lines in ours.items():
         told = [_line(moment) for moment in theirs[person]]
         expected = [_known_by(line) for line in lines]
@@ -133,9 +157,28 @@ def differences(oracle: Oracle, store: MemoryStateStore) -> list[str]:
                 before = "".join(f"\n      {line}" for line in told[max(0, place - 6) : place])
                 found.append(f"{person} line {place}: oracle {one}\n   but engine {other}\n   after{before}")
                 break
+    if not found and sorted((at, ids[send]) for at, send in oracle.withdrawn) != sorted(withdrawn):
+        found.append(f"withdrawn: oracle {oracle.withdrawn} but engine {withdrawn}; ids {ids}")
     if len(set(ids.values())) != len(ids):
         found.append("two messages of the oracle have one id in the engine")
     return found or _states(oracle, store, ids)
+
+
+def _take_withdrawn(theirs: dict[str, list[Moment]]) -> list[tuple[int, str]]:
+    """Take the lines of messages out that a goal or an exit stopped: a store writes them when it commits. They are the
+    only ones of a message that was let go, or held by a run, which skip it for a reason of the run.
+    """
+    found = []
+    for person, moments in theirs.items():
+        kept = []
+        for moment in moments:
+            why = _why(moment.body.get("reason", ""))
+            if moment.kind == "send" and moment.body["status"] == "skipped" and why in ("happened", "true", "twice"):
+                found.append((moment.at, moment.body["send"]))
+            else:
+                kept.append(moment)
+        theirs[person] = kept
+    return found
 
 
 def _states(oracle: Oracle, store: MemoryStateStore, ids: Mapping[str, str]) -> list[str]:
@@ -148,7 +191,16 @@ def _states(oracle: Oracle, store: MemoryStateStore, ids: Mapping[str, str]) -> 
         for what, expected, told in (
             ("segments", person.segments, profile.memberships),
             ("traits", person.values(), {name: trait.value for name, trait in profile.traits.items()}),
-            ("waits", sorted(wait.due for wait in person.waits), sorted(wait.due_at for wait in profile.waits)),
+            (
+                "waits",
+                sorted(wait.due for wait in person.waits),
+                sorted(wait.deadline or wait.due_at for wait in profile.waits),
+            ),
+            (
+                "variants",
+                {name: variant for name, (_, variant) in person.variants.items()},
+                {name: kept.variant for name, kept in profile.assignments.items()},
+            ),
             ("names", set(person.names), {(each.kind, each.value) for each in profile.identities}),
         ):
             if repr_of(expected) != repr_of(told):
@@ -189,7 +241,8 @@ def _line(moment: Moment) -> Line:
             return ("merge", moment.at, body["profile"])
         case "decision":
             rule, outcome, event = body.get("rule", ""), body["outcome"], body.get("event", "")
-            return ("decision", moment.at, rule, outcome, event, _why(body.get("reason", "")))
+            why, arm = _why(body.get("reason", "")), body.get("arm", body.get("variant", ""))
+            return ("decision", moment.at, rule, outcome, event, why, body.get("step", ""), arm)
         case "send":
             told = (body["send"], body["rule"], body["template"], body["status"], _why(body.get("reason", "")))
             return ("send", moment.at, *told)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
+from datetime import date
 from functools import cache
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from oracle.language import EPOCH, local
+from oracle.language import EPOCH, WEEKDAYS, is_number, local
 
 MINUTE = 60_000
 QUARTER = 15 * MINUTE
@@ -63,3 +66,55 @@ def next_turn(after: int, zone: ZoneInfo) -> int:
     at quarters of an hour.
     """
     return _turn_after(after // QUARTER, zone)
+
+
+# The calendar.
+
+FAR = 62
+
+
+def next_time(after: int, text: str, zone: ZoneInfo) -> int:
+    """The first instant later than `after` of something like "monday, thursday 09:00" or "month last day 08:00"."""
+    words = text.removeprefix("every ").replace(",", " ").split()
+    minute = int(words[-1][:2]) * 60 + int(words[-1][3:])
+    days = words[:-1] or ["day"]
+    today = local(after, zone).toordinal()
+    for day in range(today - 1, today + FAR):
+        if _is_on(date.fromordinal(day), days) and begins(day, minute, zone) > after:
+            return begins(day, minute, zone)
+    raise AssertionError(f"{text} does not come within {FAR} days")
+
+
+def _is_on(day: date, words: list[str]) -> bool:
+    if words[0] == "month":
+        last = monthrange(day.year, day.month)[1]
+        return day.day == (last if words[1] == "last" else min(int(words[2]), last))
+    weekday = WEEKDAYS[day.weekday()]
+    groups = {"day": WEEKDAYS, "weekday": WEEKDAYS[:5], "weekend": WEEKDAYS[5:]}
+    return any(weekday in groups.get(word, (word,)) for word in words)
+
+
+def next_date(after: int, told: Any, calendar: dict[str, Any], zone: ZoneInfo, until: int) -> int | None:
+    """The first instant in (after, until] of the days that a trait tells."""
+    first = day_told(told, zone)
+    if first is None:
+        return None
+    for day in range(local(after, zone).toordinal() - 1, local(until, zone).toordinal() + 2):
+        comes = date.fromordinal(day - calendar["shift"])
+        is_day = comes >= first and comes.day == min(first.day, monthrange(comes.year, comes.month)[1])
+        is_month = calendar["repeat"] == "monthly" or comes.month == first.month
+        if calendar["repeat"] == "once":
+            is_day, is_month = comes == first, True
+        if is_day and is_month and after < begins(day, calendar["minute"], zone) <= until:
+            return begins(day, calendar["minute"], zone)
+    return None
+
+
+def day_told(told: Any, zone: ZoneInfo) -> date | None:
+    """The day in a text such as 1990-05-17 (with a time or without), or of milliseconds since 1970."""
+    if isinstance(told, str):
+        try:
+            return date.fromisoformat(told[:10]) if told[10:11] in ("", "T", " ") else None
+        except ValueError:
+            return None
+    return local(int(told), zone).date() if is_number(told) and told >= 0 else None

@@ -6,13 +6,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
-from oracle.language import Deed, Scene, Tree, fadings, holds, looks_at_the_clock, parts_of, pauses, value
-from oracle.people import People, Person, Told, Wait
-from oracle.rules import Book, Rule, RuleSet
-from oracle.times import next_turn, quiet_until, zone_of
+from oracle import journeys
+from oracle.language import Deed, Scene, Tree, fadings, holds, local, looks_at_the_clock, parts_of, pauses, value
+from oracle.people import People, Person, Run, Told, Wait
+from oracle.rules import Book, Rule, RuleSet, Table
+from oracle.times import next_date, next_time, next_turn, quiet_until, zone_of
 
 LINKS = 8
 FOLLOWERS = 100
@@ -28,22 +31,32 @@ class Template:
 
 class Oracle:
     """Everything that happens. `since` is how old all that follows now is: as the event that came or, when time passed,
-    as that instant. `timelines` tell of each person what happened, in order, each line beginning with what
-    and when; `messages` says of each message where it stands: (person, template, status).
+    as that instant. `timelines` tell of each person what happened, in order, each line beginning with what and when;
+    `messages` says of each message where it stands: (person, template, status). `withdrawn` are the lines of messages
+    that a goal or an exit stopped. `share` gives a person's share of an experiment, from 0 to 1.
     """
 
-    def __init__(self, book: Book, templates: dict[str, Template]) -> None:
+    most_waits = WAITS
+
+    def __init__(self, book: Book, templates: dict[str, Template], share: Callable[[str, str], Fraction]) -> None:
         self.book = book
         self.templates = templates
+        self.share = share
         self.people = People()
         self.timelines: dict[str, list[Line]] = {}
         self.messages: dict[str, tuple[str, str, str]] = {}
+        self.withdrawn: list[Line] = []
         self.now = 0
         self.since = 0
         self.position = 0
         self.repeats = 0
+        self.has_set = False
         self.looks: dict[tuple[str, int], list[int]] = {}
-        trees = [segment.when for segment in book.segments] + list(book.defined.values())
+        self.born = 0
+        self.following: deque[tuple[Told, int]] = deque()
+        self.by_calendar = [rule for each in book.sets for rule in each.rules if rule.calendar is not None]
+        asked = [stop["when"] for stop in _stops_in([rule for each in book.sets for rule in each.rules])]
+        trees = [segment.when for segment in book.segments] + list(book.defined.values()) + asked
         self.trees = [tree for tree in trees if any(part[:2] == ("call", "score") for part in parts_of(tree))]
         self.pauses = {pause for tree in trees for pause in pauses(tree)}
         self.has_clock = any(looks_at_the_clock(tree) for tree in trees)
@@ -66,6 +79,7 @@ class Oracle:
         instants = deeds[bisect_right(deeds, self.now) :][:1] + [wait.due for wait in person.waits]
         if self.has_clock:
             instants.append(next_turn(self.now, self.zone(person)))
+        instants += [at for rule in self.by_calendar if (at := self.rings(person, rule, self.now, until)) is not None]
         return min(*instants, until + 1, until + 1)
 
     def instants(self, person: Person, until: int) -> list[int]:
@@ -76,16 +90,40 @@ class Oracle:
         return sorted(found)
 
     def look(self, person: Person, at: int) -> None:
-        """Time has passed: first segments change, then waits end, the earliest first; then what follows happens."""
-        self.since = at
-        cause = Told("derived", "time", f"time:{person.id}:{at}", at)
-        following: deque[tuple[Told, int]] = deque()
-        self.settle(person, at, cause, 0, following)
-        due = sorted((wait for wait in person.waits if wait.due <= at), key=lambda wait: wait.due)
-        person.waits = [wait for wait in person.waits if wait.due > at]
+        """Time has passed: first segments change, then waits end and runs go on, in the order in which they began to
+        wait; then the calendar wakes rules, and what follows happens.
+        """
+        self.since, self.following = at, deque()
+        segments = list(person.segments)
+        self.settle(person, at, 0)
+        due = [
+            wait
+            for wait in person.waits
+            if (wait.due <= at if isinstance(wait, Wait) else journeys.is_due(self, person, wait, at, segments))
+        ]
         for wait in due:
-            self.end_wait(person, wait, at, following)
-        self.happen(person, at, following)
+            if wait in person.waits and isinstance(wait, Wait):
+                person.waits.remove(wait)
+                self.end_wait(person, wait, at)
+            elif wait in person.waits:
+                journeys.resume(self, person, wait, at)
+        self.hear_of_traits(person, at, 0)
+        for rule in self.by_calendar:
+            if self.rings(person, rule, at - 1, at) == at:
+                day = local(at, self.zone(person)).strftime("%Y-%m-%d")
+                self.follow("derived", rule.on[0], {"date": day}, 0)
+        self.happen(person, at)
+
+    def rings(self, person: Person, rule: Rule, after: int, until: int) -> int | None:
+        """The first instant in (after, until] at which the calendar wakes a rule for a person who stays as they are."""
+        calendar = rule.calendar or {}
+        if "trait" in calendar:
+            return next_date(after, person.values().get(calendar["trait"]), calendar, self.zone(person), until)
+        if calendar["segment"] not in person.segments:
+            return None
+        zone = zone_of(calendar["zone"], "UTC") if calendar["zone"] else self.zone(person)
+        at = next_time(after, calendar["times"], zone)
+        return at if at <= until else None
 
     def arrive(self, told: Told, now: int) -> None:
         """The log takes an event at `now`; what is due by then happens first."""
@@ -102,28 +140,44 @@ class Oracle:
             for message, (owner, template, status) in self.messages.items():
                 if owner == former and status in ("scheduled", "due"):
                     self.messages[message] = (person.id, template, status)
-        self.since = told.at
+        if gone:
+            journeys.unite(self, person, now)
+        self.since, self.following = told.at, deque([(told, 0)])
         person.seen.add(told.message_id)
         self.note(person, "event", now, told.name)
-        self.happen(person, now, deque([(told, 0)]))
+        self.happen(person, now)
 
-    def happen(self, person: Person, at: int, following: deque[tuple[Told, int]]) -> None:
-        """An event happens to a person, and then, one after another, what follows from it."""
+    def happen(self, person: Person, at: int) -> None:
+        """What is to happen to a person, one after another, and what follows from it."""
         happened = 0
-        while following:
-            event, links = following.popleft()
+        while self.following:
+            event, links = self.following.popleft()
             happened += 1
             if links > LINKS or happened > FOLLOWERS:
-                self.note(person, "decision", at, "", "stopped", event.name, "")
+                self.note(person, "decision", at, "", "stopped", event.name, "", "", "")
                 return
             for wait in list(person.waits):
-                if event.name in self.book.rule(wait.ruleset, wait.rule)[1].unless:
+                if isinstance(wait, Wait) and event.name in wait.rule.unless and event.at >= wait.trigger.at:
                     self.drop(person, wait, at, "unless")
             self.add(person, event)
-            self.settle(person, at, event, links, following)
+            self.settle(person, at, links)
+            journeys.hear(self, person, event, at, links)
             scene = self.scene(person, at, event)
             for ruleset, rule in [found for each in self.book.sets for found in self.woken(each, event, scene)]:
-                self.fire(person, ruleset, rule, event, at, links, following)
+                self.fire(person, ruleset, rule, event, at, links)
+            self.hear_of_traits(person, at, links)
+
+    def hear_of_traits(self, person: Person, at: int, links: int) -> None:
+        """Runs look at traits that were set, and at those that they set in turn."""
+        while self.has_set:
+            self.has_set = False
+            journeys.hear(self, person, None, at, links)
+
+    def follow(self, kind: str, name: str, properties: dict[str, Any], links: int, context: Any = None) -> None:
+        """Something follows from what happens, and happens after it."""
+        self.born += 1
+        event = Told(kind, name, f"#{self.born}", self.since, properties=properties, context=context or {})
+        self.following.append((event, links))
 
     def add(self, person: Person, event: Told) -> None:
         """To what the person did, said and is."""
@@ -178,7 +232,7 @@ class Oracle:
                     taken.add(str(segment.parent))
         return held
 
-    def settle(self, person: Person, at: int, cause: Told, links: int, following: deque[tuple[Told, int]]) -> None:
+    def settle(self, person: Person, at: int, links: int) -> None:
         """Who is in which segment is brought up to date; leaving comes before entering."""
         held = self.segments_of(person, at)
         order = [segment.name for segment in self.book.segments]
@@ -187,9 +241,7 @@ class Oracle:
         person.segments = {name: person.segments.get(name, at) for name in held}
         for name, what in moves:
             self.note(person, "segment", at, name, what)
-            identifier = f"{cause.message_id}/{what}:{name}@{at}"
-            event = Told("derived", f"segment.{what}", identifier, self.since, properties={"segment": name})
-            following.append((event, links + 1))
+            self.follow("derived", f"segment.{what}", {"segment": name}, links + 1)
 
     # Rules.
 
@@ -201,37 +253,33 @@ class Oracle:
         ]
         return found[:1] if ruleset.is_first_only else found
 
-    def fire(
-        self, person: Person, ruleset: RuleSet, rule: Rule, event: Told, at: int, links: int,
-        following: deque[tuple[Told, int]],
-    ) -> None:  # fmt: skip
+    def fire(self, person: Person, ruleset: RuleSet, rule: Rule, event: Told, at: int, links: int) -> None:
         """A rule's event came and its condition held."""
-
-        def decide(outcome: str, why: str = "") -> None:
-            self.note(person, "decision", at, rule.full_name, outcome, event.name, why)
-
         if at - event.at > rule.max_age:
-            return decide("skipped", "age")
-        sends = [f"{person.id}/{rule.full_name}/{place}/{event.message_id}" for place in range(len(rule.sends))]
+            return self.decide(person, rule, event, at, "skipped", "age")
+        if rule.is_journey:
+            return journeys.enter(self, person, rule, event, at, links)
         if not rule.wait:
-            decide("acted")
-            return self.act(person, rule, event, at, sends, None, links, following)
+            self.decide(person, rule, event, at, "acted")
+            return self.act(person, rule, event, at, {}, "", links)
         waiting = [
             wait
             for wait in person.waits
-            if wait.ruleset == rule.ruleset and (ruleset.is_first_only or wait.rule == rule.name)
-        ]
+            if isinstance(wait, Wait) and wait.rule.ruleset == rule.ruleset
+            and (ruleset.is_first_only or wait.rule is rule)
+        ]  # fmt: skip
         if waiting and rule.while_waiting == "keep":
-            return decide("skipped", "waiting")
+            return self.decide(person, rule, event, at, "skipped", "waiting")
         if rule.while_waiting == "restart":
             for wait in waiting:
                 self.drop(person, wait, at, "restart")
         if len(person.waits) >= WAITS:
-            return decide("skipped", "limit")
-        person.waits.append(Wait(at + rule.wait, rule.ruleset, rule.name, event, sends))
-        decide("waiting")
-        for place, send in enumerate(sends):
-            self.write(person, rule, place, send, at, "scheduled", "wait")
+            return self.decide(person, rule, event, at, "skipped", "limit")
+        sends = {step["label"]: self.send_id(person, rule, step["label"], event) for step in rule.sends}
+        person.waits.append(Wait(at + rule.wait, rule, event, sends))
+        self.decide(person, rule, event, at, "waiting")
+        for step in rule.sends:
+            self.write(person, rule, step, sends[step["label"]], at, "scheduled", "wait")
         return None
 
     def drop(self, person: Person, wait: Wait, at: int, why: str) -> None:
@@ -239,61 +287,96 @@ class Oracle:
         self.skip(person, wait, at, why)
 
     def skip(self, person: Person, wait: Wait, at: int, why: str) -> None:
-        _, rule = self.book.rule(wait.ruleset, wait.rule)
-        for place, send in enumerate(wait.sends):
-            if wait.only in (None, place):
-                self.write(person, rule, place, send, at, "skipped", why)
+        for step in all_steps(wait.rule.steps):
+            if step["label"] in wait.sends and wait.only in ("", step["label"]):
+                self.write(person, wait.rule, step, wait.sends[step["label"]], at, "skipped", why)
 
-    def end_wait(self, person: Person, wait: Wait, at: int, following: deque[tuple[Told, int]]) -> None:
+    def end_wait(self, person: Person, wait: Wait, at: int) -> None:
         """The condition is asked again, with the same event and everything else as it is now."""
-        _, rule = self.book.rule(wait.ruleset, wait.rule)
-        if rule.when is not None and not holds(rule.when, self.scene(person, at, wait.trigger)):
+        if wait.rule.when is not None and not holds(wait.rule.when, self.scene(person, at, wait.trigger)):
             return self.skip(person, wait, at, "untrue")
-        return self.act(person, rule, wait.trigger, at, wait.sends, wait.only, 0, following)
+        return self.act(person, wait.rule, wait.trigger, at, wait.sends, wait.only, 0)
 
     def act(
-        self, person: Person, rule: Rule, event: Told, at: int, sends: list[str], only: int | None, links: int,
-        following: deque[tuple[Told, int]],
-    ) -> None:  # fmt: skip
-        place = -1
-        for action in rule.actions:
-            if "send" in action:
-                place += 1
-                if only in (None, place):
-                    self.offer(person, rule, place, sends, event, at)
-            elif only is None:
-                scene = self.scene(person, at, event)
-                if "set" in action:
-                    person.traits += [(name, told, at) for name, told in _worked_out(action["set"], scene).items()]
-                    self.settle(person, at, event, links, following)
-                else:
-                    properties = _worked_out(action.get("properties", {}), scene)
-                    identifier = f"{event.message_id}/{rule.full_name}/{action['emit']}"
-                    emitted = Told("derived", action["emit"], identifier, self.since, properties=properties)
-                    self.note(person, "event", at, emitted.name, rule.full_name)
-                    following.append((replace(emitted, context=event.context), links + 1))
+        self, person: Person, rule: Rule, event: Told, at: int, sends: dict[str, str], only: str, links: int
+    ) -> None:
+        """A rule's actions, in order; or `only` the one message that was held back."""
+        pending = list(rule.steps)
+        while pending:
+            step = pending.pop(0)
+            label = step["label"]
+            if "split" in step:
+                pending = self.split(person, rule, step, event, at, is_noted=not only) + pending
+            elif "send" in step and only in ("", label):
+                send = sends.get(label) or self.send_id(person, rule, label, event)
+                until = self.offer(person, rule, step, send, event, at)
+                if until is not None:
+                    person.waits.append(Wait(until, rule, event, {label: send}, label))
+            elif "send" not in step and not only:
+                self.do(person, rule, step, event, at, links)
 
-    def offer(self, person: Person, rule: Rule, place: int, sends: list[str], event: Told, at: int) -> None:
-        """May this message leave now?"""
-        template = self.templates[rule.sends[place]]
-        why = self.refusal(person, rule, template, at)
-        if why:
-            return self.write(person, rule, place, sends[place], at, "skipped", why)
-        if template.is_marketing and self.book.quiet is not None:
-            until = quiet_until(at, self.book.quiet, self.zone(person))
-            if until is not None and len(person.waits) >= WAITS:
-                return self.write(person, rule, place, sends[place], at, "skipped", "limit")
+    def do(self, person: Person, rule: Rule, step: Table, event: Told, at: int, links: int) -> None:
+        """An action that is no message."""
+        scene = self.scene(person, at, event)
+        if "set" in step:
+            person.traits += [(name, told, at) for name, told in _worked_out(step["set"], scene).items()]
+            self.has_set = True
+            self.settle(person, at, links)
+        else:
+            self.note(person, "event", at, step["emit"], rule.full_name)
+            properties = _worked_out(step.get("properties", {}), scene)
+            self.follow("derived", step["emit"], properties, links + 1, event.context)
+
+    def split(
+        self, person: Person, rule: Rule, step: Table, event: Told, at: int, *, is_noted: bool = True
+    ) -> list[Table]:
+        """The steps of the variant that the person has, and has had since the first time."""
+        experiment, variants = step["split"]["name"], step["split"]["variants"]
+        if experiment not in person.variants:
+            share = self.share(person.id, experiment)
+            weights = [each.get("weight", 1) for each in variants]
+            left = Fraction(100 - step["split"].get("holdout", 0), 100)
+            name, below = "holdout", Fraction(0)
+            for variant, weight in zip(variants, weights, strict=True):
+                below += Fraction(weight, sum(weights)) * left
+                if share < below:
+                    name = variant["name"]
+                    break
+            person.variants[experiment] = (at, name)
+        name = person.variants[experiment][1]
+        if is_noted:
+            self.decide(person, rule, event, at, "assigned", "", step["label"], name)
+        return next((each["steps"] for each in variants if each["name"] == name), [])
+
+    def offer(self, person: Person, rule: Rule, step: Table, send: str, event: Told, at: int) -> int | None:
+        """May this message leave now? Else the instant until which it is held, or None."""
+        template = self.template(rule, step)
+        why, until = self.refusal(person, rule, template, event, at), None
+        if not why and template.is_marketing:
+            until = None if self.book.quiet is None else quiet_until(at, self.book.quiet, self.zone(person))
+            had = [sent for sent, _, is_marketing in person.sent if is_marketing]
+            is_capped = any(len([1 for sent in had if at - sent < within]) >= most for most, within in self.book.caps)
             if until is not None:
-                person.waits.append(Wait(until, rule.ruleset, rule.name, event, sends, place))
-                return self.write(person, rule, place, sends[place], at, "scheduled", "quiet")
-        if template.is_marketing:
-            for most, within in self.book.caps:
-                if len([1 for sent, _, is_marketing in person.sent if is_marketing and at - sent < within]) >= most:
-                    return self.write(person, rule, place, sends[place], at, "skipped", "cap")
+                why = "limit" if len(person.waits) >= WAITS else ""
+            elif is_capped:
+                why = "cap"
+        if why:
+            self.write(person, rule, step, send, at, "skipped", why)
+            return None
+        if until is not None:
+            self.write(person, rule, step, send, at, "scheduled", "quiet")
+            return until
         person.sent.append((at, rule.full_name, template.is_marketing))
-        return self.write(person, rule, place, sends[place], at, "due", "")
+        person.once.add((rule.full_name, self.once(person, rule, event, at)))
+        self.write(person, rule, step, send, at, "due", "")
+        return None
 
-    def refusal(self, person: Person, rule: Rule, template: Template, at: int) -> str:
+    def template(self, rule: Rule, step: Table) -> Template:
+        own = self.templates[step["send"]]
+        is_marketing = own.is_marketing if rule.is_marketing is None else rule.is_marketing
+        return Template(is_marketing, rule.purpose or own.purpose)
+
+    def refusal(self, person: Person, rule: Rule, template: Template, event: Told, at: int) -> str:
         email = person.values().get("email")
         if not isinstance(email, str) or "@" not in email:
             return "email"
@@ -301,19 +384,72 @@ class Oracle:
             return "suppressed"
         if template.is_marketing and any(purpose in ("", template.purpose) for purpose, _ in person.refused):
             return "opted out"
-        if rule.cooldown and any(name == rule.full_name and at - sent < rule.cooldown for sent, name, _ in person.sent):
+        sent = [when for when, name, _ in person.sent if name == rule.full_name]
+        if any(at - when < rule.cooldown for when in sent):
             return "cooldown"
+        if any(len([1 for when in sent if at - when < within]) >= most for most, within in rule.limits):
+            return "limited"
+        if rule.once_per is not None and (rule.full_name, self.once(person, rule, event, at)) in person.once:
+            return "once"
         return ""
+
+    def once(self, person: Person, rule: Rule, event: Told, at: int) -> str:
+        """What a rule with `once_per` sends only once for."""
+        now = local(at, self.zone(person))
+        if isinstance(rule.once_per, tuple):
+            told = value(rule.once_per, self.scene(person, at, event))
+            return f"{type(told).__name__} {told}"
+        forms = {"day": "%Y-%m-%d", "week": "%G-%V", "month": "%Y-%m", "year": "%Y"}
+        return now.strftime(forms.get(str(rule.once_per), "ever"))
 
     # What is written down.
 
-    def write(self, person: Person, rule: Rule, place: int, send: str, at: int, status: str, why: str) -> None:
+    def send_id(self, person: Person, rule: Rule, label: str, event: Told) -> str:
+        return f"{person.id}/{rule.full_name}/{label}/{event.message_id}"
+
+    def decide(
+        self, person: Person, rule: Rule, event: Told, at: int, outcome: str, why: str = "", label: str = "", arm: str = ""
+    ) -> None:  # fmt: skip
+        self.note(person, "decision", at, rule.full_name, outcome, event.name, why, label, arm)
+
+    def write(self, person: Person, rule: Rule, step: Table, send: str, at: int, status: str, why: str) -> None:
         if send not in self.messages or self.messages[send][2] == "scheduled":
-            self.messages[send] = (person.id, rule.sends[place], status)
-        self.note(person, "send", at, send, rule.full_name, rule.sends[place], status, why)
+            self.messages[send] = (person.id, step["send"], status)
+        self.note(person, "send", at, send, rule.full_name, step["send"], status, why)
+
+    def withdraw(self, person: Person, run: Run, at: int) -> None:
+        """The messages of a run that have not left do not leave."""
+        for send in run.sends.values():
+            owner, template, status = self.messages[send]
+            if status in ("scheduled", "due"):
+                self.messages[send] = (owner, template, "skipped")
+                self.withdrawn.append((at, send))
 
     def note(self, person: Person, what: str, at: int, *more: Any) -> None:
         self.timelines.setdefault(person.id, []).append((what, at, *more))
+
+
+def all_steps(steps: list[Table]) -> list[Table]:
+    """Steps, and those of splits."""
+    found = []
+    for step in steps:
+        found.append(step)
+        for variant in step.get("split", {}).get("variants", []):
+            found += all_steps(variant["steps"])
+    return found
+
+
+def _stops_in(made: Any) -> list[Table]:
+    """All that runs of journeys wait for, or that ends them."""
+    if isinstance(made, Rule):
+        return [*made.goals, *made.exits, *_stops_in(made.steps)]
+    if isinstance(made, list):
+        return [stop for each in made for stop in _stops_in(each)]
+    if not isinstance(made, dict):
+        return []
+    own = [made["wait_until"]] if "wait_until" in made else []
+    inner = [made.get("wait_until", {}).get("otherwise"), made.get("branch"), made.get("split", {}).get("variants")]
+    return own + _stops_in([*inner, made.get("steps")])
 
 
 def _worked_out(values: dict[str, Tree], scene: Scene) -> dict[str, Any]:

@@ -17,12 +17,13 @@ def next_alarm(profile: Profile, rulebook: Rulebook, after: Instant) -> Instant 
     return min((at for at in instants if at is not None), default=None)
 
 
-def due(profile: Profile, rulebook: Rulebook, at: Instant) -> list[Event]:
-    """The events of those rules that the calendar wakes for this person at exactly this instant.
+def due(profile: Profile, rulebook: Rulebook, at: Instant, *, is_moved: bool) -> list[Event]:
+    """The events of those rules that the calendar wakes for this person at exactly this instant. `is_moved` says that
+    their traits or segments changed at this instant: an alarm that was not set may be due.
 
     `event.date` is the local date of the person then.
     """
-    if profile.alarm_at is None or profile.alarm_at > at:
+    if not is_moved and (profile.alarm_at is None or profile.alarm_at > at):
         return []
     events = []
     for rule in rulebook.schedules:

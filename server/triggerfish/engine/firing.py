@@ -61,10 +61,10 @@ def _begin_wait(turn: Turn, rule: Rule, event: Event) -> None:
 
 
 def cancel_waits(turn: Turn, event: Event) -> None:
-    """End the waits that this event is the `unless` of."""
+    """End the waits that this event is the `unless` of, if it is no older than the event that began them."""
     for wait in list(turn.profile.waits):
         rule = turn.rulebook.rule(wait.ruleset, wait.rule)
-        if rule is not None and event.name in rule.unless:
+        if rule is not None and event.name in rule.unless and event.timestamp >= wait.trigger.timestamp:
             _drop_wait(turn, wait, f"{event.name} happened meanwhile")
 
 

@@ -59,7 +59,9 @@ def enter(turn: Turn, rule: Rule, event: Event, depth: int) -> None:
 
 
 def resume(turn: Turn, run: Wait) -> None:
-    """The instant of a run has come; it is no more among the person's waits."""
+    """The instant of a run has come: its wait is over, or time may have brought what it waits for or what ends it."""
+    line = turn.profile.waits.index(run)
+    del turn.profile.waits[line]
     rule = _rule_of(turn, run)
     if rule is None:
         return _skip_held(turn, run, "the journey was removed or changed meanwhile")
@@ -73,14 +75,14 @@ def resume(turn: Turn, run: Wait) -> None:
             if not stop.on and stop.when is not None and stop.when.holds(turn.view(run.trigger)):
                 return _go_on_from(turn, rule, run, place + 1, "it came to hold", 0)
             if turn.at < run.deadline:
-                return _stand(turn, rule, run)
+                return _stay(turn, rule, run, line)
             return _go_on_from(turn, rule, run, otherwise, "nothing came in time", 0)
         case Pause():
             if turn.at < run.deadline:
-                return _stand(turn, rule, run)
+                return _stay(turn, rule, run, line)
             return _go_on_from(turn, rule, run, place + 1, "the wait is over", 0)
         case Act(action=Send()) if turn.at < run.deadline:
-            return _stand(turn, rule, run)
+            return _stay(turn, rule, run, line)
         case _:
             return _advance(turn, rule, run, place, 0)
 
@@ -105,8 +107,9 @@ def hear(turn: Turn, event: Event | None, depth: int) -> None:
             _go_on_from(turn, rule, run, place + 1, came, depth)
         elif run.deadline and _looks(rule, step):
             # What time alone would change may have moved.
-            turn.profile.waits.remove(run)
-            _stand(turn, rule, run)
+            line = turn.profile.waits.index(run)
+            del turn.profile.waits[line]
+            _stay(turn, rule, run, line)
 
 
 def leave_twice_entered(turn: Turn, event: Event) -> None:
@@ -182,9 +185,16 @@ def _advance(turn: Turn, rule: Rule, run: Wait, place: int, depth: int) -> None:
 
 
 def _stand(turn: Turn, rule: Rule, run: Wait) -> None:
-    """Let a run wait where it is: until its deadline, or until time alone may bring what would end the wait."""
+    """Let a run begin to wait, behind the person's other waits; unless what ends it is so by now."""
     if (ending := _ended_by(turn, rule, run, None)) is not None:
         return _end(turn, rule, run, *ending)
+    return _stay(turn, rule, run, len(turn.profile.waits))
+
+
+def _stay(turn: Turn, rule: Rule, run: Wait, line: int) -> None:
+    """Let a run wait, in this place among the person's waits: until its deadline, or until time alone may bring what
+    would end the wait.
+    """
     due_at = run.deadline
     place = place_of(rule.steps, run.step)
     step = None if place is None else rule.steps[place]
@@ -192,8 +202,7 @@ def _stand(turn: Turn, rule: Rule, run: Wait) -> None:
         if not stop.on and stop.when is not None:
             _, soonest = stop.when.root.look(turn.view(run.trigger), due_at)
             due_at = min(due_at, NEVER if soonest <= turn.at else soonest)
-    turn.profile.waits.append(replace(run, due_at=due_at))
-    return None
+    turn.profile.waits.insert(line, replace(run, due_at=due_at))
 
 
 def _go_on_from(turn: Turn, rule: Rule, run: Wait, place: int, reason: str, depth: int) -> None:

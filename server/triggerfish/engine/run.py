@@ -72,12 +72,13 @@ class Run:
         for wait in sorted((wait for wait in profile.waits if wait.due_at <= at), key=lambda wait: wait.due_at):
             # One that ended before may have taken this one with it.
             if wait in profile.waits:
-                profile.waits.remove(wait)
                 if wait.step:
                     journeys.resume(turn, wait)
                 else:
+                    profile.waits.remove(wait)
                     firing.end_wait(turn, wait)
-        for event in alarms.due(profile, self._rulebook, at):
+        turn.hear_of_traits(0)
+        for event in alarms.due(profile, self._rulebook, at, is_moved=turn.is_moved):
             turn.following.append((event, 0))
         turn.follow_on()
         self._end(turn)

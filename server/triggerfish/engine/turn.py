@@ -70,9 +70,14 @@ class Turn:
             journeys.hear(self, event, depth)
         for rule in self.rulebook.match(self.view(event)):
             firing.fire(self, rule, event, depth)
-        if self.has_set and profile.waits:
-            journeys.hear(self, None, depth)
-        self.has_set = False
+        self.hear_of_traits(depth)
+
+    def hear_of_traits(self, depth: int) -> None:
+        """Let runs of journeys look at traits that were set, and at those that they set in turn."""
+        while self.has_set:
+            self.has_set = False
+            if self.profile.waits:
+                journeys.hear(self, None, depth)
 
     def settle(self, cause: Event, depth: int, counted: Collection[Activity] | None = None) -> None:
         """Bring the segments up to date (segments.py); entering and leaving are events."""
