@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from triggerfish.cli import VERBS
 from triggerfish.config import Settings
-from triggerfish.processes.supervisor import STOP_SECONDS
+from triggerfish.processes.child import STOP_SECONDS
 from triggerfish.web.serve import LARGEST_HEAD, REQUEST_SECONDS
 
 REPOSITORY = Path(__file__).parents[1]
