@@ -198,7 +198,7 @@ def _sequence(reader: Reader, call: Call) -> Value:
 
 
 def _event_of(reader: Reader, call: Call, node: ast.expr) -> Selector:
-    selector = read_selector(reader, node)
+    selector = read_selector(reader, node, call.function.example)
     if selector.field is not None:
         raise reader.fault("TF240", node, f"{call.name} looks at events, not at a property", call.function.example)
     return selector
@@ -207,7 +207,7 @@ def _event_of(reader: Reader, call: Call, node: ast.expr) -> Selector:
 def _selector(reader: Reader, call: Call) -> Selector:
     """The one event, or property of one, that a function is about."""
     node, function = call.events[0], call.function
-    selector = read_selector(reader, node)
+    selector = read_selector(reader, node, function.example)
     if function.fields == "needed" and selector.field is None:
         raise reader.fault("TF240", node, f"{call.name} needs a property, as in {function.example}")
     if function.fields == "none" and selector.field is not None:
@@ -215,8 +215,8 @@ def _selector(reader: Reader, call: Call) -> Selector:
     return selector
 
 
-def read_selector(reader: Reader, node: ast.expr) -> Selector:
-    """`purchase`, `"Order Completed"`, `purchase.total`, `purchase[total > 50].total`."""
+def read_selector(reader: Reader, node: ast.expr, example: str) -> Selector:
+    """`purchase`, `"Order Completed"`, `purchase.total`, `purchase[total > 50].total`; like those of `example`."""
     path: list[str] = []
     while isinstance(node, ast.Attribute):
         path.append(node.attr)
@@ -238,7 +238,7 @@ def read_selector(reader: Reader, node: ast.expr) -> Selector:
         case ast.Constant(value=str() as event):
             pass
         case _:
-            sentence = f'"{ast.unparse(node)}" is not an event'
-            raise reader.fault("TF250", node, sentence, 'as in  count(purchase)  or  count("Order Completed")')
+            hint = f'as in  {example}; a name of several words is put in quotes: "Order Completed"'
+            raise reader.fault("TF250", node, f'"{ast.unparse(node)}" is not an event', hint)
     reader.events.add(event)
     return Selector(event, tuple(reversed(path)) or None, keeps, keeps_text, where)
