@@ -76,7 +76,7 @@ async def run(orders: Orders) -> int:
 
 @contextlib.contextmanager
 def _without_collecting() -> Iterator[None]:
-    """Everybody's profiles pass through, and none of them is in a cycle: looking for some takes longer than the rest."""
+    """Everybody's profiles pass through, and none of them is in a cycle: looking for some would take the longest."""
     gc.collect()
     gc.freeze()
     gc.disable()
