@@ -21,6 +21,7 @@ from triggerfish.rulefile.desk import Desk, Known, TemplateFacts
 from triggerfish.rulefile.format import FileForm, PolicyForm, SegmentForm
 from triggerfish.rulefile.marks import Marks, Path
 from triggerfish.rulefile.plan import plan_of
+from triggerfish.rulefile.plan_types import check_types
 from triggerfish.rulefile.problems import Problem
 from triggerfish.rulefile.rule import rule_of
 from triggerfish.rules import Cap, Matcher, Policy, Quiet, Rule, Rulebook, RuleSet
@@ -57,7 +58,8 @@ def load_rulebook(
     compiler.run(files)
     if checked.is_complete and not checked.is_broken and not compiler.known.problems:
         report_unused(checked.files, compiler.known)
-    problems = sorted([*checked.problems, *compiler.known.problems])
+    of_plan = check_types(checked.files, compiler.plan, compiler.known.short_names)
+    problems = sorted([*checked.problems, *compiler.known.problems, *of_plan])
     if any(not problem.is_warning for problem in problems):
         raise RulebookBroken(problems)
     for earlier in kept:

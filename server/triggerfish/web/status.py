@@ -186,7 +186,7 @@ def _health(rules: Sequence[RuleHealth]) -> Iterator[Metric]:
 
 
 def _violations(counted: Sequence[Counted]) -> Metric:
-    """By what was wrong and what became of the event. Names of events and fields come from outside: they are no labels."""
+    """By what was wrong and what became of the event. Names of events come from outside, so they are no labels."""
     figures = Counter[tuple[str, str]]()
     for one in counted:
         for action, number in (("refused", one.refused), ("quarantined", one.quarantined), ("warned", one.warned)):
