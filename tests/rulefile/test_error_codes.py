@@ -1,5 +1,9 @@
-"""Every code of a rule file's problems is documented, each with a page of its own whose example has just that problem."""
+"""Every code of a rule file's problems is documented, each with a page of its own whose example has just that problem.
 
+`TRIGGERFISH_UPDATE_GOLDEN=1 pytest tests/rulefile/test_error_codes.py` writes the pages' answers anew.
+"""
+
+import os
 import re
 from pathlib import Path
 
@@ -100,7 +104,12 @@ def test_a_page_s_example_has_that_very_problem_and_its_remedy_has_none(code: st
     (answer,) = blocks(code, "text")
     found = [problem for problem in problems_of(example) if problem.code == code]
     assert found, f"the example has not {code}"
-    assert answer == "\n\n".join(problem.render() for problem in found[:2]) + "\n"
+    told = "\n\n".join(problem.render() for problem in found[:2]) + "\n"
+    if os.environ.get("TRIGGERFISH_UPDATE_GOLDEN"):
+        text = PAGES[code].replace(f"```text\n{answer}```", f"```text\n{told}```")
+        (REPOSITORY / "docs" / "errors" / f"{code}.md").write_text(text, encoding="utf-8")
+    else:
+        assert answer == told
     assert not [problem.render() for problem in problems_of(remedy)]
 
 

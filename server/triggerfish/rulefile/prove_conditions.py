@@ -96,21 +96,18 @@ def _within(prover: Prover, notes: Notes, marks: Marks, part: Part, context: For
         beside = context
         if part.join == "all" and inner.join in ("any", "none"):
             beside = both(context, *(other.formula for other in part.parts if other is not inner))
-        if _is_plain(inner):
-            continue
-        alone = _verdict(prover, inner, ALWAYS, is_settled)
+        alone = "sometimes" if _is_plain(inner) else _verdict(prover, inner, ALWAYS, is_settled)
+        here = both(context, inner.formula)
+        is_choice = part.join == "any" and context is not ALWAYS
         if alone == "never":
             _never(prover, notes, marks, inner, is_settled)
         elif alone == "always":
             _always(notes, marks, inner)
+        elif is_choice and prover.is_possible(here, is_settled=is_settled) == "no":
+            sentence = f"{_short(inner.text)} can never hold beside what else must hold here"
+            notes.warn(marks, inner, "TF290", sentence, "delete it, or change one of the two")
         else:
-            here = both(context, inner.formula)
-            is_choice = part.join == "any" and context is not ALWAYS
-            if is_choice and prover.is_possible(here, is_settled=is_settled) == "no":
-                sentence = f"{_short(inner.text)} can never hold beside what else must hold here"
-                notes.warn(marks, inner, "TF290", sentence, "delete it, or change one of the two")
-            else:
-                _within(prover, notes, marks, inner, beside, is_settled)
+            _within(prover, notes, marks, inner, beside, is_settled)
 
 
 def _is_plain(part: Part) -> bool:
@@ -147,6 +144,8 @@ def _always(notes: Notes, marks: Marks, part: Part) -> None:
 
 def _hint(part: Part) -> str:
     """What is most likely meant by a single claim that never or always holds."""
+    if part.parts:
+        return ""
     keys = set(terms_of(part.formula)) | set(_named(part.text))
     if "local.weekday" in keys:
         day = next((day for day in WEEKDAYS if day[:3] in part.text.casefold()), "")
