@@ -203,29 +203,28 @@ def _check_of(
     event: str, before: str, fields: Mapping[str, Field], action: OnViolation, unknown: What, on_unknown: OnUnknown
 ) -> _Check:
     """A function that adds what is wrong with properties or traits to a list. Null is missing."""
-    known = [(name, *_kinds_of(field), field.required, field) for name, field in fields.items()]
+    known = {name: (*_kinds_of(field), field) for name, field in fields.items()}
+    required = [(name, field) for name, field in fields.items() if field.required]
 
     def check(values: Mapping[str, Any], found: list[Violation]) -> None:
-        for name, types, allowed, required, field in known:
-            value = values.get(name)
+        for name, field in required:
+            if values.get(name) is None:
+                found.append(Violation(event, before + name, "missing", action, _expected(field)))
+        for name, value in values.items():
+            planned = known.get(name)
+            if planned is None:
+                if on_unknown != "allow":
+                    given = type_of(value)
+                    found.append(Violation(event, before + name, unknown, _action(on_unknown), "", given, given))
+                continue
             if value is None:
-                if required:
-                    found.append(Violation(event, before + name, "missing", action, _expected(field)))
-            elif type(value) not in types:
-                shown = _shown(name, field, value)
-                found.append(Violation(event, before + name, "type", action, _expected(field), type_of(value), shown))
-            elif allowed is not None and not _is_allowed(value, allowed):
-                shown = _shown(name, field, value)
-                given = type_of(value)
-                found.append(Violation(event, before + name, "not allowed", action, _expected(field), given, shown))
-        if on_unknown != "allow":
-            for name, value in values.items():
-                if name not in fields:
-                    found.append(
-                        Violation(
-                            event, before + name, unknown, _action(on_unknown), "", type_of(value), type_of(value)
-                        )
-                    )
+                continue
+            types, allowed, field = planned
+            if type(value) in types and (allowed is None or _is_allowed(value, allowed)):
+                continue
+            what: What = "not allowed" if type(value) in types else "type"
+            shown = _shown(name, field, value)
+            found.append(Violation(event, before + name, what, action, _expected(field), type_of(value), shown))
 
     return check
 
