@@ -35,7 +35,7 @@ _LISTS = {"all": "any", "any": "all", "none": "any"}
 
 class Mutant(Struct, frozen=True):
     """One edit: characters `start` up to `end` of a file become `new`. `line` is where, `old` and `became` that line
-    without its indentation, before and after. Only tests that reach one of the `owners` can notice (none: any may).
+    (or several, as one) without its indentation, before and after. Only tests that reach one of the `owners` can notice (none: any may).
     """
 
     path: str
@@ -208,18 +208,21 @@ class _Finder:
     def add(
         self, marks: Marks, start: int, end: int, new: str, kind: str, path: Path, owners: tuple[Owner, ...]
     ) -> None:
-        place = marks.source.place(start)
-        text = marks.source.text
-        line = marks.source.line(place.line)
-        at = marks.source.start_of(place.line)
-        changed = line[: start - at] + new + line[end - at :]
+        source = marks.source
+        number, last = source.place(start).line, source.place(end).line
+        begin, text = source.start_of(number), source.text
+        finish = source.start_of(last) + len(source.line(last))
         if text[start:end] != new:
+            old, became = text[begin:finish], text[begin:start] + new + text[end:finish]
+            within = marks.within(path)
             self.mutants.append(
-                Mutant(
-                    marks.path, start, end, new, kind, place.line, line.strip(), changed.strip(), marks.within(path),
-                    owners,
-                )
-            )  # fmt: skip
+                Mutant(marks.path, start, end, new, kind, number, _one_line(old), _one_line(became), within, owners)
+            )
+
+
+def _one_line(text: str) -> str:
+    """A line without its indentation; of several, one."""
+    return " ".join(text.split()) if "\n" in text else text.strip()
 
 
 def _is_calendar(value: str) -> bool:

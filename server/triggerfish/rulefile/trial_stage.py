@@ -16,7 +16,7 @@ from triggerfish.engine import Arrival, Moment, Outcome, StateStore, decide
 from triggerfish.errors import MissingData, Refused
 from triggerfish.ingest import Event
 from triggerfish.measure import NAMES as FEEDBACK_NAMES
-from triggerfish.profile import Assignment, Claim, Profile, Trait, claims_of, new_profile, previous_claims
+from triggerfish.profile import Assignment, Claim, Identity, Profile, Trait, claims_of, new_profile, previous_claims
 from triggerfish.render import Message
 from triggerfish.rulefile.check import KINDS
 from triggerfish.rulefile.trial_read import Happening, Trial
@@ -63,7 +63,7 @@ class Left(Struct, frozen=True):
 
 class Stage:
     """Everything that a test lets happen, and what came of it: `lines` are the timeline, `left` the messages,
-    `emitted` the events that rules made (instant, name).
+    `emitted` the events that rules made (instant, name); `moments` has the history's as well.
     """
 
     def __init__(self, store: StateStore, rulebook: Rulebook, compose: Compose | None) -> None:
@@ -91,7 +91,6 @@ class Stage:
         self.store.refit(arm(self.store.everybody("", _AGENDA)))
         self._rulebook = loud
         self.lines.clear()
-        self.moments.clear()
 
     def _introduce(self, trial: Trial, at: Instant) -> None:
         form = trial.form.profile
@@ -107,6 +106,7 @@ class Stage:
         email = profile.trait("email")
         if isinstance(email, str) and "@" in email:
             claims.append(Claim("email", email.strip().lower()))
+        profile.identities = [Identity(claim.kind, claim.value, at) for claim in claims]
         owners: dict[Claim, str | None] = dict.fromkeys(claims, profile.id)
         outcome = Outcome(
             profiles={profile.id: profile}, merged={}, owners=owners, memberships=[], sends=[], moments=[]
