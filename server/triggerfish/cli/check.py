@@ -34,7 +34,7 @@ class Counts(Struct, frozen=True):
 
 class Checked(Struct, frozen=True):
     """What there is to say of a workspace. `undecided` are questions that could be answered neither way, of `questions`
-    in all; `effects` tell what becomes of people inside journeys once this goes live.
+    in all; `effects` tell what becomes of people inside journeys once this goes live, `habits` what an edit would mean.
     """
 
     problems: Sequence[Problem]
@@ -42,6 +42,7 @@ class Checked(Struct, frozen=True):
     questions: int = 0
     undecided: Sequence[str] = ()
     effects: Sequence[str] = ()
+    habits: Sequence[str] = ()
 
 
 @click.command()
@@ -49,7 +50,9 @@ class Checked(Struct, frozen=True):
 @json_option
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", help="For people, programs or reviews.")
 @click.option("--strict", is_flag=True, help="Let warnings count as problems.")
-@click.option("--verbose", is_flag=True, help="List what could not be decided, too.")
+@click.option(
+    "--verbose", is_flag=True, help="Tell of each journey what an edit means, and list what could not be decided."
+)
 @click.pass_context
 def command(ctx: click.Context, workspace: Path, as_json: bool, form: str, strict: bool, verbose: bool) -> None:
     """Check rules and templates, and show every problem at its place.
@@ -84,8 +87,8 @@ def _print(checked: Checked, closing: str, *, verbose: bool) -> None:
         click.echo(problem.render() + "\n")
     for effect in checked.effects:
         click.echo(effect)
-    for question in checked.undecided if verbose else ():
-        click.echo(question)
+    for line in (*checked.habits, *checked.undecided) if verbose else ():
+        click.echo(line)
     click.echo(closing)
     if checked.undecided:
         more = "" if verbose else " (--verbose lists them)"
@@ -107,6 +110,7 @@ def look_at(workspace: Path) -> Checked:
     from triggerfish.compose import inspect
     from triggerfish.config import load_settings
     from triggerfish.rulefile.examination import examine
+    from triggerfish.rulefile.in_flight import effects_of_edits
 
     settings = load_settings(workspace, AnyEnvironment(os.environ))
     notes: list[Notes] = []
@@ -128,7 +132,12 @@ def look_at(workspace: Path) -> Checked:
     )
     undecided = [each.render() for each in notes[0].undecided]
     return Checked(
-        found.problems, counts, notes[0].decided + len(undecided), undecided, _effects(settings, found.rulebook)
+        found.problems,
+        counts,
+        questions=notes[0].decided + len(undecided),
+        undecided=undecided,
+        effects=_effects(settings, found.rulebook),
+        habits=effects_of_edits(found.rulebook),
     )
 
 

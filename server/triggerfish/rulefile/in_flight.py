@@ -21,9 +21,23 @@ def effects_of_edit(live: Rulebook, edited: Rulebook) -> list[str]:
     return told
 
 
+def effects_of_edits(rulebook: Rulebook) -> list[str]:
+    """A sentence for each journey: what an edit would mean for those who are inside."""
+    journeys = [rule for ruleset in rulebook.rulesets for rule in ruleset.rules if rule.is_journey]
+    return [
+        f"{_name(rule)}: people inside "
+        + ("keep to the steps that they entered with (in_flight: pin)" if rule.is_pinned else "follow every edit")
+        for rule in journeys
+    ]
+
+
+def _name(rule: Rule) -> str:
+    return f"journey {quote(rule.name)} of rule set {quote(rule.ruleset)}"
+
+
 def _effect(before: Rule, after: Rule | None) -> str:
     """What becomes of those who entered by the one, once the other is live."""
-    name = f"journey {quote(before.name)} of rule set {quote(before.ruleset)}"
+    name = _name(before)
     if after is None and before.is_pinned:
         return f"{name} is no more: people inside go on by the steps that they entered with (in_flight: pin)"
     if after is None or not after.is_journey:
