@@ -9,6 +9,7 @@ floor: nothing else does the same.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import shutil
 import sqlite3
@@ -201,6 +202,8 @@ def populate(workspace: Path, people: int) -> None:
         contextlib.closing(SqliteStateStore(settings.state_path)) as store,
     ):
         fill(log, calls(people))
+        gc.freeze()
+        gc.disable()
         house = walk.House(
             log=log, store=store, clock=WallClock(), rulebook=rulebook, templates={}, channel=None, links=None,
             dice=None, batch_events=1_000,

@@ -172,11 +172,6 @@ DESCRIPTIONS = {
 """What each key means, for editors (`triggerfish schema`) and docs. A test holds the list to format.py."""
 
 
-def noun_of(name: str) -> str:
-    """What the form of this class name is called, without its article: "RuleForm" is a "rule"."""
-    return noun(getattr(forms, name)).removeprefix("a ").removeprefix("an ").removeprefix("the ")
-
-
 def noun(form: type) -> str:
     """What a form is called, with its article; forms of other kinds of files say it themselves (`NOUN`)."""
     return _NOUNS.get(form) or str(getattr(form, "NOUN", "")) or f"a {form.__name__.removesuffix('Form').lower()}"
