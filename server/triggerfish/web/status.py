@@ -191,9 +191,8 @@ def _violations(counted: Sequence[Counted]) -> Metric:
     for one in counted:
         for action, number in (("refused", one.refused), ("quarantined", one.quarantined), ("warned", one.warned)):
             figures[action, one.what or "others"] += number
-    metric = CounterMetricFamily(
-        "triggerfish_plan_violations", "Ways in which events broke the tracking plan.", labels=["action", "what"]
-    )
+    said = "Ways in which events broke the tracking plan."
+    metric = CounterMetricFamily("triggerfish_plan_violations", said, labels=["action", "what"])
     for (action, what), number in sorted(figures.items()):
         metric.add_metric([action, what], number)
     return metric
