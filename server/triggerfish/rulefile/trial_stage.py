@@ -6,10 +6,11 @@ taken as sent at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from triggerfish.clock import Instant
 from triggerfish.engine import Arrival, Moment, Outcome, StateStore, decide
@@ -28,6 +29,7 @@ USER = "person"
 STEP_LIMIT = 20_000
 """Instants at which time alone may do something in one test; a rulebook that needs more goes round in circles."""
 _AGENDA = 1_000
+_BRIEF = 80
 _FEEDBACK = frozenset(FEEDBACK_NAMES.values())
 
 Compose = Callable[[Rulebook, Due, Profile, Instant], Message]
@@ -76,6 +78,7 @@ class Stage:
         self._compose = compose
         self._position = 0
         self._steps = 0
+        self._given = ""
         self._asked: list[Line] = []
 
     def prepare(self, trial: Trial, silent: Rulebook, arm: Callable[[Sequence[Profile]], Outcome]) -> None:
@@ -126,6 +129,7 @@ class Stage:
         self.pass_time(happening.at)
         self._position += 1
         event = self._event(happening)
+        self._given = _brief(event.properties or event.traits)
         self._decide((Arrival(self._position, happening.at, event),), happening.at)
 
     def person(self) -> Profile | None:
@@ -164,7 +168,10 @@ class Stage:
     def _note(self, outcome: Outcome, now: Instant) -> None:
         self.moments += outcome.moments
         for moment in outcome.moments:
-            self.lines.append(tell(moment))
+            line = tell(moment)
+            if moment.kind == "event" and moment.position:
+                line = replace(line, text=f"{line.text}{self._given}")
+            self.lines.append(line)
             if moment.kind == "event" and "by" in moment.body:
                 self.emitted.append((moment.at, str(moment.body["event"])))
         self.lines += self._asked
@@ -192,6 +199,12 @@ class Stage:
         is_shown = not event.startswith("segment.")  # every such rule is asked about every segment
         text = f"{name}: not with this {event}: {failed}"
         self._asked.append(Line(at, "asked", text, (rule.name, name), failed, is_shown))
+
+
+def _brief(values: Mapping[str, Any]) -> str:
+    """What an event brought, in short, behind its name."""
+    text = ", ".join(f"{name}: {value!r}" for name, value in values.items())
+    return f"  {{{text if len(text) <= _BRIEF else text[: _BRIEF - 1] + '…'}}}" if text else ""
 
 
 def tell(moment: Moment) -> Line:
