@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from triggerfish.web import hooks, plan, profiles, status
-from triggerfish.web.pages import outbox, overview, people, segments, sends
+from triggerfish.web.pages import outbox, overview, people, rulebook, segments, sends
 from triggerfish.web.questions import MOST_ROWS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -43,7 +43,7 @@ def test_every_read_is_listed_and_no_other():
 
 
 def test_every_page_is_listed():
-    routes = [*overview.routes, *people.routes, *segments.routes, *sends.routes, *outbox.routes]
+    routes = [*overview.routes, *rulebook.routes, *people.routes, *segments.routes, *sends.routes, *outbox.routes]
     assert paths(routes) - {"/outbox/{}/html"} == listed(PAGES)
 
 
