@@ -52,7 +52,7 @@ def read_draft(settings: Settings, where: str | None = None) -> tuple[Draft, Rul
     workspace = settings.workspace.resolve()
     plugins = plugins_of(settings)
     folder = workspace if where is None else Path(where)
-    if folder.is_dir():
+    if where != "" and folder.is_dir():
         label = "the workspace" if where is None else where
         if (folder / "rules").is_dir():
             templates = folder / "templates"

@@ -124,8 +124,6 @@ class Player:
         outcome = decide(arrivals, Loaded(self._profiles, self._owners), self._rulebook, now)
         for moment in outcome.moments:
             self._hear(moment)
-        for withdrawal in outcome.withdrawals:
-            self._hear(withdrawal.moment)
         for gone in outcome.merged:
             self._profiles.pop(gone, None)
         self._profiles.update(outcome.profiles)

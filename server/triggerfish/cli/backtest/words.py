@@ -23,11 +23,9 @@ def tell_report(found: Report) -> Iterator[str]:
         + (f" after {found.before:,} earlier ones" if found.before else "")
         + f"; rules of {found.rules_of}."
     )
-    messages = "1 message" if found.sent == 1 else f"{found.sent:,} messages"
-    yield (
-        f"{messages} to {people(found.busiest.people)}, {say_number(found.a_week)} a week; days are those of "
-        f"{found.time_zone}."
-    )
+    to = people(found.busiest.people)
+    a_week = say_number(found.a_week)
+    yield f"{_messages(found.sent)} to {to}, {a_week} a week; days are those of {found.time_zone}."
     yield ""
     yield from _rules(found.rules)
     yield ""
@@ -37,6 +35,7 @@ def tell_report(found: Report) -> Iterator[str]:
 
 
 def people(count: int) -> str:
+    """How many, in words."""
     return "1 person" if count == 1 else f"{count:,} people"
 
 
@@ -104,8 +103,13 @@ def _segments(segments: Sequence[SegmentLine]) -> Iterator[str]:
 
 
 def _counts(found: Report) -> Iterator[str]:
-    yield _count(found.caps, f"Caps hold {_messages(found.caps.times)} back from {people(found.caps.people)}")
-    yield _count(found.crowded, f"{people(found.crowded.people)} would get two messages or more on one day")
+    caps = found.caps
+    told = (
+        f"Caps hold {_messages(caps.times)} back from {people(caps.people)}" if caps.times else "Caps hold nothing back"
+    )
+    yield _count(caps, told)
+    crowd = people(found.crowded.people) if found.crowded.people else "Nobody"
+    yield _count(found.crowded, f"{crowd} would get two messages or more on one day")
     if found.busiest.examples:
         yield f"Most messages: {named(found.busiest.examples)}"
 

@@ -119,7 +119,8 @@ def _people_lines(effect: EffectReport, before: Report, after: Report) -> Iterat
     for word, count in (("more", effect.more), ("fewer", effect.fewer)):
         if count.people:
             yield _line(f"{people(count.people)} would get {word} messages", count)
-    yield _line(f"{people(effect.crowded.people)} would get two in one day, who did not before", effect.crowded)
+    crowd = people(effect.crowded.people) if effect.crowded.people else "Nobody"
+    yield _line(f"{crowd} would get two in one day who did not before", effect.crowded)
     yield f"Caps hold {after.caps.times:,} messages back; before it was {before.caps.times:,}"
 
 
