@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import product
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +18,8 @@ from triggerfish.zones import Zones
 from worlds import NOON, track
 
 ZONES = Zones("UTC")
-TOLD = re.compile(r"with event\.(\w) (over|at least|under|at most|equal to|other than) (-?\d+); it was .*")
+BOUND = re.compile(r"(over|at least|under|at most|equal to|other than) (-?\d+)")
+TOLD = re.compile(r"with event\.(\w) (.+) \(it was .*\)")
 
 
 def view_of(**properties):
@@ -53,16 +55,18 @@ def test_with_what_is_said_to_be_the_nearest_miss_the_condition_holds(text, prop
     if asked.holds(view_of(**properties)):
         assert said == []
         return
-    changed = dict(properties)
     bounds: dict[str, list[tuple[str, int]]] = {}
     for part in said:
         found = TOLD.fullmatch(part)
         assert found is not None, part
-        bounds.setdefault(found[1], []).append((found[2], int(found[3])))
-    for name, tests in bounds.items():
-        changed[name] = next(value for value in candidates() if all(meets(value, *test) for test in tests))
-    if said:
-        assert asked.holds(view_of(**changed)), (said, changed)
+        bounds.setdefault(found[1], [])
+        for words, bound in BOUND.findall(found[2]):
+            bounds[found[1]].append((words, int(bound)))
+    # Whatever value meets what is said, the condition holds with it.
+    ways = [[value for value in candidates() if all(meets(value, *test) for test in bounds[name])] for name in bounds]
+    for chosen in product(*ways) if said else ():
+        assert asked.holds(view_of(**{**properties, **dict(zip(bounds, chosen, strict=True))})), (said, chosen)
+    assert all(ways)
 
 
 def candidates():
@@ -79,17 +83,21 @@ def meets(value, words, bound):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("event.value > 200", "with event.value over 200; it was 184.5"),
-        ("event.kind == 'gift'", 'with event.kind equal to "gift"; it was missing'),
+        ("event.value > 200", "with event.value over 200 (it was 184.5)"),
+        ("event.kind == 'gift'", 'with event.kind equal to "gift" (it was missing)'),
         ("'vip' in segments", "if they are in vip"),
         ("exists(event.kind)", "if the event's kind is known"),
         ("event.value > 200 and traits.plan == 'gold'",
-         'with event.value over 200; it was 184.5, and with traits.plan equal to "gold"; it was missing'),
+         'with event.value over 200 (it was 184.5) and with traits.plan equal to "gold" (it was missing)'),
         # Of two ways, the one with fewer parts.
-        ("(event.value > 200 and traits.plan == 'gold') or traits.vip == True", "if their vip is true; it was missing"),
-        ("count(Add, '30d') >= 3", "with 3 more Add within 30 days; there were none"),
+        ("(event.value > 200 and traits.plan == 'gold') or traits.vip == True",
+         "if their vip is true (it was missing)"),
+        ("count(Add, '30d') >= 3", "with 3 more Add within 30 days (there were none)"),
         ("count(Add) >= 1 and not exists(event.value)",
-         "with one more Add; there were none, and if the event's value is not known"),
+         "with one more Add (there were none) and if the event's value is not known"),
+        ("event.value > 300 and event.value <= 400", "with event.value over 300 and at most 400 (it was 184.5)"),
+        ("event.value > 300 and event.value > 400", "with event.value over 400 (it was 184.5)"),
+        ("event.x > 0 or event.x < 1", "with event.x any number (it was missing)"),
         # What contradicts itself has no near miss, nor what touches itself in a way that was not tried.
         ("event.value > 200 and event.value < 100", ""),
         ("count(Add) >= 1 and count(Add, '1h') < 1", ""),

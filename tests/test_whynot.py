@@ -62,8 +62,8 @@ def test_a_condition_that_did_not_hold_is_told_with_the_values_of_then_and_the_n
     assert (missed.at, missed.event, missed.winner, missed.reigned) == (to_iso(NOON), "Add", "", True)
     assert missed.because == {"condition": "event.value > 200", "holds": False, "value": 184.5}
     assert missed.failed == "event.value > 200 (it is 184.5)"
-    assert missed.nearest == ["with event.value over 200; it was 184.5"]
-    assert "it would have matched with event.value over 200; it was 184.5" in missed.sentence
+    assert missed.nearest == ["with event.value over 200 (it was 184.5)"]
+    assert "it would have matched with event.value over 200 (it was 184.5)" in missed.sentence
     assert [(gate.gate, gate.passed) for gate in missed.gates] == [
         ("condition", False), ("age of the event", True), ("first of its set", True),
         ("address and consent", True), ("quiet hours", True), ("cap", True),
@@ -87,7 +87,7 @@ def test_what_is_known_later_is_not_mixed_in(shop: Open):
     here.take(track("Add", NOON, properties={"value": 60}))
     here.take(identify(NOON + HOUR, plan="gold"), track("Order", NOON + 2 * HOUR))
     (missed,) = here.story("gold").missed
-    assert missed.nearest == ['with traits.plan equal to "gold"; it was missing']
+    assert missed.nearest == ['with traits.plan equal to "gold" (it was missing)']
     (other,) = here.story("any").missed
     assert other.nearest == ["if they are in buyers"]
 
@@ -124,8 +124,8 @@ def test_a_count_that_was_short_is_told_as_people_count(shop: Open):
     )
     here.take(track("Order", NOON), track("Order", NOON + MINUTE))
     newest, oldest = here.story("thrice").missed
-    assert newest.nearest == ["with one more Order within 30 days; there were 2"]
-    assert oldest.nearest == ["with 2 more Order within 30 days; there was 1"]
+    assert newest.nearest == ["with one more Order within 30 days (there were 2)"]
+    assert oldest.nearest == ["with 2 more Order within 30 days (there was 1)"]
 
 
 def test_time_alone_would_have_made_it_hold_is_told_to_the_minute(shop: Open):

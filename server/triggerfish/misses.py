@@ -8,6 +8,7 @@ import ast
 import math
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice, product
 from typing import Any
 
 from msgspec import Struct
@@ -24,7 +25,10 @@ LOOKS = 200
 FARTHEST = 400 * DAY
 """How often, and how far ahead, it is looked whether time alone makes a condition hold."""
 
+MOST_TRIES = 256
+
 Sign = str
+_WHOLE = ("count(", "distinct(")
 _HOLDS: Mapping[Sign, Callable[[Any, Any], bool]] = {
     "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
@@ -43,21 +47,88 @@ def nearest(condition: Condition, view: View) -> list[str]:
     """What would have had to be otherwise, as parts of a sentence that begins with "it would have matched"; together
     they are enough. Empty when it holds, or when nothing near enough is known to be.
     """
-    needs = list(dict.fromkeys(_needs(condition.root, True, view)))
+    root = condition.root
+    needs = list(dict.fromkeys(_needs(root, True, view)))
     if not needs or len(needs) > MOST_LEAVES:
         return []
-    given: dict[str, Any] = {}
+    leaves = list(_leaves(root))
+    flipped = {need.test.text: need.wanted for need in needs}
+    wanted: dict[str, list[Any]] = {}
     for need in needs:
         if need.test.value_key and need.test.operator is not None:
-            other = _other_value(need)
-            if need.test.value_key in given and given[need.test.value_key] != other:
-                return []
-            given[need.test.value_key] = other
-    if not _holds(condition.root, view, given, {need.test.text: need.wanted for need in needs}):
+            wanted.setdefault(need.test.value_key, []).append(_other_value(need))
+    given = next(
+        (
+            values
+            for chosen in islice(product(*wanted.values()), MOST_TRIES)
+            if _holds(root, view, values := dict(zip(wanted, chosen, strict=True)), flipped)
+        ),
+        None,
+    )
+    if given is None or _are_tangled(needs, leaves, given):
         return []
-    if _are_tangled(needs, list(_leaves(condition.root)), given):
+    spans = {key: _span(root, view, leaves, key, given, flipped) for key in given if _is_figure(given[key], key)}
+    ways = [span.samples for span in spans.values()]
+    if len(list(islice(product(*ways), MOST_TRIES + 1))) > MOST_TRIES or not all(
+        _holds(root, view, given | dict(zip(spans, chosen, strict=True)), flipped) for chosen in product(*ways)
+    ):
         return []
-    return [_say(need, view) for need in needs]
+    said = [_say(need, view, leaves, given, spans) for need in needs]
+    return list(dict.fromkeys(said)) if all(said) else []
+
+
+class _Span(Struct, frozen=True):
+    """A stretch of values of which each makes the condition hold: in words, and one sample of each part of it."""
+
+    words: str
+    samples: list[float]
+
+
+def _is_figure(value: Any, key: str) -> bool:
+    """Whether it is a number that is no count: those are said one by one."""
+    return type(value) in (int, float) and not key.startswith(_WHOLE)
+
+
+def _span(
+    root: Node, view: View, leaves: Sequence[Test], key: str, given: Mapping[str, Any], flipped: Mapping[str, bool]
+) -> _Span:
+    """The stretch of values around the given one. The leaves' bounds cut the numbers into points and gaps, and within
+    each of those no leaf changes: so a sample of each tells all.
+    """
+    bounds = sorted(
+        {leaf.bound for leaf in leaves if leaf.value_key == key and type(leaf.bound) in (int, float)},
+        key=lambda bound: float(bound or 0),
+    )  # fmt: skip
+    numbers = [float(bound or 0) for bound in bounds]
+    samples = [numbers[0] - 1]
+    for number, after in zip(numbers, [*numbers[1:], numbers[-1] + 2], strict=True):
+        samples += [number, (number + after) / 2]
+    good = [_holds(root, view, {**given, key: sample}, flipped) for sample in samples]
+    if good.count(False) == 1 and good.index(False) % 2:
+        words = f"other than {bounds[good.index(False) // 2]}"
+        return _Span(words, [sample for sample, is_good in zip(samples, good, strict=True) if is_good])
+    low = high = next(
+        place
+        for place, sample in enumerate(samples)
+        if sample == given[key] or (place % 2 == 0 and _is_between(given[key], numbers, place // 2))
+    )
+    while low and good[low - 1]:
+        low -= 1
+    while high + 1 < len(samples) and good[high + 1]:
+        high += 1
+    if low == high and low % 2:
+        return _Span(f"equal to {bounds[low // 2]}", samples[low : high + 1])
+    ends = []
+    if low:
+        ends.append(f"at least {bounds[low // 2]}" if low % 2 else f"over {bounds[low // 2 - 1]}")
+    if high + 1 < len(samples):
+        ends.append(f"at most {bounds[high // 2]}" if high % 2 else f"under {bounds[high // 2]}")
+    return _Span(" and ".join(ends) or "any number", samples[low : high + 1])
+
+
+def _is_between(value: float, numbers: Sequence[float], gap: int) -> bool:
+    """Whether a value lies in the gap before the number at this place (or behind the last)."""
+    return (gap == 0 or numbers[gap - 1] < value) and (gap == len(numbers) or value < numbers[gap])
 
 
 def _needs(node: Node, wanted: bool, view: View) -> list[Need]:
@@ -82,7 +153,7 @@ def _other_value(need: Need) -> Any:
         return {"==": bound, "<=": bound, ">=": bound, ">": bound + "\0", "<": "", "!=": bound + "\0"}[str(sign)]
     if isinstance(bound, bool) or bound is None:
         return bound if sign == "==" else not bound
-    is_whole = test.value_key.startswith(("count(", "distinct("))
+    is_whole = test.value_key.startswith(_WHOLE)
     above = bound + 1 if is_whole else math.nextafter(float(bound), math.inf)
     below = bound - 1 if is_whole else math.nextafter(float(bound), -math.inf)
     return {"==": bound, "<=": bound, ">=": bound, ">": above, "<": below, "!=": above}[str(sign)]
@@ -166,16 +237,25 @@ def _is_length(node: ast.expr) -> bool:
         return False
 
 
-def _say(need: Need, view: View) -> str:
+def _say(
+    need: Need, view: View, leaves: Sequence[Test], given: Mapping[str, Any], spans: Mapping[str, _Span]
+) -> str:  # fmt: skip
+    """A need in words; empty when it cannot be said so that it is true."""
     test = need.test
     if test.value is None or test.operator is None or (test.bound is True and test.operator == "=="):
         return f"if {say_test(test.text, need.wanted)}{_was(test, view)}"
-    counted = _say_count(need, view)
+    key = test.value_key
+    others = [leaf for leaf in leaves if leaf.value_key == key and leaf.text != test.text]
+    counted = _say_count(test, given[key], view, is_exact=bool(others))
     if counted:
         return counted
+    was = f"(it was {_shown(test.value(view))})"
+    if key in spans:
+        return f"with {key} {spans[key].words} {was}"
     sign = test.operator if need.wanted else _OPPOSITE[test.operator]
-    bound = f'"{test.bound}"' if isinstance(test.bound, str) else str(test.bound)
-    return f"with {test.value_key} {_WORDS[sign]} {bound}; it was {_shown(test.value(view))}"
+    if sign == "==" or not others:
+        return f"with {key} {_WORDS[sign]} {_shown(test.bound)} {was}"
+    return ""
 
 
 def _was(test: Test, view: View) -> str:
@@ -184,7 +264,7 @@ def _was(test: Test, view: View) -> str:
     value = test.value(view)
     if isinstance(value, bool):
         return ""
-    return f"; it was {_shown(value)}"
+    return f" (it was {_shown(value)})"
 
 
 def _shown(value: Any) -> str:
@@ -198,12 +278,11 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 120 else f"{text[:119]}…"
 
 
-def _say_count(need: Need, view: View) -> str:
-    """`count(purchase, "30d") >= 3` with two of them: "with one more purchase within 30 days"."""
-    test = need.test
+def _say_count(test: Test, wanted: Any, view: View, *, is_exact: bool) -> str:
+    """`count(purchase, "30d") >= 3` with two of them: "with one more purchase within 30 days (there were 2)"."""
     if not test.value_key.startswith("count(") or type(test.bound) is not int or test.value is None:
         return ""
-    was, wanted = test.value(view), _other_value(need)
+    was = test.value(view)
     if type(was) is not int:
         return ""
     what = say_value(test.value_key).removeprefix("the number of ")
@@ -211,9 +290,9 @@ def _say_count(need: Need, view: View) -> str:
     event, window = (event, f"{within.rstrip()} {length}") if within and _has_window(test.value_key) else (what, "")
     if wanted > was:
         more = "one more" if wanted - was == 1 else f"{wanted - was} more"
-        return f"with {more} {event}{window}; there {'was' if was == 1 else 'were'} {was or 'none'}"
-    most = "no" if wanted == 0 else f"at most {wanted}"
-    return f"with {most} {event}{window}; it happened {times(was)}"
+        return f"with {more} {event}{window} (there {'was' if was == 1 else 'were'} {was or 'none'})"
+    most = "no" if wanted == 0 else f"just {wanted}" if is_exact else f"at most {wanted}"
+    return f"with {most} {event}{window} (it happened {times(was)})"
 
 
 def _has_window(value: str) -> bool:
@@ -243,4 +322,4 @@ def holds_from(condition: Condition, view: View, segments: SegmentTree, zones: Z
 
 def join(parts: Sequence[str]) -> str:
     """The parts of `nearest` as one sentence; empty for none."""
-    return f"it would have matched {', and '.join(parts)}" if parts else ""
+    return f"it would have matched {' and '.join(parts)}" if parts else ""

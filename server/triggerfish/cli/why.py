@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,7 @@ def tell(why: WhyView) -> Iterator[str]:
         yield ""
         yield click.style(f"{story.ruleset} / {story.rule}", bold=True) + sends
         if not story.occasions:
-            yield f"  {story.sentence}"
+            yield f"  {'never fired' if story.missed else story.sentence}"
         for occasion in story.occasions[:OCCASIONS]:
             yield from _occasion(occasion)
         if len(story.occasions) > OCCASIONS:
@@ -125,7 +126,9 @@ def _who(person: ProfileView) -> Iterator[str]:
 
 def _missed(missed: Missed) -> Iterator[str]:
     """A time that nothing came of the rule's event."""
-    yield f"  {missed.at}  {missed.event} came in vain: {missed.sentence}"
+    first, *more = re.split(r"; (?=it would have matched |with the same event )", missed.sentence)
+    yield f"  {missed.at}  {missed.event} came in vain: {first}"
+    yield from (f"    {part}" for part in more)
     if missed.because is not None:
         yield from _tree(missed.because, "    ")
     for gate in missed.gates[1:]:
