@@ -179,7 +179,7 @@ def stand(oracle: Oracle, person: Person, run: Run, at: int) -> None:
 
 
 def unite(oracle: Oracle, person: Person, at: int) -> None:
-    """Two people became one: of two runs of a journey under one key, that which was entered by the older event stays."""
+    """Two people became one: of two runs of a journey under one key, that which the older event began stays."""
     runs = sorted((wait for wait in person.waits if isinstance(wait, Run)), key=lambda run: run.trigger.at)
     known: set[tuple[str, str]] = set()
     for run in runs:

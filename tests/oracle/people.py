@@ -75,8 +75,8 @@ class Run:
 class Person:
     """`traits` is every value that was ever told, as (name, value, as of when), in the order in which it came.
     `sent` is (at, rule, whether it was marketing). `segments` says since when. `entered` is when they last entered a
-    journey, under a key; `once` holds for what a rule with `once_per` has sent; `variants` are those of experiments, with
-    the instant of the first time.
+    journey, under a key; `once` holds for what a rule with `once_per` has sent; `variants` are those of experiments,
+    with the instant of the first time.
     """
 
     id: str

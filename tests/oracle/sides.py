@@ -14,7 +14,7 @@ from typing import Any
 
 from oracle.dice import HOUR, History
 from oracle.people import Told
-from oracle.rules import read_book
+from oracle.rules import Book
 from oracle.world import Line, Oracle, Template
 from triggerfish.adapters.memory_store import MemoryStateStore
 from triggerfish.engine import Arrival, Moment
@@ -60,10 +60,10 @@ WHYS = {
 """What the engine's reasons mean to the oracle."""
 
 
-def run_oracle(files: Mapping[str, str], history: History) -> tuple[Oracle, list[tuple[int, Told]]]:
+def run_oracle(book: Book, history: History) -> tuple[Oracle, list[tuple[int, Told]]]:
     """The oracle after the history, and the history with feedback that says whom it is about by id."""
     templates = {name: Template(facts.class_ == "marketing", facts.purpose) for name, facts in TEMPLATES.items()}
-    oracle = Oracle(read_book(files), templates, share)
+    oracle = Oracle(book, templates, share)
     told: list[tuple[int, Told]] = []
     for at, each in history:
         oracle.pass_time(at)
@@ -79,14 +79,8 @@ def run_oracle(files: Mapping[str, str], history: History) -> tuple[Oracle, list
     return oracle, told
 
 
-def run_engine(
-    files: Mapping[str, str],
-    told: Sequence[tuple[int, Told]],
-    matcher: Callable[[Sequence[RuleSet]], Matcher],
-    dice: Random,
-) -> MemoryStateStore:
+def run_engine(rules: Rulebook, told: Sequence[tuple[int, Told]], dice: Random) -> MemoryStateStore:
     """The engine's store after the history, cut into batches at random, with looks at the agenda in between."""
-    rules = made_rulebook(files, matcher)
     store = MemoryStateStore()
     arrivals = [Arrival(place, at, _event(event)) for place, (at, event) in enumerate(told, 1)]
     while arrivals:

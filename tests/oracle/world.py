@@ -20,6 +20,8 @@ from oracle.times import next_date, next_time, next_turn, quiet_until, zone_of
 LINKS = 8
 FOLLOWERS = 100
 WAITS = 100
+FAR = 40 * 86_400_000
+"""How far to look for what fades: farther than a history lasts."""
 Line = tuple[Any, ...]
 
 
@@ -75,18 +77,18 @@ class Oracle:
     def next_look(self, person: Person, until: int) -> int:
         deeds = self.looks.get((person.id, len(person.deeds)))
         if deeds is None:
-            deeds = self.looks[person.id, len(person.deeds)] = self.instants(person, until)
+            deeds = self.looks[person.id, len(person.deeds)] = self.instants(person)
         instants = deeds[bisect_right(deeds, self.now) :][:1] + [wait.due for wait in person.waits]
         if self.has_clock:
             instants.append(next_turn(self.now, self.zone(person)))
         instants += [at for rule in self.by_calendar if (at := self.rings(person, rule, self.now, until)) is not None]
         return min(*instants, until + 1, until + 1)
 
-    def instants(self, person: Person, until: int) -> list[int]:
+    def instants(self, person: Person) -> list[int]:
         found = {deed.at + pause for deed in person.deeds for pause in self.pauses}
         scene = self.scene(person, self.now, None)
         for tree in self.trees:
-            found |= fadings(tree, scene, until)
+            found |= fadings(tree, scene, self.now + FAR)
         return sorted(found)
 
     def look(self, person: Person, at: int) -> None:
@@ -408,7 +410,8 @@ class Oracle:
         return f"{person.id}/{rule.full_name}/{label}/{event.message_id}"
 
     def decide(
-        self, person: Person, rule: Rule, event: Told, at: int, outcome: str, why: str = "", label: str = "", arm: str = ""
+        self, person: Person, rule: Rule, event: Told, at: int, outcome: str, why: str = "", label: str = "",
+        arm: str = "",
     ) -> None:  # fmt: skip
         self.note(person, "decision", at, rule.full_name, outcome, event.name, why, label, arm)
 
