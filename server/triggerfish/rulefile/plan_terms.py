@@ -30,9 +30,13 @@ class Part(Struct, frozen=True):
     """
 
     type: str | None = None
-    text: str = ""
+    node: ast.expr | None = None
     field: Field | None = None
     constant: tuple[Any, ...] = ()
+
+    @property
+    def text(self) -> str:
+        return "" if self.node is None else ast.unparse(self.node)
 
 
 class Known(Struct, frozen=True):
@@ -119,17 +123,16 @@ class Terms:
 
     def look(self, node: ast.expr) -> Part:
         """What is known of a part; what is wrong within it is noted."""
-        text = ast.unparse(node)
         match node:
             case ast.BoolOp(values=values):
                 for value in values:
                     self.truth(value)
-                return Part("boolean", text)
+                return Part("boolean", node)
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 self.truth(operand)
-                return Part("boolean", text)
+                return Part("boolean", node)
             case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
-                return Part("number", text, None, (-value,))
+                return Part("number", node, None, (-value,))
             case ast.Compare(left=left, ops=ops, comparators=comparators):
                 return self._comparison(node, [left, *comparators], ops)
             case ast.BinOp(left=left, right=right):
@@ -138,20 +141,20 @@ class Terms:
                     if part.field is not None and part.type not in (None, "number"):
                         sentence = f"{part.text} is {article(part.type or '')}, and cannot be calculated with"
                         self._fault("TF604", side, sentence)
-                return Part("number", text)
+                return Part("number", node)
             case ast.Constant(value=bool() as value):
-                return Part("boolean", text, None, (value,))
+                return Part("boolean", node, None, (value,))
             case ast.Constant(value=int() | float() as value):
-                return Part("number", text, None, (value,))
+                return Part("number", node, None, (value,))
             case ast.Constant(value=str() as value):
-                return Part("text", text, None, (value,))
+                return Part("text", node, None, (value,))
             case ast.Name(id=name):
                 return self._name(node, name)
             case ast.Attribute() | ast.Subscript():
                 return self._path(node)
             case ast.Call(func=ast.Name(id=name)):
                 return self._call(node, name)
-        return Part(None, text)
+        return Part(None, node)
 
     def _comparison(self, node: ast.expr, sides: list[ast.expr], ops: list[ast.cmpop]) -> Part:
         for place, op in enumerate(ops):
@@ -161,18 +164,18 @@ class Terms:
                 self.membership(whole, self.look(left), right)
             else:
                 self.compare(whole, self.look(left), op, self.look(right))
-        return Part("boolean", ast.unparse(node))
+        return Part("boolean", node)
 
     def _name(self, node: ast.expr, name: str) -> Part:
         if self._within is not None:
             event, fields = self._within
             return self._of(node, name, fields, "property", f"of {quote(event)}")
-        return Part("text" if name == "segment" else None, name)
+        return Part("text" if name == "segment" else None, node)
 
     def _path(self, node: ast.expr) -> Part:
         root, names = _steps(node)
         if not names:
-            return Part(None, ast.unparse(node))
+            return Part(None, node)
         if self._within is not None:
             event, fields = self._within
             part = self._of(node, root, fields, "property", f"of {quote(event)}")
@@ -184,42 +187,40 @@ class Terms:
             case "traits":
                 fields = self._known.plan.traits or None
                 if names[0] in self._known.set_traits and (fields is None or names[0] not in fields):
-                    return Part(None, ast.unparse(node))
+                    return Part(None, node)
                 part = self._of(node, names[0], fields, "trait", "")
             case "local":
-                return Part("number" if names[0] == "hour" else "text", ast.unparse(node))
+                return Part("number" if names[0] == "hour" else "text", node)
             case _:
-                return Part(None, ast.unparse(node))
+                return Part(None, node)
         return self._inside(node, part) if len(names) > 1 else part
 
     def _inside(self, node: ast.expr, part: Part) -> Part:
         if part.type not in (None, "object"):
             what = article(part.type or "")
             self._fault("TF604", node, f"{ast.unparse(node)} looks inside {what}", "only objects have parts")
-        return Part(None, ast.unparse(node))
+        return Part(None, node)
 
     def _of(self, node: ast.expr, name: str, fields: Fields, kind: str, whose: str) -> Part:
-        text = ast.unparse(node)
         if fields is None:
-            return Part(None, text)
+            return Part(None, node)
         field = fields.get(name)
         if field is None:
             sentence = f"no {kind} {quote(name)} {whose}".rstrip() + " is planned"
             self._fault("TF606", node, sentence, nearest(name, fields) or "add it to the plan", is_warning=True)
-            return Part(None, text)
-        return Part(field.type, text, field)
+            return Part(None, node)
+        return Part(field.type, node, field)
 
     # Calls.
 
     def _call(self, node: ast.Call, name: str) -> Part:
-        text = ast.unparse(node)
         function = FUNCTIONS.get(name)
         given = [*node.args, *(keyword.value for keyword in node.keywords)]
         if function is not None and function.takes_activity:
             return self._activity(node, name, function, given)
         parts = [self.look(each) for each in given]
         if function is None or not parts:
-            return Part(None, text)
+            return Part(None, node)
         first = parts[0]
         if first.field is not None and name in _TAKE_TEXT and first.type not in (None, "text"):
             sentence = f"{name} looks at text, and {first.text} is {article(first.type or '')}"
@@ -228,8 +229,8 @@ class Terms:
             sentence = f"contains looks into text or a list, and {first.text} is {article(first.type or '')}"
             self._fault("TF604", node.args[0], sentence, function.example)
         if name == "default" and len(parts) == 2:
-            return Part(first.type if first.type == parts[1].type else None, text)
-        return Part("boolean" if function.is_truth else "text" if name == "lower" else None, text)
+            return Part(first.type if first.type == parts[1].type else None, node)
+        return Part("boolean" if function.is_truth else "text" if name == "lower" else None, node)
 
     def _activity(self, node: ast.Call, name: str, function: Function, given: list[ast.expr]) -> Part:
         found = Part()
@@ -240,12 +241,12 @@ class Terms:
                 if name in _ADD_UP and part.type not in (None, "number"):
                     sentence = f"{name} adds up numbers, and {part.text} is {article(part.type or '')}"
                     self._fault("TF604", selector, sentence, function.example)
-                found = found if found.text else part
+                found = found if found.node is not None else part
             elif isinstance(selector, ast.Call):
                 self.look(selector)
         if name in ("first", "last"):
-            return Part(found.type, ast.unparse(node), found.field)
-        return Part("boolean" if function.is_truth else "number" if function.is_number else None, ast.unparse(node))
+            return Part(found.type, node, found.field)
+        return Part("boolean" if function.is_truth else "number" if function.is_number else None, node)
 
     def _selected(self, node: ast.expr) -> Part:
         """`purchase`, `purchase.total`, `purchase[total > 50].total`: what is known of the property."""
@@ -267,7 +268,7 @@ class Terms:
             self.truth(condition)
             self._within = outer
         if not names:
-            return Part(None, ast.unparse(node))
+            return Part(None, node)
         part = self._of(node, names[-1], fields, "property", f"of {quote(own)}")
         return self._inside(node, part) if len(names) > 1 else part
 

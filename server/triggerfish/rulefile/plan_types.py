@@ -209,7 +209,7 @@ class _Walk:
 def _set_in(value: Any) -> Iterator[str]:
     """The traits that rules set, wherever in these forms."""
     if isinstance(value, Struct) and not isinstance(value, ConditionForm | PropertyForm):
-        for field in msgspec.structs.fields(value):
+        for field in _fields(type(value)):
             inner = getattr(value, field.name)
             if field.encode_name == "set" and isinstance(inner, dict):
                 yield from inner
