@@ -1,8 +1,11 @@
 """`triggerfish why`: what was decided and what never was, from the workspace's files."""
 
 import json
+import re
 import shutil
+from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from triggerfish.cli import main
@@ -93,3 +96,13 @@ def test_a_workspace_without_a_server_ever_says_so(tmp_path, lived):
     shutil.copy(lived / "triggerfish.toml", tmp_path)
     done = run(tmp_path, "ana")
     assert (done.exit_code, "nothing is stored" in done.output) == (1, True)
+
+
+@pytest.mark.docs
+def test_the_docs_show_what_is_printed(lived):
+    page = (Path(__file__).parents[2] / "docs" / "why.md").read_text()
+    transcripts = re.findall(r"```\n\$ triggerfish (\w+) (.+)\n([\s\S]*?)```", page)
+    assert [verb for verb, _, _ in transcripts] == ["why", "explain"]
+    for verb, arguments, printed in transcripts:
+        done = CliRunner().invoke(main, [verb, *arguments.split(), "--workspace", str(lived)])
+        assert done.output.strip() == printed.strip()
