@@ -140,7 +140,7 @@ class _Walk:
             elif field.encode_name == "properties" and isinstance(value, dict):
                 own, fields = known.properties_of(getattr(form, "emit", None) or "")
                 self.values(value, at, known, fields or {}, f" of {quote(own)}")
-            else:
+            elif value and not isinstance(value, str | int):
                 self.any(value, at, known)
 
     def defined(self, value: Any, path: Path, known: Known) -> None:
