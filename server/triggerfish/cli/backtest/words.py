@@ -83,7 +83,8 @@ def _of_rule(line: RuleLine) -> Iterator[str]:
         yield f"{skip.times:,} not sent, to {people(skip.people)}: {reason}"
     if len(line.skipped) > REASONS:
         rest = sum(skip.times for skip in line.skipped[REASONS:])
-        yield f"{rest:,} not sent, for {len(line.skipped) - REASONS} more reasons (--json has them)"
+        count = len(line.skipped) - REASONS
+        yield f"{rest:,} not sent, for {count} more reason{'s' if count > 1 else ''} (--json has all)"
     if line.held:
         yield f"held over quiet hours: {line.held:,}"
     if line.waiting:
