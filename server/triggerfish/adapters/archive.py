@@ -71,9 +71,9 @@ class Archive:
                     raise Busy("too many rulebooks are being read", retry_after_seconds=10)
                 future = self._loaded[version] = self._loader.submit(self._load, version)
             self._loaded.move_to_end(version)
-            for name in [name for name, each in self._loaded.items() if each.done()][: -KEPT or None]:
-                if name != version:
-                    del self._loaded[name]
+            done = [name for name, each in self._loaded.items() if each.done() and name != version]
+            for name in done[: max(0, len(self._loaded) - KEPT)]:
+                del self._loaded[name]
         try:
             return future.result(self._patience)
         except TimeoutError:
