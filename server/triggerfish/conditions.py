@@ -294,13 +294,13 @@ class Items:
     equal: text, numbers and booleans are kept apart.
     """
 
-    __slots__ = ("_numbers", "_texts", "_truths")
+    __slots__ = ("_numbers", "_texts", "_truths", "given")
 
     def __init__(self, items: Iterable[str | int | float | bool]) -> None:
-        given = list(items)
-        self._texts = frozenset(item for item in given if type(item) is str)
-        self._numbers = frozenset(item for item in given if type(item) in NUMBERS and item == item)
-        self._truths = frozenset(item for item in given if type(item) is bool)
+        self.given = tuple(items)
+        self._texts = frozenset(item for item in self.given if type(item) is str)
+        self._numbers = frozenset(item for item in self.given if type(item) in NUMBERS and item == item)
+        self._truths = frozenset(item for item in self.given if type(item) is bool)
 
     def __contains__(self, value: Any) -> bool:
         kind = type(value)
@@ -329,3 +329,8 @@ def beside(left: Any, right: Any) -> bool:
 
 
 _LISTS = (Items, list, tuple)
+
+
+def plain(value: Any) -> Any:
+    """A value as data that can be kept: a list instead of what only serves to look its items up."""
+    return list(value.given) if type(value) is Items else value

@@ -213,6 +213,16 @@ def test_functions_of_plugins_can_be_used():
     assert not compiled("near(event.name, 251)", scope).holds(WORLD.view())
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("[1, 'a']", [1, "a"]), ("default(traits.x, [2])", [2]), ("segments", ["vip"]), ("event.o", {"a": 1})],
+)
+def test_a_value_that_is_kept_is_plain_data(text: str, value: object):
+    work, _ = compile_value(text, SCOPE)
+    made = work(World(properties={"o": {"a": 1}}, segments=("vip",)).view())
+    assert (made, type(made)) == (value, type(value))
+
+
 def test_values_can_be_worked_out_for_actions():
     work, activities = compile_value("event.value * 2", SCOPE)
     assert work(WORLD.view(activities)) == 500

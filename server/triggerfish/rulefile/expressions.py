@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from triggerfish import conditions
 from triggerfish.activity import Activity
 from triggerfish.conditions import Condition, View
 from triggerfish.rulefile.defined import Definition, say_meanings
@@ -49,7 +50,10 @@ def compile_value(text: str, scope: Scope) -> tuple[Callable[[View], Any], tuple
     """A function for a value such as `event.total`, and the activities that it needs. Raises Faulty."""
     reader = Reader(scope)
     value = reader.whole(text, reader.value)
-    return reader.function(value.code), tuple(reader.activities.values())
+    # The segments are the profile's very own: what is kept is a list of their names.
+    code = "[*v.segments]" if value.code == "v.segments" else value.code
+    function = reader.function(f"{reader.bind(conditions.plain)}({code})")
+    return function, tuple(reader.activities.values())
 
 
 class Tree(Struct, frozen=True):
