@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -172,6 +173,15 @@ def _sum(known: Counted, more: Counted) -> Counted:
         last_at=max(known.last_at, more.last_at),
         examples=tuple(newest),
     )
+
+
+def is_storable(fix: Fix) -> bool:
+    """Whether its values fit into a profile, which holds integers of 64 bits."""
+    try:
+        msgspec.msgpack.encode(fix)
+    except OverflowError:
+        return False
+    return True
 
 
 def judge_by(checks: Checks, fix: Fix) -> Judge:

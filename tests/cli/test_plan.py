@@ -294,6 +294,7 @@ def test_a_broken_plan_replays_nothing(broken):
         (["--set", "total"], "is no pair"),
         (["--set", "total=numbr"], "neither a type nor JSON"),
         (["--rename", "=x"], "is no pair"),
+        (["--set", f"total={10**30}"], "too large"),
     ],
 )
 def test_a_change_that_cannot_be_read_changes_nothing(broken, arguments, says):

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from triggerfish.ingest import Event
 from triggerfish.log import EventLog
+from triggerfish.plan import Violation
+from triggerfish.quarantine import Aside, counted
 
 NOON = 1_800_000_000_000
 
@@ -78,6 +80,14 @@ class EventLogContract:
     async def test_appending_nothing_stores_nothing(self, log: EventLog):
         await log.append([])
         assert log.head() == (0, 0)
+
+    async def test_what_is_put_aside_takes_no_place_in_the_log(self, log: EventLog):
+        why = [Violation("ping", "properties.n", "missing", "quarantine")]
+        await log.append([(event(1), NOON)], [Aside(event(2), NOON, why)])
+        await log.append([], [Aside(event(3), NOON, why)])
+        await log.append([(event(4), NOON)])
+        log.note(counted([("m2", why[0])], NOON))
+        assert [(entry.position, entry.event.message_id) for entry in log.read(0, 9)] == [(1, "m1"), (2, "m4")]
 
     async def test_concurrent_appends_stay_whole(self, log: EventLog):
         async def append(sender: int) -> None:

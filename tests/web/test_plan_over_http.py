@@ -91,6 +91,11 @@ async def test_a_replay_lets_in_what_is_mended_and_rings_the_bell(shop, reader):
     assert desk.front.log.head()[0] == before + 1
 
 
+async def test_a_number_that_no_profile_holds_is_refused(reader):
+    answer = await reader.post("/v1/quarantine/replay", content=b'{"fix": {"set": {"total": %d}}}' % (10**30))
+    assert (answer.status_code, answer.json()["field"]) == (400, "fix.set")
+
+
 async def test_what_is_discarded_is_gone(reader):
     assert (await reader.post("/v1/quarantine/discard", json={"event": "Other"})).json() == {"discarded": 0}
     assert (await reader.post("/v1/quarantine/discard", json={})).json() == {"discarded": 2}

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from triggerfish.clock import to_iso
 from triggerfish.errors import Refused
-from triggerfish.quarantine import Counted, Fix, Quarantined, Released, judge_by
+from triggerfish.quarantine import Counted, Fix, Quarantined, Released, is_storable, judge_by
 from triggerfish.web.given import TheDesk
 from triggerfish.web.keys import admin_only
 from triggerfish.web.questions import Limit, Number, Text, takes
@@ -105,6 +105,8 @@ async def replay(request: Request[Any, Any, Any], desk: TheDesk) -> Released:
     then, with their own message ids and times.
     """
     asked = await _read(request, Replay)
+    if not is_storable(asked.fix):
+        raise Refused("a number of the fix is too large", code="TF102", field="fix.set", expected="at most 64 bits")
     judge = judge_by(desk.front.checks(), asked.fix)
     clock = desk.front.clock
 

@@ -22,7 +22,7 @@ from triggerfish.compose import load_workshop, prepare
 from triggerfish.config import Settings, load_settings
 from triggerfish.errors import Refused, SettingsWrong
 from triggerfish.plan import TYPES, Checks
-from triggerfish.quarantine import Fix, Released, judge_by
+from triggerfish.quarantine import Fix, Released, is_storable, judge_by
 from triggerfish.rulefile.problems import printable
 from triggerfish.web.plan import Discard, QuarantinedView, Replay, ViolationView, count_view, view_of
 
@@ -159,7 +159,10 @@ def fix_of(drop: Sequence[str], rename: Sequence[str], changes: Sequence[str], n
                 hint=f"text is written in double quotes: --set '{field}=\"{what}\"'",
             ) from error
     renamed = dict(_pair(each, "--rename", "--rename ttl=total") for each in rename)
-    return Fix(tuple(drop), renamed, convert, values, name)
+    fix = Fix(tuple(drop), renamed, convert, values, name)
+    if not is_storable(fix):
+        raise Refused("a number after --set is too large", code="TF609", expected="at most 64 bits")
+    return fix
 
 
 def _pair(text: str, option: str, example: str) -> tuple[str, str]:
