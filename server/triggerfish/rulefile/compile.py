@@ -17,7 +17,7 @@ from triggerfish.plan import Plan
 from triggerfish.rulefile.check import Decode, check_files
 from triggerfish.rulefile.decode import decode_file
 from triggerfish.rulefile.definitions import define, report_unused
-from triggerfish.rulefile.desk import Desk, Known, TemplateFacts
+from triggerfish.rulefile.desk import Compiled, Desk, Known, TemplateFacts
 from triggerfish.rulefile.format import FileForm, PolicyForm, SegmentForm
 from triggerfish.rulefile.marks import Marks, Path
 from triggerfish.rulefile.plan import plan_of
@@ -43,18 +43,21 @@ def load_rulebook(
     kept: Sequence[Mapping[str, str]] = (),
     examine: Examine | None = None,
     decode: Decode = decode_file,
+    compiled: Compiled | None = None,
 ) -> tuple[Rulebook, list[Problem]]:
     """The rulebook that these files (path -> text) make, and the warnings.
 
     `matcher` makes the rule engine, `functions` are plugins' functions for conditions, `actions` the names of plugins'
     actions, `channel` is what sends go over, `version` names the whole that the files are part of (empty: what follows
     from them alone). `kept` are the files of earlier versions, newest first: people inside a journey with
-    `in_flight: pin` go on by the one that they entered with. `decode` may remember files that it saw before.
+    `in_flight: pin` go on by the one that they entered with. `decode` may remember files that it saw before;
+    `compiled` are conditions of a rulebook that has the same short names and definitions (desk.py).
     `examine` looks at a sound rulebook's forms once more; what it finds are further warnings.
     Raises RulebookBroken with every problem of every file.
     """
     checked = check_files(files, decode=decode)
-    compiler = _Compiler(checked.files, Known(templates, functions or {}, actions, channel))
+    known = Known(templates, functions or {}, actions, channel, compiled={} if compiled is None else compiled)
+    compiler = _Compiler(checked.files, known)
     compiler.run(files)
     if checked.is_complete and not checked.is_broken and not compiler.known.problems:
         report_unused(checked.files, compiler.known)

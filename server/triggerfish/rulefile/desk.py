@@ -8,6 +8,7 @@ from hashlib import blake2b
 from typing import Any, Protocol
 from zoneinfo import available_timezones
 
+import msgspec
 from msgspec import Struct
 
 from triggerfish.activity import Activity
@@ -32,8 +33,16 @@ class TemplateFacts(Protocol):
     def purpose(self) -> str: ...
 
 
+Compiled = dict[tuple[str, Path, bool, tuple[str, ...], bytes], Condition]
+"""Conditions that were compiled before, by file, place, what they may name, and text."""
+
+
 class Known(Struct):
-    """What the rules of all files may name, and what has been found out about them so far."""
+    """What the rules of all files may name, and what has been found out about them so far.
+
+    `compiled` spares the work for conditions of rulebooks that differ little: their short names, definitions and
+    plugins must be the same.
+    """
 
     templates: Mapping[str, TemplateFacts]
     functions: Mapping[str, Callable[..., Any]]
@@ -45,6 +54,7 @@ class Known(Struct):
     activities: dict[str, Activity] = {}
     experiments: dict[str, str] = {}
     problems: list[Problem] = []
+    compiled: Compiled = {}
 
 
 class Desk:
@@ -131,11 +141,14 @@ class Desk:
         """The compiled condition; with a problem for each fault of each of its texts."""
         if form is None:
             return None
-        scope = self._scope(self.segment_names, has_event)
-        tree, is_sound = self._tree(form, path, scope)
-        if not is_sound:
-            return None
-        condition = compile_condition(tree, scope)
+        key = (self._marks.path, path, has_event, tuple(self.segment_names), msgspec.json.encode(form))
+        condition = self._known.compiled.get(key)
+        if condition is None:
+            scope = self._scope(self.segment_names, has_event)
+            tree, is_sound = self._tree(form, path, scope)
+            if not is_sound:
+                return None
+            condition = self._known.compiled[key] = compile_condition(tree, scope)
         self._remember(condition.activities)
         return condition
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
+import msgspec
 from msgspec import Struct
 
 from triggerfish.engine import StateStore
@@ -18,6 +19,8 @@ from triggerfish.errors import RulebookBroken
 from triggerfish.rulefile.compile import load_rulebook
 from triggerfish.rulefile.coverage_watch import Recorder, watched
 from triggerfish.rulefile.decode import decode_file
+from triggerfish.rulefile.desk import Compiled
+from triggerfish.rulefile.folder import SUFFIXES
 from triggerfish.rulefile.mutation_sites import Mutant, mutants_of
 from triggerfish.rulefile.problems import Problem, nearest, quote
 from triggerfish.rulefile.trial import Player, Results
@@ -28,6 +31,7 @@ from triggerfish.rules import Matcher, Rulebook, RuleSet
 Fate = Literal["killed", "survived", "unreached", "refused"]
 """Of a mutant: a test failed; none did; no test reaches the place; the rulebook is not sound any more."""
 _CHUNK = 8
+_NAMINGS, _CONDITIONS = 3, 20_000
 _REMEMBERED = 1_100
 """Files: all that a rulebook may have, and some of the mutants'."""
 
@@ -110,12 +114,20 @@ def loading(
     templates: Mapping[str, Any], matcher: Callable[[Sequence[RuleSet]], Matcher], **more: Any
 ) -> Callable[[Mapping[str, str]], Rulebook]:
     """Makes rulebooks of files, as compile.load_rulebook does (`more` is for it). Files that it saw lately are not read
-    again: of a mutant, only one is new.
+    again: of a mutant, only one is new; nor are conditions made again, unless what they name may have changed.
     """
     decode = lru_cache(_REMEMBERED)(decode_file)
+    compiled: dict[Any, Compiled] = {}
 
     def load(files: Mapping[str, str]) -> Rulebook:
-        return load_rulebook(files, templates=templates, matcher=matcher, decode=decode, **more)[0]
+        forms = [form for path, text in files.items() if path.endswith(SUFFIXES) and (form := decode(text, path)[0])]
+        names = msgspec.json.encode([(form.events, form.define) for form in forms])
+        made = compiled.setdefault(names, {})
+        if len(compiled) > _NAMINGS:
+            del compiled[next(iter(compiled))]
+        if len(made) > _CONDITIONS:
+            made.clear()
+        return load_rulebook(files, templates=templates, matcher=matcher, decode=decode, compiled=made, **more)[0]
 
     return load
 
