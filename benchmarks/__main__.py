@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks import composing, engine, front_door, latency, matchers, memory, reloading
+from benchmarks import backtest, composing, engine, front_door, latency, matchers, memory, reloading
 from benchmarks.measuring import Summary, Wrong, machine, sum_up, table
 
 MEASUREMENTS = {
@@ -24,6 +24,7 @@ MEASUREMENTS = {
     "memory": memory.measure,
     "composing": composing.measure,
     "reloading": reloading.measure,
+    "backtest": backtest.measure,
 }
 REPEATS = 3
 LAST = Path(__file__).parent / "last.json"
