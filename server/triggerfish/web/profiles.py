@@ -41,8 +41,10 @@ def why(identity: FromPath[str], desk: TheDesk, template: Text = None, rule: Tex
     return ask_why(desk, identity, template=template or "", rule=rule or "")
 
 
-def ask_why(desk: Desk, identity: str, *, template: str = "", rule: str = "") -> WhyView:
-    """What the API and the person's page tell. Deciding a past again takes this process at most WHY_SECONDS."""
+def ask_why(
+    desk: Desk, identity: str, *, template: str = "", rule: str = "", seconds: float = WHY_SECONDS
+) -> WhyView:  # fmt: skip
+    """What the API and the person's page tell. Deciding a past again takes this process at most so long."""
     with desk.archive.turn():
         return tell_why_not(
             desk.reads,
@@ -52,7 +54,7 @@ def ask_why(desk: Desk, identity: str, *, template: str = "", rule: str = "") ->
             now=desk.front.clock.now(),
             template=template,
             rule=rule,
-            is_late=within(WHY_SECONDS),
+            is_late=within(seconds),
         )
 
 

@@ -19,6 +19,8 @@ from triggerfish.why import RuleStory
 
 LINES = 80
 STORIES_OPEN = 1
+WHY_SECONDS = 2.0
+"""A page is not to be waited for; the API and the command line take longer."""
 _LATELY = 12
 _LATELY_LINES = 200
 
@@ -74,7 +76,7 @@ def people(request: Request[Any, Any, Any], desk: TheDesk, q: Text = None) -> Re
 def person(
     request: Request[Any, Any, Any], identity: FromPath[str], desk: TheDesk, before: Number = None
 ) -> Response[str]:
-    why = ask_why(desk, identity)
+    why = ask_why(desk, identity, seconds=WHY_SECONDS)
     lines = desk.reads.timeline(why.profile.id, LINES, before)
     return page(
         request,
