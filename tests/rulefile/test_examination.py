@@ -246,3 +246,33 @@ def test_nothing_more_is_said_of_what_stands_in_an_empty_segment() -> None:
               - {name: child, when: did(page), segments: [{name: grandchild, when: did(page)}]}
     """
     assert codes(text) == ["TF290"]
+
+
+JOURNEY = """
+    ruleset: x
+    rules:
+      - name: j
+        on: go
+        steps: [{}, send: hello]
+"""
+MAYBE = "{when: did(page), steps: [exit: a]}"
+
+
+@pytest.mark.parametrize(
+    ("steps", "is_dead"),
+    [
+        ("{set: {a: 1}}", False),
+        ("{goal: bought}", True),
+        ("{exit: over}", True),
+        (f"{{branch: [{MAYBE}]}}", False),
+        (f"{{branch: [{MAYBE}, {{steps: []}}]}}", False),
+        (f"{{branch: [{MAYBE}, {{steps: [exit: b]}}]}}", True),
+        ("{wait_until: {on: page, at_most: 1 day, otherwise: [exit: a]}}", False),
+        ("{wait_until: {on: page, at_most: 1 day, otherwise: [exit: a, send: news]}}", True),
+        ("{split: {name: s, variants: [{name: a, steps: [exit: a]}, {name: b, steps: [goal: b]}]}}", True),
+        ("{split: {name: s, variants: [{name: a, steps: [exit: a]}, {name: b, steps: []}]}}", False),
+        ("{split: {name: s, holdout: 5, variants: [{name: a, steps: [exit: a]}]}}", False),
+    ],
+)
+def test_a_step_that_nobody_reaches_is_found(steps: str, is_dead: bool) -> None:
+    assert codes(JOURNEY.format(steps)) == (["TF268"] if is_dead else [])

@@ -13,7 +13,19 @@ from typing import Literal
 
 from triggerfish.rulefile.prove_facts import Definition, SegmentFact, facts_of
 from triggerfish.rulefile.prove_reading import Reading
-from triggerfish.rulefile.prove_terms import Figure, Lowered, Pair, Term, Tested, Worked
+from triggerfish.rulefile.prove_terms import (
+    Age,
+    Counted,
+    Figure,
+    InSegment,
+    Lowered,
+    Pair,
+    Path,
+    Primary,
+    Term,
+    Tested,
+    Worked,
+)
 from triggerfish.rulefile.satisfy import (
     NEVER,
     And,
@@ -79,6 +91,14 @@ class Prover:
                 kept = without
         return kept
 
+    def subjects(self, formula: Formula) -> frozenset[str]:
+        """What a formula is about, by way of segments, too: a claim about none of this cannot follow from it."""
+        try:
+            known, _, _ = self._world(formula, is_settled=True)
+        except Exhausted:
+            return frozenset()
+        return frozenset(_subject(term) for term in known if not _sides(term))
+
     def _ask(self, formula: Formula, is_settled: bool) -> Answer:
         if formula == NEVER:
             return "no"
@@ -126,6 +146,17 @@ class Prover:
             or (isinstance(term.about, Figure) and figures[term.about.event] > 1)
             or (isinstance(term.about, Tested) and tests[term.about.of] > 1)
         )
+
+
+def _subject(term: Term) -> str:
+    match term.about:
+        case Counted(event=event) | Age(event=event) | Figure(event=event):
+            return f"event {event}"
+        case Path(names):
+            return f"path {names[:2]}"
+        case InSegment() | Primary():
+            return "segments"
+    return term.key
 
 
 def _sides(term: Term) -> list[str]:

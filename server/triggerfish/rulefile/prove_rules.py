@@ -11,13 +11,13 @@ from triggerfish.rulefile.format import ConditionForm, FileForm, RuleForm, StepF
 from triggerfish.rulefile.forms import actions_of, is_by_calendar, stops_of
 from triggerfish.rulefile.marks import Marks, Path
 from triggerfish.rulefile.problems import quote
-from triggerfish.rulefile.prove import Prover
+from triggerfish.rulefile.prove import Answer, Prover
 from triggerfish.rulefile.prove_conditions import Notes, examine_condition, unknown_segments
 from triggerfish.rulefile.prove_parts import Part, part_of
 from triggerfish.rulefile.satisfy import Formula, both, negated
 
 SEGMENT_EVENTS = frozenset({"segment.entered", "segment.left"})
-RIVALS = 40
+RIVALS = 20
 """A rule is held against at most so many higher ones together; against each alone in any case."""
 
 
@@ -68,6 +68,7 @@ def examine_rules(prover: Prover, notes: Notes, rules: Sequence[Written]) -> Non
             part = part_of(prover.reading, form, path)
             examine_condition(prover, notes, rule.marks, part, is_settled=False)
         _arms(prover, notes, rule)
+        _behind_ends(notes, rule, rule.form.steps or (), (*rule.path, "steps"))
     by_file: dict[int, list[Written]] = {}
     for rule in rules:
         if rule.file.mode == "first" and id(rule) not in idle:
@@ -121,34 +122,70 @@ def _arms(prover: Prover, notes: Notes, rule: Written) -> None:
             earlier.append(part.formula)
 
 
+def _behind_ends(notes: Notes, rule: Written, steps: Sequence[StepForm], path: Path) -> None:
+    """Note steps behind one that ends the run whichever way it goes."""
+    for number, step in enumerate(steps):
+        if number and _ends(steps[number - 1]):
+            sentence = "this step is never reached: the one before it ends the run"
+            notes.warn_at(rule.marks, (*path, number), "TF268", sentence, "move it up, or delete it")
+            return
+        for inner, where in _lists(step):
+            _behind_ends(notes, rule, inner, (*path, number, *where))
+
+
+def _ends(step: StepForm) -> bool:
+    """Whether nobody goes on behind the step."""
+    if step.goal is not None or step.exit is not None:
+        return True
+    inner = [bool(steps) and _ends(steps[-1]) for steps, _ in _lists(step)]
+    if step.branch:
+        return all(inner) and step.branch[-1].when is None
+    return step.split is not None and step.split.holdout == 0 and all(inner)
+
+
+def _lists(step: StepForm) -> list[tuple[Sequence[StepForm], Path]]:
+    """The lists of steps within a step, with where they stand."""
+    found: list[tuple[Sequence[StepForm], Path]] = []
+    if step.wait_until is not None:
+        found.append((step.wait_until.otherwise, ("wait_until", "otherwise")))
+    found += [(arm.steps, ("branch", place, "steps")) for place, arm in enumerate(step.branch or ())]
+    if step.split is not None:
+        found += [
+            (variant.steps, ("split", "variants", place, "steps")) for place, variant in enumerate(step.split.variants)
+        ]
+    return found
+
+
 def _shadows(prover: Prover, notes: Notes, rules: Sequence[Written]) -> None:
     """Note rules of a set with `mode: first` that can never be the first: `rules` in the order in which they win."""
+    claims = {id(rule): [prover.subjects(each.formula) for each in rule.part.conjuncts] for rule in rules}
     for place, rule in enumerate(rules):
+        about = prover.subjects(rule.formula)
         rivals = [rival for rival in rules[:place] if rival.on & rule.on and rival.max_age >= rule.max_age]
         if not rivals or not rule.on <= frozenset().union(*(rival.on for rival in rivals)):
             continue
-        single = next((rival for rival in rivals if _takes_all(prover, rule, [rival])), None)
+        near = [rival for rival in rivals if all(about & claim or not claim for claim in claims[id(rival)])]
+        single = next((rival for rival in near if _takes_all(prover, rule, rival)), None)
         answers = []
         if single is None and len(rivals) > 1:
-            taken = [
-                prover.is_possible(
-                    both(rule.formula, *(negated(rival.formula) for rival in rivals[-RIVALS:] if name in rival.on))
-                )
-                for name in sorted(rule.on)
-            ]
-            answers = taken
-            if set(taken) == {"no"}:
+            akin = sorted(rivals, key=lambda rival: any(about & claim for claim in claims[id(rival)]))[-RIVALS:]
+            answers = [_taken_together(prover, rule, akin, name) for name in sorted(rule.on)]
+            if set(answers) == {"no"}:
                 _shadowed(notes, rule, "the rules above it together take all of its events")
         elif single is not None:
             _shadowed(notes, rule, f"{quote(single.form.name)} stands above it and holds whenever it does")
         notes.count(rule.marks, (*rule.path, "name"), answers, f"whether {quote(rule.form.name)} can ever be the first")
 
 
-def _takes_all(prover: Prover, rule: Written, rivals: Sequence[Written]) -> bool:
-    """Whether one of the rivals holds whenever the rule does."""
-    if not all(rule.on <= rival.on for rival in rivals):
-        return False
-    return prover.is_possible(both(rule.formula, *(negated(rival.formula) for rival in rivals))) == "no"
+def _takes_all(prover: Prover, rule: Written, rival: Written) -> bool:
+    """Whether the rival holds whenever the rule does."""
+    return rule.on <= rival.on and prover.implies(rule.formula, rival.formula)
+
+
+def _taken_together(prover: Prover, rule: Written, rivals: Sequence[Written], event: str) -> Answer:
+    """Whether the rule can hold for the event where none of the rivals does."""
+    others = (negated(rival.formula) for rival in rivals if event in rival.on)
+    return prover.is_possible(both(rule.formula, *others))
 
 
 def _shadowed(notes: Notes, rule: Written, why: str) -> None:
