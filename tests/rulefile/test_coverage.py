@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
@@ -13,8 +14,11 @@ from triggerfish.adapters.memory_store import MemoryStateStore
 from triggerfish.rulefile.compile import load_rulebook
 from triggerfish.rulefile.coverage import Coverage, cover
 from triggerfish.rulefile.coverage_watch import Recorder, watched
+from triggerfish.rulefile.folder import read_folder
 from triggerfish.rulefile.trial import run_trials
-from worlds import TEMPLATES
+from worlds import TEMPLATES, Facts
+
+REPOSITORY = Path(__file__).parents[2]
 
 FILES = {
     "rules/a.yaml": dedent("""\
@@ -211,3 +215,16 @@ def test_watching_changes_no_answer_and_leaves_the_rulebook_as_it_is() -> None:
     assert copy.version == rulebook.version
     assert copy.segments.version == rulebook.segments.version
     assert [each.name for each in copy.rulesets] == [each.name for each in rulebook.rulesets]
+
+
+def test_every_leaf_of_the_starter_is_shown_where_it_is_written() -> None:
+    files, _ = read_folder(REPOSITORY / "rules")
+    templates = {path.parent.name: Facts() for path in (REPOSITORY / "templates").glob("*/template.yaml")}
+    rulebook, _ = load_rulebook(files, templates=templates, matcher=CompiledMatcher)
+    recorder = Recorder()
+    watched(rulebook, CompiledMatcher, recorder)
+    items = [item for item in cover(rulebook, files, recorder).items if item.kind == "condition"]
+    assert len(items) == 2 * len(recorder.leaves) > 80
+    for item in items:
+        marked = item.source[item.column - 1 :][: item.width]
+        assert item.missing.partition(": ")[2] == marked.replace('"', "'")
