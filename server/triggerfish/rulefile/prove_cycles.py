@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from triggerfish.engine import CHAIN_LIMIT
 from triggerfish.rulefile import prove_terms as terms
 from triggerfish.rulefile.format import ComputedForm
 from triggerfish.rulefile.forms import actions_of
@@ -43,6 +44,7 @@ def examine_cycles(prover: Prover, notes: Notes, rules: Sequence[Written], short
         for name in rule.on:
             woken.setdefault(name, []).append(number)
     ways = [_ways(prover, rule, rules, woken, short_names) for rule in rules]
+    _long_chains(notes, rules, ways)
     told: set[frozenset[int]] = set()
     for number in range(len(rules)):
         circle = _circle(number, ways)
@@ -62,6 +64,31 @@ def examine_cycles(prover: Prover, notes: Notes, rules: Sequence[Written], short
             event = next((short for short, name in short_names.items() if name == first.event), f'"{first.event}"')
             hint = f'put a brake on it, such as  when: count({event}, "1d") < 3'
             notes.warn_at(rule.marks, first.path, "TF297", sentence, hint)
+
+
+def _long_chains(notes: Notes, rules: Sequence[Written], ways: Sequence[Sequence[Way]]) -> None:
+    """Note rules that begin a chain of events longer than the engine follows. A wait begins a chain anew."""
+    emits = [[path for path, action in actions_of(rule.form, rule.path) if action.emit is not None] for rule in rules]
+    is_at_once = [
+        not rule.form.wait and not rule.form.steps and bool(paths) for rule, paths in zip(rules, emits, strict=True)
+    ]
+    at_once = [out if is_now else [] for is_now, out in zip(is_at_once, ways, strict=True)]
+    longest: dict[int, int] = {}
+
+    def links(number: int, above: frozenset[int]) -> int:
+        """How many events follow from one another from here on; of circles, one turn counts."""
+        if number not in longest:
+            inner = above | {number}
+            further = [links(way.to, inner) for way in at_once[number] if way.to not in inner]
+            longest[number] = is_at_once[number] + max(further, default=0)
+        return longest[number]
+
+    woken = {way.to for out in at_once for way in out}
+    for number, rule in enumerate(rules):
+        if number not in woken and links(number, frozenset()) > CHAIN_LIMIT:
+            sentence = f"{longest[number]} events follow from this one, and a chain is cut after {CHAIN_LIMIT}"
+            hint = "let one rule do what several do, or give one of them a wait"
+            notes.warn_at(rule.marks, (*emits[number][0], "emit"), "TF269", sentence, hint)
 
 
 def _ways(
