@@ -12,7 +12,8 @@
     └── PluginFailed            a plugin raised, hung or broke its contract; names plugin and hook
 
 Codes: TF1xx the front door, TF2xx rule files, TF3xx templates, TF4xx settings and workspace, TF5xx plugins and
-delivery, TF6xx plans, tests, backtests and versions of the rulebook. `web/problems.py` maps them to HTTP in one table; `docs/errors.md` lists them all, and a test compares.
+delivery, TF6xx plans, tests, backtests and versions of the rulebook. `web/problems.py` maps them to HTTP in one table;
+`docs/errors.md` lists them all, and a test compares.
 """
 
 from __future__ import annotations
