@@ -34,6 +34,8 @@ SIGHTINGS_KEPT = 20
 FEW_KEPT = 3
 FEW_RULES = 5
 
+_TOO_LONG = "deciding all of it again would take too long"
+
 Key = tuple[str, str]
 """Rule set and rule."""
 Told = tuple[Instant, str, Any]
@@ -121,13 +123,15 @@ def retrace(
         return present if reign.version == present.version else rulebooks(reign.version) if reign.version else None
 
     for entry in entries:
-        while reigns and reigns[0].position < entry.position:
+        while reigns and reigns[0].position < entry.position and not is_late():
             reign = reigns.popleft()
             change(reign, rulebook_of(reign))
-        again.arrive(Arrival(entry.position, at_of[entry.position], entry.event))
         if is_late():
-            return Retraced(doubt="deciding all of it again would take too long")
+            return Retraced(doubt=_TOO_LONG)
+        again.arrive(Arrival(entry.position, at_of[entry.position], entry.event))
     for reign in reigns:
+        if is_late():
+            return Retraced(doubt=_TOO_LONG)
         change(reign, rulebook_of(reign))
     again.pass_time(past.until)
     return again.judge(past, list(lacking))
