@@ -26,7 +26,9 @@ class Progress:
 
     def __init__(self, *, is_shown: bool) -> None:
         columns = (TextColumn("trying mutants"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self._bar = Bar(*columns, transient=True, disable=not (is_shown and sys.stdout.isatty()))
+        is_seen = is_shown and sys.stdout.isatty()
+        # No thread of its own: processes are forked while it is shown.
+        self._bar = Bar(*columns, transient=True, auto_refresh=False, disable=not is_seen)
         self._task = self._bar.add_task("mutants", total=None)
 
     def __enter__(self) -> Progress:
@@ -37,7 +39,7 @@ class Progress:
         self._bar.stop()
 
     def __call__(self, done: int, total: int) -> None:
-        self._bar.update(self._task, completed=done, total=total)
+        self._bar.update(self._task, completed=done, total=total, refresh=True)
 
 
 def mutation_lines(report: MutationReport) -> Iterator[str]:

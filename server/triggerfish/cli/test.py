@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,7 @@ def command(ctx: click.Context, /, workspace: Path, is_watching: bool, **asked: 
 
 def run(workspace: Path, asked: Asked) -> int:
     """Run the tests once, and tell; the exit code."""
+    began = time.perf_counter()
     bench = open_bench(workspace)
     dots = Dots(lambda text: click.echo(text, nl=False))
     ran = run_once(bench, asked.name, (lambda result: None) if asked.as_json else dots)
@@ -88,6 +90,8 @@ def run(workspace: Path, asked: Asked) -> int:
     else:
         dots.end()
         tell(ran, asked)
+        seconds = time.perf_counter() - began
+        click.echo(last_line(ran.results, len(ran.problems), seconds))
     is_short = not asked.name and ran.coverage.percent < asked.cover_min
     return BROKEN if ran.has_failed or is_short else FINE
 
@@ -109,7 +113,7 @@ def mutated(ran: Ran, asked: Asked) -> Ran:
 
 
 def tell(ran: Ran, asked: Asked) -> None:
-    """Everything for people, but the dots."""
+    """Everything for people, between the dots and the last line."""
     for problem in ran.problems:
         click.echo(problem.render() + "\n")
     for line in failures(ran.results.results):
@@ -126,7 +130,6 @@ def tell(ran: Ran, asked: Asked) -> None:
             click.echo(line)
     elif asked.mutates:
         click.echo("no mutants were made: they can be told by tests that pass only")
-    click.echo(last_line(ran.results, len(ran.problems)))
 
 
 def as_plain(ran: Ran) -> dict[str, Any]:

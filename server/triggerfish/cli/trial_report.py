@@ -83,10 +83,10 @@ def not_reached(item: Item) -> str:
     ).render()  # fmt: skip
 
 
-def last_line(results: Results, problems: int) -> str:
+def last_line(results: Results, problems: int, seconds: float) -> str:
     """`1 failed, 12 passed in 0.21 s`."""
     failed = len(results.failed)
     passed = len(results.results) - failed
     parts = [f"{failed} failed"] * bool(failed) + [f"{passed} passed"]
     parts += [f"{problems} problem{'s' if problems != 1 else ''} in test files"] * bool(problems)
-    return f" {', '.join(parts)} in {results.seconds:.2f} s ".center(WIDTH, "=")
+    return f" {', '.join(parts)} in {seconds:.2f} s ".center(WIDTH, "=")

@@ -142,10 +142,6 @@ class Marks:
         span = self._keys[path]
         return span.start, span.end
 
-    def style(self, path: Path) -> Style:
-        """How the value at `path` is written."""
-        return self._values[path].style
-
     def key_place(self, path: Path) -> Place:
         """Where the key of the value at `path` stands; a list's item has no key, and stands where it begins."""
         span = self._keys.get(path)

@@ -34,8 +34,9 @@ _LISTS = {"all": "any", "any": "all", "none": "any"}
 
 
 class Mutant(Struct, frozen=True):
-    """One edit: characters `start` up to `end` of a file become `new`. `line` is where, `old` and `became` that line
-    (or several, as one) without its indentation, before and after. Only tests that reach one of the `owners` can notice (none: any may).
+    """One edit: characters `start` up to `end` of a file become `new`. `line` is where; `old` and `became` are that
+    line (or several, as one) without its indentation, before and after. Only tests that reach one of the `owners` can
+    notice (none: any may).
     """
 
     path: str
