@@ -88,13 +88,13 @@ def inspect(
 
     sources = sources or settings.workspace
     plugins = plugins_of(settings)
-    texts, problems = read_folder(sources / "rules")
-    templates, of_templates = check_templates(sources / "templates", company_of(settings), filters=plugins.filters)
-    version = ""
     try:
         version = version_of(read_sources(sources))
     except SourcesUnfit as unfit:
-        of_templates = [*of_templates, unfit.problem()]
+        # Nothing more is read of a folder that may hold anything.
+        return Inspection(plugins, {}, None, [unfit.problem()], 0)
+    texts, problems = read_folder(sources / "rules")
+    templates, of_templates = check_templates(sources / "templates", company_of(settings), filters=plugins.filters)
     rulebook: Rulebook | None = None
     try:
         rulebook, of_rules = load_rulebook(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -35,6 +36,17 @@ class Call(Struct):
     places: dict[str, ast.expr]
 
 
+def _takes(function: Callable[..., Any], count: int) -> bool:
+    """Whether a plugin's function can be called with so many values; one that does not tell takes any."""
+    try:
+        signature(function).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:
+        return True
+    return True
+
+
 def read_call(
     reader: Reader, node: ast.Call, name: str, arguments: Sequence[ast.expr], keywords: Sequence[ast.keyword]
 ) -> Value:
@@ -43,8 +55,12 @@ def read_call(
         if keywords:
             raise reader.fault("TF238", node, f"{name} takes values without names", f"as in  {name}(event.x, 2)")
         values = [reader.value(argument) for argument in arguments]
+        given = reader.scope.functions[name]
+        if not _takes(given, len(values)):
+            sentence = f"{name} does not take {len(values)} value{'' if len(values) == 1 else 's'}"
+            raise reader.fault("TF238", node, sentence, f"it is {name}{signature(given)}, of a plugin")
         reader.settled(node, *values)
-        code = f"{reader.bind(reader.scope.functions[name])}({', '.join(value.code for value in values)})"
+        code = f"{reader.bind(given)}({', '.join(value.code for value in values)})"
         return Value(code, ast.unparse(node), changes=changes_of(values))
     function = FUNCTIONS.get(name)
     if function is None:
