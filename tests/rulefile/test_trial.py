@@ -46,7 +46,8 @@ def run(test: str, rules: str = RULES, **more: Any) -> Results:
     """The results of the tests under `tests:` (indented text of a list)."""
     files = {"rules/a.yaml": dedent(rules)}
     matcher = more.pop("matcher", CompiledMatcher)
-    rulebook, _ = load_rulebook(files, templates=TEMPLATES, matcher=matcher, actions=more.pop("actions", ()))
+    extras = {name: more.pop(name) for name in ("actions", "functions") if name in more}
+    rulebook, _ = load_rulebook(files, templates=TEMPLATES, matcher=matcher, **extras)
     tests = {"rules/a.test.yaml": "tests:\n" + dedent(test)}
     return run_trials(rulebook, TEMPLATES, tests, matcher=matcher, new_store=MemoryStateStore, **more)
 
@@ -303,6 +304,27 @@ def test_a_rulebook_without_an_end_fails_the_test(monkeypatch: pytest.MonkeyPatc
     ((key, _, actual),) = told(one("- {name: x, profile: {}, events: [], expect: [{at: 9d, segments: []}]}", rules))
     assert key == "time"
     assert "more than 3 instants" in actual
+
+
+def test_a_plugin_that_raises_fails_its_test_only() -> None:
+    def boom(value: Any) -> bool:
+        raise KeyError(value)
+
+    rules = """
+    ruleset: r
+    rules: [{name: bad, on: x, when: boom(event.a), then: [{send: offer}]}, {name: good, on: y, then: [{send: offer}]}]
+    """
+    results = run(
+        """
+        - {name: bad, events: [{at: 0m, event: x, properties: {a: 1}}], expect: [{at: 0m, sends: []}]}
+        - {name: good, events: [{at: 0m, event: y}], expect: [{at: 0m, sends: []}]}
+        """,
+        rules,
+        functions={"boom": boom},
+    )
+    bad, good = results.results
+    assert told(bad) == [("error", "no error", "KeyError: 1")]
+    assert good.has_passed
 
 
 def test_tests_are_chosen_by_a_part_of_their_name_or_a_pattern() -> None:

@@ -177,6 +177,10 @@ class Player:
         except TimeoutError as error:
             endless = Mismatch(trial.path, "time", "an end", str(error))
             failures.append(_failure(trial, trial.checks[-1], endless, stage.lines))
+        except Exception as error:
+            # A plugin's function may raise anything; one test that breaks must not hide what the others say.
+            broken = Mismatch(trial.path, "error", "no error", f"{type(error).__name__}: {error}")
+            failures.append(_failure(trial, trial.checks[-1], broken, stage.lines))
         recorder.take(stage.moments)
         seconds = time.perf_counter() - began
         return Result(trial.name, trial.file, trial.line, tuple(failures), seconds, frozenset(recorder.reached))

@@ -191,6 +191,9 @@ class Stage:
             message = self._compose(self._rulebook, due, profile, now)
         except (MissingData, Refused) as error:
             return Left(now, rule, due.template, fault=error.sentence)
+        except Exception as error:
+            # As in the live send: a plugin's filter may raise anything.
+            return Left(now, rule, due.template, fault=f"{type(error).__name__}: {error}")
         return Left(now, rule, due.template, subject=message.subject, text=message.text)
 
     def overhear(self, rule: Rule, at: Instant, event: str, failed: str) -> None:
