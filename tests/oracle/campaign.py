@@ -60,6 +60,7 @@ def run(seeds: Iterable[int], histories: int = 3) -> Found:
             found.histories += 1
             if told:
                 found.failures.append(f"seed {seed}, history {number}: {told}\n{_smallest(tables, history, cuts)}")
+                print(found.failures[-1], flush=True)
                 break
     return found
 
@@ -135,8 +136,6 @@ def main() -> int:
     parser.add_argument("--histories", type=int, default=6)
     given = parser.parse_args()
     found = run(range(given.begin, given.end), given.histories)
-    for failure in found.failures:
-        print(failure, end="\n\n")
     print(f"{found.histories} histories, {len(found.failures)} failures, {dict(found.outcomes)}")
     return 1 if found.failures else 0
 
