@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator, Mapping
-from copy import deepcopy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -21,8 +20,12 @@ if TYPE_CHECKING:
     from triggerfish.rulefile.reader import Reader
 
 
+PARTS_LIMIT = 500_000
+"""Parts that definitions may bring into a rulebook's conditions; each is put there a few times while it is checked."""
+
+
 class Definition(Struct):
-    """What a name stands for: an expression or a list. `meaning` is a digest of all that it comes to.
+    """What a name stands for: an expression of `size` parts, or a list. `meaning` is a digest of all that it comes to.
 
     One that is broken has been reported where it is defined; whatever uses it cannot be compiled either.
     """
@@ -30,10 +33,19 @@ class Definition(Struct):
     name: str
     meaning: str = ""
     expression: ast.expr | None = None
+    size: int = 0
     items: tuple[str | int | float | bool, ...] | None = None
     lookup: Items | None = None
     is_broken: bool = False
     is_used: bool = False
+
+
+class Definitions(dict[str, Definition]):
+    """All that a rulebook defines, by name. `parts` counts what its conditions were given by them so far."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = 0
 
 
 def expand(reader: Reader, tree: ast.expr) -> ast.expr:
@@ -43,7 +55,7 @@ def expand(reader: Reader, tree: ast.expr) -> ast.expr:
     definitions = reader.scope.definitions
     if not definitions:
         return tree
-    size = sum(1 for _ in ast.walk(tree))
+    size = size_of(tree)
     too_large = f"with what is defined, this comes to more than {NODE_LIMIT:,} parts, or is nested too deeply"
 
     def put(node: ast.Name) -> ast.expr:
@@ -56,15 +68,24 @@ def expand(reader: Reader, tree: ast.expr) -> ast.expr:
             return node
         if definition.is_broken or definition.expression is None:
             raise Faulty([])
-        size += sum(1 for _ in ast.walk(definition.expression))
+        size += definition.size
+        definitions.parts += definition.size
         if size > NODE_LIMIT:
             raise reader.fault("TF265", node, too_large, "say it more simply")
+        if definitions.parts > PARTS_LIMIT:
+            sentence = f"up to here, what is defined comes to more than {PARTS_LIMIT:,} parts in all conditions"
+            raise reader.fault("TF265", node, sentence, "say it more simply, or make it a segment")
         return _placed(definition.expression, node)
 
     made: ast.expr = _Names(put).visit(tree)
     if nesting_of(made) > NESTING_LIMIT:
         raise reader.fault("TF265", tree, too_large, "say it more simply")
     return made
+
+
+def size_of(tree: ast.expr) -> int:
+    """How many parts a tree has."""
+    return sum(1 for _ in ast.walk(tree))
 
 
 def names_in(tree: ast.expr) -> Iterator[ast.Name]:
@@ -98,11 +119,17 @@ def defined_in(node: ast.AST) -> str:
 
 def _placed(expression: ast.expr, name: ast.Name) -> ast.expr:
     """A copy of a definition's expression whose every part stands where the name does."""
-    copy = deepcopy(expression)
-    for node in ast.walk(copy):
-        if hasattr(node, "lineno"):
-            ast.copy_location(node, name)
-        setattr(node, "defined", name.id)  # noqa: B010  # an attribute of ours: see defined_in
+
+    def copied(node: Any) -> Any:
+        if isinstance(node, list):
+            return [copied(each) for each in node]
+        if not isinstance(node, ast.expr | ast.keyword):
+            return node
+        made = type(node)(**{field: copied(getattr(node, field, None)) for field in node._fields})
+        setattr(made, "defined", name.id)  # noqa: B010  # an attribute of ours: see defined_in
+        return ast.copy_location(made, name)
+
+    copy: ast.expr = copied(expression)
     return copy
 
 

@@ -15,7 +15,7 @@ from hashlib import blake2b
 from msgspec import Struct
 
 from triggerfish.conditions import Items
-from triggerfish.rulefile.defined import Definition, expand, names_in
+from triggerfish.rulefile.defined import Definition, expand, names_in, size_of
 from triggerfish.rulefile.desk import Desk, Known
 from triggerfish.rulefile.expressions import Scope
 from triggerfish.rulefile.folder import LIST_FILE
@@ -66,13 +66,14 @@ def define(files: Sequence[tuple[FileForm, Marks]], texts: Mapping[str, str], kn
             if _may_be_called(one, given, known):
                 given[name] = one
                 known.definitions[name] = Definition(name)
+    read: dict[str, Listed | None] = {}
     segments = [segment.name for form, _ in files for segment in _all(form.segments)]
     for one in given.values():
         definition = known.definitions[one.name]
         if isinstance(one.meant, list):
-            _list(definition, tuple(one.meant))
+            _list(definition, _listed(tuple(one.meant)))
         elif isinstance(one.meant, DefinitionForm) and one.meant.file is not None:
-            _list_from_file(definition, one, one.meant.file, texts, known)
+            _list_from_file(definition, one, one.meant.file, texts, read, known)
         else:
             _parse(definition, one, segments)
     for name in _in_order(given, known):
@@ -109,14 +110,31 @@ def _may_be_called(one: Given, given: Mapping[str, Given], known: Known) -> bool
     return True
 
 
-def _list(definition: Definition, items: tuple[str | int | float | bool, ...]) -> None:
-    definition.items = items
-    definition.lookup = Items(items)
-    definition.meaning = _digest(repr(items))
+class Listed(Struct, frozen=True):
+    """A list, made ready once however many names it has. `meaning` is a digest of its items."""
+
+    items: tuple[str | int | float | bool, ...]
+    lookup: Items
+    meaning: str
 
 
-def _list_from_file(definition: Definition, one: Given, name: str, texts: Mapping[str, str], known: Known) -> None:
-    """A list that stands in a file of its own: one item a line."""
+def _listed(items: tuple[str | int | float | bool, ...]) -> Listed:
+    return Listed(items, Items(items), _digest(repr(items)))
+
+
+def _list(definition: Definition, listed: Listed) -> None:
+    definition.items, definition.lookup, definition.meaning = listed.items, listed.lookup, listed.meaning
+
+
+def _list_from_file(
+    definition: Definition,
+    one: Given,
+    name: str,
+    texts: Mapping[str, str],
+    read: dict[str, Listed | None],
+    known: Known,
+) -> None:
+    """A list that stands in a file of its own: one item a line. `read` are the files that were read before."""
     definition.is_broken = True
     folder = posixpath.dirname(one.marks.path)
     path = posixpath.normpath(posixpath.join(folder, name))
@@ -133,25 +151,30 @@ def _list_from_file(definition: Definition, one: Given, name: str, texts: Mappin
         hint = nearest(name, lists) or "put it beside this file, with one item in each line"
         one.desk.problem(place, "TF261", f"there is no list {quote(name)} beside this file", hint)
     else:
-        items = _items(path, texts[path], known.problems)
-        definition.is_broken = items is None
-        _list(definition, items or ())
+        if path not in read:
+            items = _items(path, texts[path], known.problems)
+            read[path] = None if items is None else _listed(items)
+        listed = read[path]
+        definition.is_broken = listed is None
+        _list(definition, listed or _listed(()))
 
 
 def _items(path: str, text: str, problems: list[Problem]) -> tuple[str, ...] | None:
     """The items of a list's file: each line's text, but for empty lines and those that begin with "#"."""
-    source, items, start = Source(path, text), [], 0
+    items, start = [], 0
     for line in text.split("\n"):
         item = line.strip().lstrip("\ufeff")
         if item and not item.startswith("#"):
             items.append(item)
         if len(item) > ITEM_LIMIT:
             sentence = f"an item of more than {ITEM_LIMIT:,} characters"
-            problems.append(source.problem(start, "TF265", sentence, hint="one item goes into one line"))
+            problems.append(Source(path, text).problem(start, "TF265", sentence, hint="one item goes into one line"))
             return None
         if len(items) > LISTED_LIMIT:
             hint = "make it a trait, or a segment"
-            problems.append(source.problem(start, "TF265", f"a list of more than {LISTED_LIMIT:,} items", hint=hint))
+            problems.append(
+                Source(path, text).problem(start, "TF265", f"a list of more than {LISTED_LIMIT:,} items", hint=hint)
+            )
             return None
         start += len(line) + 1
     return tuple(dict.fromkeys(items))
@@ -241,6 +264,7 @@ def _expression(definition: Definition, one: Given, known: Known, segments: Sequ
         for fault in faulty.faults:
             one.desk.problem(one.path, fault.code, fault.sentence, fault.hint, at_key=True)
         return
+    definition.size = size_of(definition.expression)
     inner = [known.definitions[name].meaning for name in one.uses if name in known.definitions]
     definition.meaning = _digest(repr((ast.unparse(definition.expression), inner)))
 

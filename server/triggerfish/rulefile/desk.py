@@ -9,13 +9,13 @@ from typing import Any, Protocol
 from zoneinfo import available_timezones
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from triggerfish.activity import Activity
 from triggerfish.clock import Millis, parse_duration
 from triggerfish.conditions import Condition
 from triggerfish.render import Class
-from triggerfish.rulefile.defined import Definition
+from triggerfish.rulefile.defined import Definitions
 from triggerfish.rulefile.expressions import Scope, Tree, compile_condition, compile_value
 from triggerfish.rulefile.format import ComputedForm, ConditionForm
 from triggerfish.rulefile.grammar import Faulty
@@ -50,7 +50,7 @@ class Known(Struct):
     channel: str
     short_names: dict[str, str] = {}
     segment_names: list[str] = []
-    definitions: dict[str, Definition] = {}
+    definitions: Definitions = field(default_factory=Definitions)
     activities: dict[str, Activity] = {}
     experiments: dict[str, str] = {}
     problems: list[Problem] = []

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from triggerfish import conditions
 from triggerfish.activity import Activity
 from triggerfish.conditions import Condition, View
-from triggerfish.rulefile.defined import Definition, say_meanings
+from triggerfish.rulefile.defined import Definitions, say_meanings
 from triggerfish.rulefile.reader import Reader
 
 
@@ -28,7 +28,7 @@ class Scope(Struct, frozen=True):
     segments: Collection[str] = ()
     has_event: bool = True
     functions: Mapping[str, Callable[..., Any]] = {}
-    definitions: Mapping[str, Definition] = {}
+    definitions: Definitions = field(default_factory=Definitions)
 
 
 def compile_condition(texts: Tree, scope: Scope) -> Condition:
