@@ -13,6 +13,7 @@ from contracts.language import NOON, SCOPE, TEXTS, Deed, World, some_condition, 
 from triggerfish.adapters.compiled import CompiledMatcher
 from triggerfish.conditions import Items, alike, among, explain
 from triggerfish.errors import RulebookBroken
+from triggerfish.rulefile import defined
 from triggerfish.rulefile.check import check_files
 from triggerfish.rulefile.compile import load_rulebook
 from triggerfish.rulefile.definitions import CHAIN_LIMIT, ITEM_LIMIT, LISTED_LIMIT, define
@@ -295,7 +296,7 @@ segments:
     assert (found, line) == (code, 9)
 
 
-def test_definitions_that_come_to_too_much_are_refused_quickly() -> None:
+def test_definitions_that_come_to_too_much_are_refused_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     doubled = "".join(f"  a{n}: a{n + 1} or a{n + 1}\n" for n in range(40))
     codes = {code for code, _, _ in at(doubled + "  a40: traits.x")}
     assert codes == {"TF265"}
@@ -303,6 +304,12 @@ def test_definitions_that_come_to_too_much_are_refused_quickly() -> None:
     assert {code for code, _, _ in at(chain + f"  a{3 * CHAIN_LIMIT}: traits.x")} == {"TF265"}
     deep = "".join(f"  a{n}: not (a{n + 1} or traits.x{n})\n" for n in range(45))
     assert {code for code, _, _ in at(deep + "  a45: traits.x")} == {"TF265"}
+    few = f"define:\n  a: {' and '.join(f'event.x{n} > {n}' for n in range(9))}\nruleset: r\nrules:\n" + "".join(
+        f"  - {{name: r{n}, on: buy, when: a and event.y == {n}, then: [{{emit: x}}]}}\n" for n in range(60)
+    )
+    assert load(few)[0].rulesets
+    monkeypatch.setattr(defined, "PARTS_LIMIT", 2_000)
+    assert {code for code, _, _ in problems(few)} == {"TF265"}
     listed = "define: {a: {file: x.txt}}\nsegments: [{name: s, when: traits.t in a}]"
     assert problems(listed, x="\n".join(map(str, range(LISTED_LIMIT + 1)))) == [("TF265", LISTED_LIMIT + 1, 1)]
     assert problems(listed, x="ok\n" + "x" * (ITEM_LIMIT + 1)) == [("TF265", 2, 1)]
