@@ -65,6 +65,7 @@ def test_the_starter_is_left_alone() -> None:
         "last(purchase.total) > max(purchase.total, \"1d\")",
         'starts_with(traits.sku, "A") and not starts_with(traits.sku, "AB")',
         "event.total + 1 == event.total",
+        "event.flag == event.flag and not event.flag >= event.flag",
         "count(purchase) == 0 and not exists(last(purchase.total))",
         'local.weekday in ["saturday", "sunday"] and local.hour >= 23',
         "exists(traits.a) and traits.a > 3",

@@ -155,15 +155,15 @@ class PairLink(Struct, frozen=True):
             if a and b:
                 can |= _orders(a, b)
         if self.about.left == self.about.right:
-            can &= {"eq"}
+            can &= {"eq", "same"}
         if (left.flags & NAN and (right.numbers or right.flags & NAN)) or (right.flags & NAN and left.numbers):
             can.add("ne")
         if left.flags & right.flags & _TRUTH:
-            can.add("eq")
+            can.add("same")
         if (left.flags & TRUE and right.flags & FALSE) or (left.flags & FALSE and right.flags & TRUE):
             can.add("ne")
         is_narrower = narrowed(domains, self.term, any_of(can).join(ABSENT))
-        if domains[self.term] == same("eq"):
+        if domains[self.term].is_within(any_of(("eq", "same"))):
             comparable = Values(_TRUTH, left.numbers, left.texts)
             is_narrower |= narrowed(domains, self.about.right, comparable)
             is_narrower |= narrowed(domains, self.about.left, Values(_TRUTH, right.numbers, right.texts))

@@ -19,7 +19,7 @@ from triggerfish.rulefile import prove_terms as terms
 from triggerfish.rulefile.defined import Definition
 from triggerfish.rulefile.format import ConditionForm
 from triggerfish.rulefile.functions import FUNCTIONS
-from triggerfish.rulefile.grammar import Faulty, parse
+from triggerfish.rulefile.grammar import Faulty, parse, path_of
 from triggerfish.rulefile.prove_terms import LOCAL, Term
 from triggerfish.rulefile.satisfy import ALWAYS, NEVER, Formula, Is, both, either, negated
 from triggerfish.rulefile.satisfy_sets import (
@@ -38,7 +38,7 @@ from triggerfish.rulefile.terms import ARITHMETIC, SIGNS, TURNED, delay_of
 
 UNITS: Mapping[str, Millis] = {"minutes_since": MINUTE, "hours_since": HOUR, "days_since": DAY}
 _OUTCOMES = {
-    "==": ("eq",),
+    "==": ("eq", "same"),
     "!=": ("lt", "gt", "ne"),
     "<": ("lt",),
     "<=": ("lt", "eq"),
@@ -293,21 +293,12 @@ class Reading:
         return term
 
     def path(self, node: ast.expr, text: str) -> Term:
-        names: list[str] = []
-        while True:
-            match node:
-                case ast.Attribute(value=inner, attr=name):
-                    names.append(name)
-                    node = inner
-                case ast.Subscript(value=inner, slice=ast.Constant(value=str() as name)):
-                    names.append(name)
-                    node = inner
-                case ast.Name(id="local") if len(names) == 1 and names[0] in LOCAL:
-                    return self.known(LOCAL[names[0]], text)
-                case ast.Name(id="event" | "traits" | "context" as root):
-                    return self.known(terms.path((root, *reversed(names))), text)
-                case _:
-                    return self.known(terms.unknown(text), text)
+        match path_of(node):
+            case ("local", (name,)) if name in LOCAL:
+                return self.known(LOCAL[name], text)
+            case ("event" | "traits" | "context" as root, names):
+                return self.known(terms.path((root, *names)), text)
+        return self.known(terms.unknown(text), text)
 
     def calculation(self, left: Cases, op: ast.operator, right: Cases) -> Cases:
         cases: Cases = []

@@ -82,7 +82,9 @@ class Tested(Struct, frozen=True):
 
 
 class Pair(Struct, frozen=True):
-    """How two values compare: "lt", "eq", "gt", "ne" (unlike, without an order); missing when they cannot."""
+    """How two values compare: "lt", "eq", "gt"; "same" and "ne" where there is no order, as
+    with truths; missing when they cannot.
+    """
 
     left: str
     right: str
@@ -176,7 +178,7 @@ def tested(name: str, of: Term, argument: Any, holds: Callable[[Any], bool]) -> 
 
 
 def pair(left: Term, right: Term) -> Term:
-    domain = any_of(("lt", "eq", "gt", "ne")).join(ABSENT)
+    domain = any_of(("lt", "eq", "gt", "same", "ne")).join(ABSENT)
     return Term(f"compare {left.key} {right.key}", Pair(left.key, right.key), domain, is_free=False)
 
 
