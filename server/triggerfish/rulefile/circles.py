@@ -1,7 +1,7 @@
 """Who must be played together: people are independent of one another unless they share a name, and so may be merged.
 
 A union-find over the names in the log (R. E. Tarjan, "Efficiency of a Good But Not Linear Set Union Algorithm", 1975).
-A circle may well hold people who are never merged: that costs nothing but size. So names are kept as hashes, about 100
+A circle may well hold people who are never merged: that costs nothing but size. So names are kept as hashes, about 130
 bytes each: two that collide only share a circle, whichever process computes them.
 """
 
