@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -70,6 +71,23 @@ def nesting_of(tree: ast.expr) -> int:
     return levels
 
 
+def path_of(node: ast.expr) -> tuple[str, tuple[str, ...]] | None:
+    """The root of a path such as `event.a["b c"]`, and the names behind it; None for what is no path."""
+    names: list[str] = []
+    while True:
+        match node:
+            case ast.Attribute(value=inner, attr=name):
+                names.append(name)
+                node = inner
+            case ast.Subscript(value=inner, slice=ast.Constant(value=str() as name)):
+                names.append(name)
+                node = inner
+            case ast.Name(id=root):
+                return root, tuple(reversed(names))
+            case _:
+                return None
+
+
 def _syntax_fault(text: str, error: SyntaxError) -> Fault:
     shift = len(text) - len(text.lstrip()) if "\n" not in text else -1
     offset = max(
@@ -81,7 +99,32 @@ def _syntax_fault(text: str, error: SyntaxError) -> Fault:
     bare = _bare_equals(text)
     if bare is not None:
         return Fault("TF230", 'a single "=" does not compare', bare, 1, 'write "=="')
-    return Fault("TF230", "this condition cannot be read from here on", min(offset, max(0, len(text) - 1)))
+    hint = next((hint for said, hint in _OPEN if said in error.msg), "")
+    unquoted = None if hint else _unquoted(text)
+    return unquoted or Fault(
+        "TF230", "this condition cannot be read from here on", min(offset, max(0, len(text) - 1)), 1, hint
+    )
+
+
+def _unquoted(text: str) -> Fault | None:
+    """What people forget to put in quotes: a length of time, an event's name of several words."""
+    bare = _QUOTED.sub(lambda quoted: " " * len(quoted[0]), text)
+    for pattern, sentence in (
+        (_LENGTH, "a length of time stands in quotes"),
+        (_WORDS, "a name of several words stands in quotes"),
+    ):
+        found = pattern.search(bare)
+        if found is not None:
+            return Fault("TF230", sentence, found.start(1), len(found[1]), f'write "{found[1]}"')
+    return None
+
+
+_OPEN = (("was never closed", "this bracket is not closed"), ("unterminated string", "this quote is not closed"))
+_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
+_LENGTH = re.compile(
+    r"(?<![\w.])([0-9]+(?:\.[0-9]+)? ?(?:ms|[smhdw]|milliseconds?|seconds?|minutes?|hours?|days?|weeks?))(?!\w)"
+)
+_WORDS = re.compile(r"\( ?([A-Z]\w*(?: \w+)+)[,)\[.]")
 
 
 def _bare_equals(text: str) -> int | None:

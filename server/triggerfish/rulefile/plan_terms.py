@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from triggerfish.plan import Field, Plan, article
 from triggerfish.rulefile.functions import FUNCTIONS, Function
-from triggerfish.rulefile.grammar import Fault, offset_of
+from triggerfish.rulefile.grammar import Fault, offset_of, path_of
 from triggerfish.rulefile.problems import nearest, quote
 
 Fields = Mapping[str, Field] | None
@@ -173,7 +173,7 @@ class Terms:
         return Part("text" if name == "segment" else None, node)
 
     def _path(self, node: ast.expr) -> Part:
-        root, names = _steps(node)
+        root, names = path_of(node) or ("", ())
         if not names:
             return Part(None, node)
         if self._within is not None:
@@ -277,23 +277,6 @@ class Terms:
         end = offset_of(self._text, getattr(node, "end_lineno", 1) or 1, getattr(node, "end_col_offset", 1) or 1)
         fault = Fault(code, sentence, start, max(1, end - start), hint)
         (self.warnings if is_warning else self.faults).append(fault)
-
-
-def _steps(node: ast.expr) -> tuple[str, list[str]]:
-    """The root of a path and the names along it; no names when it is none."""
-    names: list[str] = []
-    while True:
-        match node:
-            case ast.Attribute(value=inner, attr=name):
-                names.append(name)
-                node = inner
-            case ast.Subscript(value=inner, slice=ast.Constant(value=str() as name)):
-                names.append(name)
-                node = inner
-            case ast.Name(id=root):
-                return root, names[::-1]
-            case _:
-                return "", []
 
 
 def _alike(allowed: tuple[Any, ...]) -> list[Any]:

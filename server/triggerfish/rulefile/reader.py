@@ -16,7 +16,7 @@ from triggerfish.activity import Activity
 from triggerfish.conditions import All, Items, Not, Some, Test
 from triggerfish.rulefile.calls import read_call
 from triggerfish.rulefile.defined import Definition, defined_in, expand
-from triggerfish.rulefile.grammar import Fault, Faulty, offset_of, parse
+from triggerfish.rulefile.grammar import Fault, Faulty, offset_of, parse, path_of
 from triggerfish.rulefile.names import Names, OfPerson
 from triggerfish.rulefile.problems import nearest
 from triggerfish.rulefile.terms import (
@@ -300,19 +300,10 @@ class Reader:
 
     def steps(self, node: ast.expr) -> tuple[str, tuple[str, ...]]:
         """A path's root and the names behind it."""
-        names: list[str] = []
-        while True:
-            match node:
-                case ast.Attribute(value=inner, attr=name):
-                    names.append(name)
-                    node = inner
-                case ast.Subscript(value=inner, slice=ast.Constant(value=str() as name)):
-                    names.append(name)
-                    node = inner
-                case ast.Name(id=root):
-                    return root, tuple(reversed(names))
-                case _:
-                    raise self.fault("TF232", node, f'"{ast.unparse(node)}" cannot be used in a condition')
+        path = path_of(node)
+        if path is None:
+            raise self.fault("TF232", node, f'"{ast.unparse(node)}" cannot be used in a condition')
+        return path
 
     def dig(self, node: ast.expr, code: str, names: tuple[str, ...]) -> Value:
         """The Python for what stands at a path within something."""

@@ -5,17 +5,16 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from msgspec import Struct
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from triggerfish.adapters.sqlite.log import SqliteEventLog
+from triggerfish.cli.progress import events_bar
 from triggerfish.clock import DAY, Instant, WallClock, from_datetime, parse_duration, to_iso
 from triggerfish.config import Settings
 from triggerfish.errors import NotFound, Refused, SettingsWrong
@@ -91,7 +90,10 @@ def play(settings: Settings, drafts: Sequence[Draft], wish: Wish, time_zone: str
         )
     began = time.monotonic()
     until = parse_until(wish.until, time_zone)
-    with tempfile.TemporaryDirectory(prefix="triggerfish-backtest-") as folder, _bar(is_quiet) as show:
+    with (
+        tempfile.TemporaryDirectory(prefix="triggerfish-backtest-") as folder,
+        events_bar("Reading", is_quiet=is_quiet) as show,
+    ):
         survey = Survey(Path(folder))
         with contextlib.closing(SqliteEventLog(settings.log_path)) as log:
             survey.read(log, wish.clock, until, lambda done, total: show("Reading", done, total))
@@ -146,23 +148,3 @@ def _instant(text: str, time_zone: str, option: str) -> Instant:
     except (ValueError, OverflowError):
         expected = '"30d", "2026-01-31", "2026-01-31T09:00"'
         raise Refused(f'"{text}" is no time for {option}', code="TF621", field=option, expected=expected) from None
-
-
-@contextlib.contextmanager
-def _bar(is_quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    console = Console(stderr=True)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("events"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=is_quiet or not console.is_terminal) as bar:
-        task = bar.add_task("Reading", total=None)
-
-        def show(what: str, done: int, total: int) -> None:
-            bar.update(task, description=what, completed=done, total=total)
-
-        yield show

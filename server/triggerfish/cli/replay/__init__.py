@@ -11,10 +11,9 @@ from pathlib import Path
 
 import click
 from msgspec import Struct
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from triggerfish.cli import json_option, print_json, workspace_option
+from triggerfish.cli.progress import events_bar
 from triggerfish.cli.replay.calls import calls_of
 from triggerfish.cli.replay.mapping import Mapping, load_mapping
 from triggerfish.cli.replay.rows import Row, Rows
@@ -156,22 +155,12 @@ def command(
         url = url or address_of(settings)
         key = key or settings.keys.write[0].reveal()
     ends_at = WallClock().now() if shift_to_now else None
-    console = Console(stderr=True)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("events"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=as_json or not console.is_terminal) as bar:
-        task = bar.add_task("Replaying", total=None)
+    with events_bar("Replaying", is_quiet=as_json) as show:
 
-        def show(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
+        def on_progress(done: int, total: int) -> None:
+            show("Replaying", done, total)
 
-        replayed = replay(file, mapping, url, key, speed=pace, ends_at=ends_at, limit=limit, on_progress=show)
+        replayed = replay(file, mapping, url, key, speed=pace, ends_at=ends_at, limit=limit, on_progress=on_progress)
     if as_json:
         print_json(replayed)
     else:
