@@ -352,6 +352,24 @@ def test_a_mistake_is_refused_at_its_place(text, code, offset):
     assert "object at 0x" not in found.sentence + found.hint
 
 
+@pytest.mark.parametrize(
+    ("text", "marked", "hint"),
+    [
+        ("not did(purchase, 1h)", "1h", 'write "1h"'),
+        ("days_since(purchase) > 3 and count(view, 30 days) > 2", "30 days", 'write "30 days"'),
+        ("did(Support Chat Started, '30d')", "Support Chat Started", 'write "Support Chat Started"'),
+        ("count(Order Completed[total > 5]) > 1", "Order Completed", 'write "Order Completed"'),
+        ("did(purchase, '1h'", "(", "this bracket is not closed"),
+        ("event.name == 'wait 1h", "'", "this quote is not closed"),
+        ("event.name == '1h' extra", "e", ""),
+    ],
+)
+def test_what_lacks_quotes_or_brackets_is_told_by_name(text, marked, hint):
+    found = fault(text)
+    assert (found.code, found.hint) == ("TF230", hint)
+    assert text[found.offset : found.offset + found.width] == marked
+
+
 def test_a_fault_covers_what_it_means():
     text = "event.a == 1 and  evnt.total > 2"
     found = fault(text)
