@@ -7,7 +7,10 @@ import contextlib
 import json
 import re
 import shutil
+import signal
 import sqlite3
+import subprocess
+import sys
 import tempfile
 from collections import Counter
 from dataclasses import replace
@@ -20,7 +23,7 @@ from click.testing import CliRunner
 from hypothesis import Phase, given, settings
 
 from histories import RULES, histories, store
-from running import write_workspace
+from running import is_alive, wait_until, write_workspace
 from triggerfish import ingest, walk
 from triggerfish.adapters.memory import MemoryEventLog
 from triggerfish.adapters.sqlite.log import SqliteEventLog
@@ -340,3 +343,22 @@ def test_the_survey_takes_no_event_that_came_while_it_read(tmp_path: Path):
     survey.read(log, "received", None, lambda done, total: None)
     assert (survey.first, survey.last) == (NOON, NOON + 2)
     assert survey.deal(NOON + 1, NOON + 3, 10).events == 2
+
+
+def test_processes_end_with_the_one_that_started_them(cart: Path, tmp_path: Path):
+    """Even when it is killed and can tell them nothing."""
+    code = (
+        "import multiprocessing, os, signal, time\n"
+        "from triggerfish.processes.backtesting import _end_with_parent\n"
+        "if __name__ == '__main__':\n"
+        "    child = multiprocessing.get_context('spawn').Process(target=_end_with_parent)\n"
+        "    child.start()\n"
+        "    print(child.pid, flush=True)\n"
+        "    time.sleep(1)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    (tmp_path / "parent.py").write_text(code)
+    done = subprocess.run([sys.executable, tmp_path / "parent.py"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    child = int(done.stdout)
+    wait_until(lambda: not is_alive(child), "the child's end")

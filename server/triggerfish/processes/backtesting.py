@@ -16,6 +16,7 @@ from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from pathlib import Path
+from threading import Thread
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -236,10 +237,19 @@ _here: list[_Here] = []
 
 def _begin(task: Task, played: Any) -> None:
     """In a fresh process of the pool, before its first shard."""
+    Thread(target=_end_with_parent, daemon=True).start()
     stack = contextlib.ExitStack()
     _here.append(_Here(task, stack.enter_context(open_bench(task)), played, stack))
     gc.collect()
     gc.freeze()
+
+
+def _end_with_parent() -> None:
+    """A process whose parent was killed has nobody left to tell."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _play_shard(shard: Shard) -> Result:
