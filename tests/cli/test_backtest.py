@@ -29,6 +29,7 @@ from triggerfish.adapters.memory import MemoryEventLog
 from triggerfish.adapters.sqlite.log import SqliteEventLog
 from triggerfish.adapters.sqlite.migrate import migrate
 from triggerfish.cli import main
+from triggerfish.cli.backtest.words import spark
 from triggerfish.clock import DAY, HOUR
 from triggerfish.compose import load_workshop, open_house, prepare
 from triggerfish.config import load_settings
@@ -362,3 +363,11 @@ def test_processes_end_with_the_one_that_started_them(cart: Path, tmp_path: Path
     assert done.returncode == -signal.SIGKILL
     child = int(done.stdout)
     wait_until(lambda: not is_alive(child), "the child's end")
+
+
+def test_a_small_picture_begins_at_nothing_and_shortens_what_is_long():
+    assert spark([0, 1, 50, 100]) == "▁▂▅█"
+    assert spark([0, 0]) == "▁▁"
+    assert spark([]) == ""
+    assert spark([1, 3] * 40) == "█" * 40, "days are put together, and each two have as many"
+    assert spark([9, 4] * 40, is_size=True) == "█" * 40, "of sizes the last one counts"
