@@ -28,11 +28,7 @@ def test_every_option_is_named_in_its_verbs_section_and_no_other():
             command = main.get_command(context, verb)
             parts = [command, *(command.commands.values() if isinstance(command, click.Group) else ())]
             options = {
-                name
-                for part in parts
-                for each in part.params
-                if isinstance(each, click.Option)
-                for name in each.opts
+                name for part in parts for each in part.params if isinstance(each, click.Option) for name in each.opts
             }
             named = set(re.findall(r"(?<![\w-])--[a-z-]+", section))
             assert options - EVERYWHERE <= named, verb
