@@ -310,6 +310,9 @@ def some_rule(dice: Random, ruleset: str, name: str, segments: list[str]) -> Tab
         return rule | some_journey(dice, f"{ruleset}-{name}", segments)
     if maybe(dice, 0.5):
         rule["wait"] = dice.choice(("10m", "30 minutes", "1h", "6h", "1d"))
+        if maybe(dice, 0.25) and not rule.keys() & {"at", "segment"}:
+            # Holds when it begins and not any more when it is over.
+            rule["on"], rule["when"] = "View", dice.choice(('did(View, "10m")', "minutes_since(View) < 5"))
         if maybe(dice, 0.5):
             rule["unless"] = some_events(dice)
         if maybe(dice, 0.6):

@@ -265,6 +265,9 @@ def value(tree: Tree, scene: Scene) -> Any:
 def _compare(left: Tree, sign: str, right: Tree, scene: Scene) -> bool:
     if right == ("name", "segments") and scene.inside is None:
         return (value(left, scene) in scene.segments) is (sign == "in")
+    if right[0] == "name" and scene.defined.get(right[1], ("", ""))[0] == "list":
+        # A list that has a name stands for itself also within brackets, where other names are properties.
+        right = scene.defined[right[1]]
     a, b = value(left, scene), value(right, scene)
     if sign in ("in", "not in"):
         if a is None or not isinstance(b, list):
