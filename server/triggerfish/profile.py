@@ -221,9 +221,7 @@ def fold(profile: Profile, event: Event, activities: Sequence[Activity], now: In
     `activities` are those that count this event's name. Returns whether segments may see more than these changed.
     """
     zone = profile.time_zone
-    sets_traits = bool(event.traits) and event.kind == "identify"
-    if sets_traits:
-        set_traits(profile, event.traits, event.timestamp)
+    has_changed = event.kind == "identify" and set_traits(profile, event.traits, event.timestamp)
     if event.context and event.kind != "derived":
         # What a rule emits after a wait has the context of the event that woke it; newer ones may have come since.
         _note_context(profile, event.context)
@@ -235,20 +233,29 @@ def fold(profile: Profile, event: Event, activities: Sequence[Activity], now: In
             state = profile.activity[activity.key] = activity.start()
         activity.count(state, event, now)
     profile.updated_at = now
-    return sets_traits or profile.time_zone != zone
+    return has_changed or profile.time_zone != zone
 
 
-def set_traits(profile: Profile, traits: dict[str, Any], at: Instant) -> None:
+def set_traits(profile: Profile, traits: dict[str, Any], at: Instant) -> bool:
     """Set traits as of `at`: an older value never replaces a newer one. None removes a value, but keeps its time.
+    Returns whether one of them is another than before.
 
     A profile has at most TRAIT_LIMIT traits; further names are not taken.
     """
+    is_changed = False
     for name, value in traits.items():
         known = profile.traits.get(name)
         if known is None and len(profile.traits) >= TRAIT_LIMIT:
             continue
         if known is None or known.set_at <= at:
             profile.traits[name] = Trait(value, at)
+            is_changed = is_changed or known is None or not _is_same(known.value, value)
+    return is_changed
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Whether a value is surely the same as another one; 1, 1.0 and True are three, also within lists and objects."""
+    return type(one) is type(other) and one == other and not isinstance(one, list | dict)
 
 
 def stamp(profile: Profile, what: str, at: Instant) -> None:
