@@ -49,7 +49,7 @@ OPENS = {room: set(ROOMS[:place]) for place, room in enumerate(ROOMS)} | {
     # `triggerfish` itself: what plugin authors see.
     "triggerfish": {*ROOMS, "plugin"},
 }
-FOR_ALL = {f"triggerfish.rulefile.{name}" for name in ("problems", "marks", "reading", "scalars", "syntax")}
+FOR_ALL = {f"triggerfish.rulefile.{name}" for name in ("problems", "marks", "quick", "reading", "scalars", "syntax")}
 """Reading YAML with its places, and what a problem looks like to people: templates and settings need them as rules do.
 They import nothing of ours but each other.
 """

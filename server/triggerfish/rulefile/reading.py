@@ -1,12 +1,13 @@
 """YAML 1.2 text to plain data with Marks. Strict: no anchors, aliases, merge keys, tags or directives; one document.
 
 It is built from ruamel.yaml's event stream with a stack of our own, so that no file can nest deeper than the stack of
-Python or grow in memory: it stops at the limits below.
+Python or grow in memory: it stops at the limits below. Sound files are read quickly (quick.py).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from msgspec import Struct
@@ -25,6 +26,7 @@ from ruamel.yaml.events import (
 
 from triggerfish.rulefile.marks import Marks, Path, Source, Span
 from triggerfish.rulefile.problems import Problem, quote
+from triggerfish.rulefile.quick import Unusual, quick_events
 from triggerfish.rulefile.scalars import resolve
 from triggerfish.rulefile.syntax import explain
 
@@ -58,7 +60,13 @@ def read_yaml(text: str, path: str) -> tuple[Marks, list[Problem]]:
     if problem is not None:
         return Marks(source, {}, {}, {}, is_readable=False), [problem]
     builder = _Builder(source)
-    is_readable = builder.build()
+    try:
+        is_readable = builder.build(quick_events(source.text))
+    except Unusual:
+        is_readable = False
+    if not is_readable or builder.problems or not isinstance(builder.root, dict):
+        builder = _Builder(source)
+        is_readable = builder.build_slowly()
     data = {} if builder.root is None else builder.root
     return Marks(source, data, builder.keys, builder.values, is_readable=is_readable), builder.problems
 
@@ -120,10 +128,14 @@ class _Builder:
         self.nodes = 0
         self.documents = 0
 
-    def build(self) -> bool:
-        """Read to the end, or to the first fault after which nothing can be trusted. Says whether it was the end."""
+    def build(self, events: Iterable[Event]) -> bool:
+        """Take in all events, or those up to a fault after which nothing can be trusted. Says whether it was all."""
+        return all(self.take(event) for event in events)
+
+    def build_slowly(self) -> bool:
+        """Read to the end, or to the first fault, and say what it means."""
         try:
-            return all(self.take(event) for event in YAML(typ="safe", pure=True).parse(self.source.text))
+            return self.build(YAML(typ="safe", pure=True).parse(self.source.text))
         except MarkedYAMLError as error:
             self.problems.append(explain(error, self.source))
         except (YAMLError, ValueError, LookupError, OverflowError) as error:
