@@ -30,7 +30,7 @@ def test_the_engine_and_the_oracle_agree_on_random_rulebooks():
     assert not missing, f"these never happened: {sorted(missing)}"
 
 
-@settings(max_examples=25, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, suppress_health_check=list(HealthCheck))
 @given(st.randoms(use_true_random=False))
 def test_no_rulebook_can_be_found_on_which_they_differ(dice: Random):
     case = campaign.Case(some_book(dice), (CompiledMatcher,))
