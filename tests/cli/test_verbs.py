@@ -23,9 +23,12 @@ def test_every_verb_is_listed_and_explained() -> None:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_json(verb: str) -> None:
-    result = CliRunner().invoke(main, [verb, "--help"])
-    assert result.exit_code == 0
-    assert "--json" in result.output
+    command = main.get_command(click.Context(main), verb)
+    parts = [[verb, part] for part in command.commands] if isinstance(command, click.Group) else [[verb]]
+    for words in parts:
+        result = CliRunner().invoke(main, [*words, "--help"])
+        assert result.exit_code == 0
+        assert "--json" in result.output, words
 
 
 def test_an_unknown_verb_is_refused() -> None:
