@@ -14,7 +14,7 @@ from triggerfish.adapters.sqlite.migrate import migrate
 from triggerfish.adapters.sqlite.state import SqliteStateStore
 from triggerfish.clock import DAY, HOUR
 from triggerfish.config import starter_path
-from triggerfish.engine import StateStore
+from triggerfish.engine import Outcome, StateStore
 from triggerfish.ingest import Event
 from triggerfish.plugin.testing import START, SetClock
 from triggerfish.profile import Claim, Profile
@@ -154,7 +154,7 @@ async def test_fitting_that_was_broken_off_begins_anew_with_the_same_result(hous
     after = house(AFTER)
     for _ in range(2):
         walk.fit(after)
-        after.store.note_fitted([], "")  # as if the worker had died before it noted that it was done
+        after.store.note_fitted(frozenset())  # as if the worker had died before it noted that it was done
     walk.fit(after)
     total = next(each for each in after.rulebook.activities if each.field == ("total",))
     assert len(person(after, "ana").activity[total.key].times) == 2  # type: ignore[union-attr]
@@ -196,7 +196,7 @@ async def test_people_too_many_to_hold_at_once_are_filled_share_by_share(
     whole, shared = house(AFTER), house(AFTER)
     walk.fit(whole)
     expected = {each.id: each for each in whole.store.everybody("", 1_000)}
-    whole.store.note_fitted([], "")
+    whole.store.note_fitted(frozenset())
     readings = []
     monkeypatch.setattr(refit.Traces, "__init__", _counting(readings))
     assert walk.fit(shared)
@@ -226,3 +226,44 @@ async def test_a_new_count_that_no_segment_reads_moves_nobody_and_is_filled(hous
     changed = {each for each in after if after[each] != before[each]}
     assert changed == {person(counting, user).id for user in ("ana", "cem")}
     assert not walk.fit(counting)
+
+
+async def test_a_fitting_that_was_broken_off_is_undone_should_the_rules_be_as_before(
+    house: Callable[[str], walk.House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await play(house(BEFORE), HISTORY)
+    before = {each.id: each.memberships.keys() for each in house(BEFORE).store.everybody("", 100)}
+    after = house(AFTER)
+    monkeypatch.setattr(walk, "FIT_BATCH", 2)
+    write, written = after.store.refit, []
+
+    def refit_once(outcome: Outcome) -> None:
+        if written:
+            raise KeyboardInterrupt
+        written.append(write(outcome))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(after.store, "refit", refit_once)
+        with pytest.raises(KeyboardInterrupt):
+            walk.fit(after)
+    assert before != {each.id: each.memberships.keys() for each in after.store.everybody("", 100)}
+    assert walk.fit(house(BEFORE))
+    assert before == {each.id: each.memberships.keys() for each in after.store.everybody("", 100)}
+
+
+async def test_what_was_not_counted_for_a_while_is_filled_when_it_is_asked_for_again(
+    house: Callable[[str], walk.House],
+) -> None:
+    await play(house(BEFORE), HISTORY)
+    await play(house("segments: [{name: lookers, when: did(looked)}]\n"), [bought("dan", 1, 5)])
+    again = house(BEFORE)
+    walk.fit(again)
+    assert set(person(again, "dan").memberships) == {"buyers"}
+
+
+async def test_only_what_an_edit_concerns_is_looked_at(house: Callable[[str], walk.House]) -> None:
+    book = house(AFTER).rulebook
+    edited = house(AFTER.replace("> 20", "> 30").replace("welcome", "hello")).rulebook
+    assert refit.gap(edited, book.fitting).segments == {"spenders"}
+    assert refit.gap(house(BEFORE).rulebook, book.fitting).segments == {"buyers"}
+    assert not refit.gap(book, book.fitting).settles

@@ -24,6 +24,9 @@ NUMBERS = frozenset({int, float})
 NEVER: Instant = 2**63 - 1
 """The instant of what time alone does not change."""
 
+ANY_SEGMENT = "*"
+"""Stands for all segments, where a condition looks at them otherwise than by name."""
+
 Look = tuple[bool, Instant]
 """Whether a condition holds, and an instant before which time alone cannot change that. `look(view, enough)` need not
 look further than `enough`: its instant may be any later one, should it be later.
@@ -206,7 +209,7 @@ def _look(parts: tuple[Node, ...], view: View, usual: bool, enough: Instant) -> 
 
 class Condition(Struct, frozen=True):
     """A compiled condition. `text` is how it was written; `meaning` is the same for conditions that say the same: it,
-    and what the names in it are defined as.
+    and what the names in it are defined as. `segments` are those that it asks for (ANY_SEGMENT: maybe all).
     """
 
     text: str
@@ -216,6 +219,7 @@ class Condition(Struct, frozen=True):
     changes: tuple[Change, ...] = ()
     names: frozenset[str] = frozenset()
     meaning: str = ""
+    segments: frozenset[str] = frozenset()
 
 
 class Finding(Struct, frozen=True):

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from copy import copy
 from zlib import crc32
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from triggerfish.activity import Activity
@@ -18,15 +19,40 @@ from triggerfish.engine import Membership, Outcome, alarms
 from triggerfish.log import Entry
 from triggerfish.people import Loaded
 from triggerfish.profile import Claim, Profile, claims_of
-from triggerfish.rules import Rulebook
+from triggerfish.rules import Fitting, Rulebook
 
 TRACES_LIMIT = 1_000_000
 """Traces (an activity's state for one person) that are held at once while the log is read again: some 500 MB."""
 
 
-def new_activities(rulebook: Rulebook, filled: Collection[str]) -> list[Activity]:
-    """Those activities of the rulebook whose state is not known yet."""
-    return [activity for activity in rulebook.activities if activity.key not in filled]
+class Gap(Struct, frozen=True):
+    """What is to be done about people who are fitted to something else: fill `activities`, look at `segments` (by name)
+    and, should `is_calendar`, set all alarms anew. `is_less`: some of what they were fitted to is gone.
+    """
+
+    activities: Sequence[Activity]
+    segments: Collection[str]
+    is_calendar: bool
+    is_less: bool
+
+    @property
+    def settles(self) -> bool:
+        """Whether memberships or alarms may change."""
+        return bool(self.segments) or self.is_calendar or self.is_less
+
+
+def gap(rulebook: Rulebook, fitted: Fitting) -> Gap:
+    """What people who are fitted to this lack of what the rulebook asks for."""
+    wanted = rulebook.fitting
+    activities = [activity for activity in rulebook.activities if ("activity", activity.key) not in fitted]
+    prints = rulebook.segments.fingerprints(rulebook.policy.time_zone)
+    changed = {name for name, print_ in prints.items() if ("segment", print_) not in fitted}
+    return Gap(
+        activities=activities,
+        segments=changed | rulebook.segments.readers(activities),
+        is_calendar=any(kind == "calendar" for kind, _ in wanted - fitted),
+        is_less=any(kind == "segment" for kind, _ in fitted - wanted),
+    )
 
 
 def forget(profiles: Sequence[Profile], activities: Collection[Activity]) -> list[Profile]:
@@ -139,21 +165,28 @@ def only(profiles: Sequence[Profile]) -> Outcome:
 
 
 def settle(
-    profiles: Sequence[Profile], rulebook: Rulebook, now: Instant, filled: Mapping[str, Profile] | None = None
+    profiles: Sequence[Profile],
+    rulebook: Rulebook,
+    now: Instant,
+    filled: Mapping[str, Profile] | None = None,
+    given: Gap | None = None,
 ) -> Outcome:
     """Everybody's memberships and alarms by this rulebook, as of `now`. `filled` are those of them that changed before;
-    they are part of the outcome in any case.
+    they are part of the outcome in any case. Only what is in the gap is looked at; None looks at everything.
     """
+    asked = None if given is None else given.segments
+    sets_all = given is None or given.is_calendar
     changed: dict[str, Profile] = {}
     memberships: list[Membership] = []
     for known in profiles:
-        given = known if filled is None else filled.get(known.id, known)
+        base = known if filled is None else filled.get(known.id, known)
         # Nothing but memberships and instants is put in its place here.
-        profile = copy(given)
-        moves = rulebook.segments.settle(profile, now, rulebook.zones)
+        profile = copy(base)
+        moves = rulebook.segments.settle(profile, now, rulebook.zones, asked)
         memberships += [Membership(move.segment, profile.id, now if move.what == "entered" else None) for move in moves]
-        profile.alarm_at = alarms.next_alarm(profile, rulebook, now)
-        is_new = given is not known or (profile.recheck_at, profile.alarm_at) != (known.recheck_at, known.alarm_at)
+        if sets_all or moves or (profile.alarm_at is not None and profile.alarm_at <= now):
+            profile.alarm_at = alarms.next_alarm(profile, rulebook, now)
+        is_new = base is not known or (profile.recheck_at, profile.alarm_at) != (known.recheck_at, known.alarm_at)
         if moves or is_new:
             changed[profile.id] = profile
     return Outcome(profiles=changed, merged={}, owners={}, memberships=memberships, sends=[], moments=[])

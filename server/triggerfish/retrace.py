@@ -27,7 +27,7 @@ from triggerfish.log import Entry, Position
 from triggerfish.people import Loaded
 from triggerfish.profile import MERGE_LIMIT, Claim, Profile
 from triggerfish.reads import Noted, Past
-from triggerfish.rules import Rule, Rulebook
+from triggerfish.rules import Fitting, Rule, Rulebook
 
 SIGHTINGS_KEPT = 20
 """Of each rule the newest so many are kept; of many rules FEW_KEPT."""
@@ -162,8 +162,7 @@ class _Again:
         self.sightings: dict[Key, deque[Sighting]] = {}
         self.counts: dict[Key, int] = {}
         self.refusals: dict[str, Refusal] = {}
-        self.filled: frozenset[str] = frozenset()
-        self.segments = ""
+        self.fitted: Fitting = frozenset()
         self.until: Instant = 0
 
     def begin(self, rulebook: Rulebook, reigned: bool, entries: Sequence[Entry], reign: Reign) -> None:
@@ -172,14 +171,14 @@ class _Again:
             self.pass_time(reign.until)
         self.rulebook, self.reigned = rulebook, reigned
         self.watched = _watched(rulebook, self.see)
-        fresh = refit.new_activities(rulebook, self.filled)
+        gap = refit.gap(rulebook, self.fitted)
+        fresh = gap.activities
         if reign.position and fresh:
             self.keep(refit.only(refit.forget(list(self.profiles.values()), fresh)))
             self.keep(refit.only(refit.fill(entries, self.loaded, fresh, reign.until, refit.Seen())))
-        if self.segments != rulebook.fitting:
-            self.keep(refit.settle(list(self.profiles.values()), rulebook, reign.until))
-        self.filled = frozenset(activity.key for activity in rulebook.activities)
-        self.segments = rulebook.fitting
+        if gap.settles:
+            self.keep(refit.settle(list(self.profiles.values()), rulebook, reign.until, given=gap))
+        self.fitted = rulebook.fitting
 
     @property
     def loaded(self) -> Loaded:

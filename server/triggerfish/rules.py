@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from hashlib import blake2b
 from typing import Literal, Protocol
 
@@ -22,6 +23,8 @@ from triggerfish.zones import Zones
 
 Again = Literal["always", "once"] | Millis
 Period = Literal["day", "week", "month", "year", "ever"]
+Fitting = frozenset[tuple[str, str]]
+"""What people are fitted to, as (kind, name): `activity` by its key, `segment` and `calendar` by a fingerprint."""
 
 
 class Schedule(Struct, frozen=True):
@@ -169,16 +172,20 @@ class Rulebook:
             for event in activity.events:
                 self._counts.setdefault(event, []).append(activity)
 
-    @property
-    def fitting(self) -> str:
-        """What people have to be fitted to besides activities, told shortly: segments, and the calendar's rules."""
+    @cached_property
+    def fitting(self) -> Fitting:
+        """What people have to be fitted to: the activities that they remember, the segments, and the calendar."""
         schedules = [
             (rule.ruleset, rule.name, rule.schedule.text, rule.schedule.segment, rule.schedule.time_zone,
              rule.schedule.anniversary)
             for rule in self.schedules if rule.schedule is not None
         ]  # fmt: skip
-        told = repr((schedules, self.policy.time_zone)) if schedules else ""
-        return f"{self.segments.version}{blake2b(told.encode(), digest_size=6).hexdigest() if told else ''}"
+        calendar = repr((schedules, self.policy.time_zone)) if schedules else ""
+        return frozenset(
+            {("calendar", blake2b(calendar.encode(), digest_size=12).hexdigest())}
+            | {("activity", activity.key) for activity in self.activities}
+            | {("segment", print_) for print_ in self.segments.fingerprints(self.policy.time_zone).values()}
+        )
 
     def rule(self, ruleset: str, name: str) -> Rule | None:
         return self._rules.get((ruleset, name))

@@ -179,18 +179,20 @@ def fit(house: House) -> bool:
     """
     rulebook, store = house.rulebook, house.store
     position, until = store.position()
-    filled, segments = store.fitted()
-    activities = refit.new_activities(rulebook, filled)
-    if not activities and segments == rulebook.fitting:
+    fitted = store.fitted()
+    if fitted == rulebook.fitting:
         return False
-    traces, is_more = refit.Traces(activities), True
+    gap = refit.gap(rulebook, fitted)
+    # From here on people are fitted to what both ask for, and nothing else: another rulebook may come in between.
+    store.note_fitted(fitted & rulebook.fitting)
+    traces, is_more = refit.Traces(gap.activities), bool(gap.activities) or gap.settles
     while is_more:
-        if position and activities:
+        if position and gap.activities:
             _read_again(house, traces, position, until)
         is_last = traces.share + 1 == traces.shares
-        _write(house, traces, until, settles=is_last and segments != rulebook.fitting)
+        _write(house, traces, until, gap if is_last and gap.settles else None)
         is_more = traces.go_on()
-    store.note_fitted([activity.key for activity in rulebook.activities], rulebook.fitting)
+    store.note_fitted(rulebook.fitting)
     return True
 
 
@@ -204,13 +206,15 @@ def _read_again(house: House, traces: refit.Traces, position: Position, now: Ins
         traces.add(counted, house.store.owners_of(list(claims)), now)
 
 
-def _write(house: House, traces: refit.Traces, now: Instant, *, settles: bool) -> None:
+def _write(house: House, traces: refit.Traces, now: Instant, gap: refit.Gap | None) -> None:
     """Everybody once: put in what was counted, and room 4 again if that may have changed."""
     store, after = house.store, ""
     while profiles := store.everybody(after, FIT_BATCH):
         filled = traces.put(profiles)
         store.refit(
-            refit.settle(profiles, house.rulebook, now, filled) if settles else refit.only(list(filled.values()))
+            refit.only(list(filled.values()))
+            if gap is None
+            else refit.settle(profiles, house.rulebook, now, filled, gap)
         )
         after = profiles[-1].id
 

@@ -11,6 +11,7 @@ from triggerfish.engine import Moment, Outcome, Withdrawal
 from triggerfish.log import Position
 from triggerfish.people import Loaded
 from triggerfish.profile import Claim, Profile
+from triggerfish.rules import Fitting
 from triggerfish.schedule import Due
 
 _PENDING = frozenset({"scheduled", "due", "retrying", "sending"})
@@ -28,7 +29,7 @@ class MemoryStateStore:
         self.dead_letters: dict[Position, tuple[Instant, str]] = {}
         self._attempts: dict[Position, int] = {}
         self._struck: set[str] = set()
-        self._fitted: tuple[frozenset[str], str] = (frozenset(), "")
+        self._fitted: Fitting = frozenset()
         self._position: Position = 0
         self._until: Instant = 0
 
@@ -108,14 +109,14 @@ class MemoryStateStore:
     def everybody(self, after: str, limit: int) -> list[Profile]:
         return [self.profiles[each] for each in sorted(self.profiles) if each > after][:limit]
 
-    def fitted(self) -> tuple[frozenset[str], str]:
+    def fitted(self) -> Fitting:
         return self._fitted
 
     def refit(self, outcome: Outcome) -> None:
         self.commit(outcome, self._position, self._until)
 
-    def note_fitted(self, activities: Sequence[str], segments: str) -> None:
-        self._fitted = (frozenset(activities), segments)
+    def note_fitted(self, fitting: Fitting) -> None:
+        self._fitted = fitting
 
     def to_send(self, now: Instant, limit: int) -> list[Due]:
         return self.to_call("", now, limit)

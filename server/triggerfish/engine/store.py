@@ -10,6 +10,7 @@ from triggerfish.engine.outcome import Moment, Outcome
 from triggerfish.log import Position
 from triggerfish.people import Loaded
 from triggerfish.profile import Claim, Profile
+from triggerfish.rules import Fitting
 from triggerfish.schedule import Due
 
 
@@ -94,16 +95,16 @@ class StateStore(Protocol):
         """At most `limit` profiles in order of their ids, from the first after `after`."""
         ...
 
-    def fitted(self) -> tuple[frozenset[str], str]:
-        """What the profiles are fitted to: keys of activities, and the version of the segments."""
+    def fitted(self) -> Fitting:
+        """What the profiles are fitted to, every one of them."""
         ...
 
     def refit(self, outcome: Outcome) -> None:
         """Write profiles and memberships, in one transaction, and stay where we are in the log."""
         ...
 
-    def note_fitted(self, activities: Sequence[str], segments: str) -> None:
-        """The profiles are fitted to exactly these."""
+    def note_fitted(self, fitting: Fitting) -> None:
+        """The profiles are fitted to exactly this. On return it is on disk, even should the power fail."""
         ...
 
     def close(self) -> None: ...

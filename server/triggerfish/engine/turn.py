@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection
 
-from triggerfish.activity import Activity
 from triggerfish.clock import Instant
 from triggerfish.conditions import View
 from triggerfish.engine import firing, journeys
@@ -65,7 +64,7 @@ class Turn:
         counted = self.rulebook.counts(event.name)
         did_more = fold(profile, event, counted, self.at)
         self.is_moved = self.is_moved or did_more
-        self.settle(event, depth, None if did_more else counted)
+        self.settle(event, depth, None if did_more else self.rulebook.segments.readers(counted))
         if waits:
             journeys.hear(self, event, depth)
         for rule in self.rulebook.match(self.view(event)):
@@ -79,9 +78,9 @@ class Turn:
             if self.profile.waits:
                 journeys.hear(self, None, depth)
 
-    def settle(self, cause: Event, depth: int, counted: Collection[Activity] | None = None) -> None:
+    def settle(self, cause: Event, depth: int, asked: Collection[str] | None = None) -> None:
         """Bring the segments up to date (segments.py); entering and leaving are events."""
-        for change in self.rulebook.segments.settle(self.profile, self.at, self.rulebook.zones, counted):
+        for change in self.rulebook.segments.settle(self.profile, self.at, self.rulebook.zones, asked):
             self.is_moved = True
             self.record.note(self.profile, self.at, "segment", {"segment": change.segment, "change": change.what})
             event = Event(

@@ -43,6 +43,7 @@ def compile_condition(texts: Tree, scope: Scope) -> Condition:
         changes=tuple(dict.fromkeys(truth.changes)),
         names=frozenset(reader.events),
         meaning=say(texts) + say_meanings(reader.meanings),
+        segments=frozenset(reader.segments),
     )
 
 

@@ -41,8 +41,8 @@ DRIFTING = "days_since, hours_since, minutes_since and score are compared with a
 
 
 class Reader:
-    """Reads one condition. `activities` collects what it needs remembered, `events` the events that it names, and
-    `meanings` what the defined names in it come to.
+    """Reads one condition. `activities` collects what it needs remembered, `events` and `segments` those that it
+    names, and `meanings` what the defined names in it come to.
     """
 
     def __init__(self, scope: Scope, names: Names | None = None) -> None:
@@ -50,6 +50,7 @@ class Reader:
         self.names = names or OfPerson()
         self.activities: dict[str, Activity] = {}
         self.events: set[str] = set()
+        self.segments: set[str] = set()
         self.meanings: dict[str, str] = {}
         self.space: dict[str, Any] = {"NUMBERS": conditions.NUMBERS, "__builtins__": {"type": type, "str": str}}
         self.text = ""
@@ -187,6 +188,7 @@ class Reader:
             if not (a.is_constant and isinstance(a.constant, str)):
                 raise self.fault("TF245", whole, "segments are asked for by name", 'write  "vip" in segments')
             self.check_segment(whole, a.constant)
+            self.segments.add(a.constant)
             code = f"({self.bind_constant(a.constant)} in v.segments)"
             truth = self.test(whole, code, None, ())
             return truth if isinstance(op, ast.In) else self.negation(truth)
@@ -222,6 +224,8 @@ class Reader:
         operator: Sign | None = None,
         bound: Any = None,
     ) -> Truth:
+        if value is not None and "v.segments" in code:
+            self.segments.add(conditions.ANY_SEGMENT)
         leaf = Test(
             text=ast.unparse(node),
             holds=self.function(code),

@@ -29,6 +29,7 @@ from triggerfish.ingest import Event
 from triggerfish.log import Position
 from triggerfish.people import Loaded
 from triggerfish.profile import Claim, Profile
+from triggerfish.rules import Fitting
 from triggerfish.schedule import Due
 
 CACHE_LIMIT = 20_000
@@ -279,19 +280,16 @@ class SqliteStateStore:
         rows = self._all("SELECT profile FROM profiles WHERE id > ? ORDER BY id LIMIT ?", after, limit)
         return [_PROFILE.decode(blob) for (blob,) in rows]
 
-    def fitted(self) -> tuple[frozenset[str], str]:
-        rows = self._all("SELECT kind, name FROM fitted")
-        activities = frozenset(name for kind, name in rows if kind == "activity")
-        return activities, next((name for kind, name in rows if kind == "segments"), "")
+    def fitted(self) -> Fitting:
+        return frozenset((kind, name) for kind, name in self._all("SELECT kind, name FROM fitted"))
 
     def refit(self, outcome: Outcome) -> None:
         self.commit(outcome, self._position, 0)
 
-    def note_fitted(self, activities: Sequence[str], segments: str) -> None:
+    def note_fitted(self, fitting: Fitting) -> None:
         with self._transaction("FULL"):
             self._db.execute("DELETE FROM fitted")
-            rows = [("segments", segments), *(("activity", key) for key in activities)]
-            self._db.executemany("INSERT INTO fitted VALUES (?, ?)", rows)
+            self._db.executemany("INSERT INTO fitted VALUES (?, ?)", sorted(fitting))
 
     # --- messages on the way ------------------------------------------------------------------------------------------
 
