@@ -76,7 +76,8 @@ class SegmentLine(Line, frozen=True, kw_only=True, tag="segment"):
 
 class DecisionLine(Line, frozen=True, kw_only=True, tag="decision"):
     """What a rule made of an event: acted, waiting, skipped or stopped. `because` is the condition's tree with the
-    values that it saw; `rulebook` the version of the rules.
+    values that it saw; `rulebook` the version of the rules. Of a journey also the `step`, and which `arm` of a branch
+    or `variant` of an experiment it went.
     """
 
     outcome: str
@@ -85,6 +86,15 @@ class DecisionLine(Line, frozen=True, kw_only=True, tag="decision"):
     reason: str = ""
     because: dict[str, Any] | None = None
     rulebook: str = ""
+    step: str = ""
+    arm: str = ""
+    experiment: str = ""
+    variant: str = ""
+
+    @property
+    def way(self) -> str:
+        """Which way somebody went at a branch or in an experiment; else empty."""
+        return f"{self.variant} of {self.experiment}" if self.variant else self.arm
 
 
 class SendLine(Line, frozen=True, kw_only=True, tag="send"):

@@ -183,7 +183,7 @@ def _occasions(lines: Sequence[DecisionLine | SendLine]) -> dict[tuple[str, str]
     for line in lines:
         key = rule_key(line.rule)
         if isinstance(line, DecisionLine):
-            because, reason = line.because, line.reason
+            because, reason = line.because, line.reason or line.way
             found.setdefault(key, []).append(Occasion(line.at, line.event, line.outcome, reason, because, []))
             continue
         change = Change(line.at, line.status, line.reason)

@@ -105,7 +105,7 @@ def tell(why: WhyView) -> Iterator[str]:
         if not story.occasions:
             yield f"  {'never fired' if story.missed else story.sentence}"
         for occasion in story.occasions[:OCCASIONS]:
-            yield from _occasion(occasion)
+            yield from _occasion(occasion, names_templates=len(story.sends) > 1)
         if len(story.occasions) > OCCASIONS:
             yield f"  and {len(story.occasions) - OCCASIONS} earlier times (--json has them)"
         shown = MISSED if len(why.rules) > 1 else OCCASIONS
@@ -144,7 +144,7 @@ def _missed(missed: Missed) -> Iterator[str]:
         yield f"    looked at with the rulebook {missed.rulebook}; the one that was live is not known, or not kept"
 
 
-def _occasion(occasion: Occasion) -> Iterator[str]:
+def _occasion(occasion: Occasion, *, names_templates: bool) -> Iterator[str]:
     woken = f" on {occasion.event}" if occasion.event else ""
     reason = f": {occasion.reason}" if occasion.reason else ""
     yield f"  {occasion.at}  {occasion.outcome}{woken}{reason}"
@@ -156,7 +156,7 @@ def _occasion(occasion: Occasion) -> Iterator[str]:
             yield f"    {change.at}  {_coloured(change.status)}{reason}"
         if message.free_from:
             yield f"    free again on {message.free_from}, had nothing else happened"
-        yield f"    message {message.send}"
+        yield f"    message {message.send}" + (f", {message.template}" if names_templates else "")
 
 
 def _now(now: Now, story: RuleStory) -> Iterator[str]:

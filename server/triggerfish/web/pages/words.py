@@ -92,7 +92,8 @@ def _decision(line: DecisionLine) -> Told:
         case "skipped":
             after = f" did nothing{woken}: {line.reason}"
         case _:
-            after = f" {line.outcome}{woken}: {line.reason}"
+            told = line.reason or line.way
+            after = f" {line.outcome}{woken}" + (f": {told}" if told else "")
     return Told(line, line.outcome, "rule", line.rule or "chain", after, because=line.because)
 
 
