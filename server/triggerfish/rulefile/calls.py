@@ -16,6 +16,7 @@ from triggerfish.rulefile.defined import say_meanings
 from triggerfish.rulefile.functions import FUNCTIONS, Function
 from triggerfish.rulefile.names import OfEvent
 from triggerfish.rulefile.problems import nearest
+from triggerfish.rulefile.saying import say_node
 from triggerfish.rulefile.selectors import Selector, activity_of
 from triggerfish.rulefile.terms import Age, Changes, Decay, Value, changes_of
 
@@ -61,7 +62,7 @@ def read_call(
             raise reader.fault("TF238", node, sentence, f"it is {name}{signature(given)}, of a plugin")
         reader.settled(node, *values)
         code = f"{reader.bind(given)}({', '.join(value.code for value in values)})"
-        return Value(code, ast.unparse(node), changes=changes_of(values))
+        return Value(code, say_node(node), changes=changes_of(values))
     function = FUNCTIONS.get(name)
     if function is None:
         hint = nearest(name, [*FUNCTIONS, *reader.scope.functions])
@@ -114,7 +115,7 @@ def _plain(reader: Reader, node: ast.Call, function: Function, arguments: Sequen
             raise reader.fault("TF239", arguments[1], str(error)) from error
         values = values[:1]
     code = f"{reader.bind(made)}({', '.join(value.code for value in values)})"
-    return Value(code, ast.unparse(node), is_truth=function.is_truth, changes=changes_of(values))
+    return Value(code, say_node(node), is_truth=function.is_truth, changes=changes_of(values))
 
 
 # Functions of what people did.
@@ -167,7 +168,7 @@ def _counted(reader: Reader, call: Call) -> Value:
     extra = f", {function.unit}" if function.unit else (f", {reader.bind(call.name)}" if function.takes_name else "")
     code = f"{reader.bind(function.of)}(v, {reader.bind(activity)}{extra})"
     drifts = Age(activity, function.unit) if function.unit else None
-    return Value(code, ast.unparse(call.node), is_truth=function.is_truth, drifts=drifts, changes=changes)
+    return Value(code, say_node(call.node), is_truth=function.is_truth, drifts=drifts, changes=changes)
 
 
 def _traced(reader: Reader, call: Call) -> Value:
@@ -180,7 +181,7 @@ def _traced(reader: Reader, call: Call) -> Value:
     code = f"{reader.bind(call.function.of)}(v, {reader.bind(activity)})"
     drifts = Decay(activity) if call.name == "score" else None
     changes: Changes = () if window is None else (Leaving(activity),)
-    return Value(code, ast.unparse(call.node), drifts=drifts, changes=changes)
+    return Value(code, say_node(call.node), drifts=drifts, changes=changes)
 
 
 def _trend(reader: Reader, call: Call) -> Value:
@@ -190,7 +191,7 @@ def _trend(reader: Reader, call: Call) -> Value:
         raise reader.fault("TF253", call.places["long"], '"long" must be longer than "short"', call.function.example)
     both = [_known(reader, activity_of(selector, window)) for window in (short, long)]
     code = f"{reader.bind(call.function.of)}(v, {reader.bind(both[0])}, {reader.bind(both[1])})"
-    return Value(code, ast.unparse(call.node), changes=tuple(Leaving(activity) for activity in both))
+    return Value(code, say_node(call.node), changes=tuple(Leaving(activity) for activity in both))
 
 
 def _sequence(reader: Reader, call: Call) -> Value:
@@ -210,7 +211,7 @@ def _sequence(reader: Reader, call: Call) -> Value:
     activity = _known(reader, activity_of(selectors[0], window, kind=kind, span=within, then=selectors[1]))
     code = f"{reader.bind(call.function.of)}(v, {reader.bind(activity)})"
     changes: Changes = (Following(activity),) if is_not or window is not None else ()
-    return Value(code, ast.unparse(call.node), is_truth=True, changes=changes)
+    return Value(code, say_node(call.node), is_truth=True, changes=changes)
 
 
 def _event_of(reader: Reader, call: Call, node: ast.expr) -> Selector:
@@ -241,7 +242,7 @@ def read_selector(reader: Reader, node: ast.expr, example: str) -> Selector:
     if isinstance(node, ast.Subscript):
         # The condition in brackets: names in it are the counted event's own properties.
         inner = reader.within(OfEvent())
-        keeps, keeps_text = inner.function(inner.truth(node.slice).code), ast.unparse(node.slice)
+        keeps, keeps_text = inner.function(inner.truth(node.slice).code), say_node(node.slice)
         where = say_meanings(inner.meanings)
         reader.meanings |= inner.meanings
         node = node.value
@@ -255,6 +256,6 @@ def read_selector(reader: Reader, node: ast.expr, example: str) -> Selector:
             pass
         case _:
             hint = f'as in  {example}; a name of several words is put in quotes: "Order Completed"'
-            raise reader.fault("TF250", node, f'"{ast.unparse(node)}" is not an event', hint)
+            raise reader.fault("TF250", node, f'"{say_node(node)}" is not an event', hint)
     reader.events.add(event)
     return Selector(event, tuple(reversed(path)) or None, keeps, keeps_text, where)

@@ -144,11 +144,10 @@ class Desk:
         key = (self._marks.path, path, has_event, tuple(self.segment_names), msgspec.json.encode(form))
         condition = self._known.compiled.get(key)
         if condition is None:
-            scope = self._scope(self.segment_names, has_event)
-            tree, is_sound = self._tree(form, path, scope)
-            if not is_sound:
+            condition = self._compile(form, path, self._scope(self.segment_names, has_event))
+            if condition is None:
                 return None
-            condition = self._known.compiled[key] = compile_condition(tree, scope)
+            self._known.compiled[key] = condition
         self._remember(condition.activities)
         return condition
 
@@ -156,7 +155,7 @@ class Desk:
         """Whether this is a value, or conditions, for which there is a use; with a problem for each fault."""
         scope = self._scope(segments, True)
         if isinstance(form, ConditionForm):
-            return self._tree(form, path, scope)[1]
+            return self._compile(form, path, scope) is not None
         try:
             compile_value(form, scope)
         except Faulty as faulty:
@@ -164,24 +163,12 @@ class Desk:
             return False
         return True
 
-    def _tree(self, form: str | ConditionForm, path: Path, scope: Scope) -> tuple[Tree, bool]:
-        if isinstance(form, str):
-            try:
-                compile_condition(Tree(form), scope)
-            except Faulty as faulty:
-                self._report(faulty, path)
-                return Tree(form), False
-            return Tree(form), True
-        is_sound = True
-        made: dict[str, tuple[Tree, ...]] = {}
-        for word, listed in (("all", form.all), ("any", form.any), ("none", form.none)):
-            if listed is not None:
-                read = [self._tree(part, (*path, word, place), scope) for place, part in enumerate(listed)]
-                is_sound = is_sound and all(sound for _, sound in read)
-                made[word] = tuple(tree for tree, _ in read)
-        trees = [Tree(all=made.get("all")), Tree(any=made.get("any")), Tree(none=made.get("none"))]
-        given = tuple(tree for tree in trees if tree != Tree())
-        return (given[0] if len(given) == 1 else Tree(all=given)), is_sound
+    def _compile(self, form: str | ConditionForm, path: Path, scope: Scope) -> Condition | None:
+        try:
+            return compile_condition(_tree(form, path), scope)
+        except Faulty as faulty:
+            self._report(faulty, path)
+            return None
 
     def _scope(self, segments: Collection[str], has_event: bool) -> Scope:
         return Scope(
@@ -198,11 +185,30 @@ class Desk:
 
     def _report(self, faulty: Faulty, path: Path) -> None:
         for fault in faulty.faults:
-            self._known.problems.append(
-                self._marks.problem(
-                    path, fault.code, fault.sentence, hint=fault.hint, offset=fault.offset, width=fault.width
-                )
+            problem = self._marks.problem(
+                fault.path or path,
+                fault.code,
+                fault.sentence,
+                hint=fault.hint,
+                offset=fault.offset,
+                width=fault.width,
             )
+            self._known.problems.append(problem)
+
+
+def _tree(form: str | ConditionForm, path: Path) -> Tree:
+    """The texts of a condition, and where they stand."""
+    if isinstance(form, str):
+        return Tree(form, path=path)
+    made = {
+        word: tuple(_tree(part, (*path, word, place)) for place, part in enumerate(listed))
+        for word, listed in (("all", form.all), ("any", form.any), ("none", form.none))
+        if listed is not None
+    }
+    if len(made) == 1:
+        return Tree(all=made.get("all"), any=made.get("any"), none=made.get("none"))
+    trees = {"all": Tree(all=made.get("all")), "any": Tree(any=made.get("any")), "none": Tree(none=made.get("none"))}
+    return Tree(all=tuple(trees[word] for word in made))
 
 
 def _nothing(view: object) -> None:

@@ -15,6 +15,7 @@ from triggerfish import conditions
 from triggerfish.activity import Activity
 from triggerfish.conditions import Condition, View
 from triggerfish.rulefile.defined import Definitions, say_meanings
+from triggerfish.rulefile.grammar import Faulty
 from triggerfish.rulefile.reader import Reader
 
 
@@ -32,9 +33,11 @@ class Scope(Struct, frozen=True):
 
 
 def compile_condition(texts: Tree, scope: Scope) -> Condition:
-    """A Condition from a tree of texts. Raises Faulty with the first text's faults: compile one by one to find all."""
+    """A Condition from a tree of texts. Raises Faulty with the faults of all of them."""
     reader = Reader(scope)
     truth = reader.tree(texts)
+    if reader.refused:
+        raise Faulty([fault for faulty in reader.refused for fault in faulty.faults])
     return Condition(
         text=say(texts),
         root=truth.node,
@@ -58,12 +61,15 @@ def compile_value(text: str, scope: Scope) -> tuple[Callable[[View], Any], tuple
 
 
 class Tree(Struct, frozen=True):
-    """Texts joined by all, any and none, as a rule file writes them. Exactly one of the fields is used."""
+    """Texts joined by all, any and none, as a rule file writes them: exactly one of these fields is used. `path` is
+    where a text stands in its file.
+    """
 
     text: str = ""
     all: tuple[Tree, ...] | None = None
     any: tuple[Tree, ...] | None = None
     none: tuple[Tree, ...] | None = None
+    path: tuple[str | int, ...] = ()
 
 
 def say(tree: Tree) -> str:

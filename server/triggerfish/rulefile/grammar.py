@@ -15,13 +15,16 @@ NESTING_LIMIT = 50
 
 
 class Fault(Struct, frozen=True):
-    """A mistake within a condition's text; `offset` and `width` count characters of it."""
+    """A mistake within a condition's text; `offset` and `width` count characters of it. `path` is where the text stands
+    in its file, if its tree says so.
+    """
 
     code: str
     sentence: str
     offset: int = 0
     width: int = 1
     hint: str = ""
+    path: tuple[str | int, ...] = ()
 
 
 class Faulty(Exception):  # it reads as a claim

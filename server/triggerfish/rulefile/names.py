@@ -10,6 +10,7 @@ from triggerfish import conditions
 from triggerfish.conditions import Turning
 from triggerfish.rulefile.functions import FUNCTIONS
 from triggerfish.rulefile.problems import nearest
+from triggerfish.rulefile.saying import say_node
 from triggerfish.rulefile.terms import Value
 
 if TYPE_CHECKING:
@@ -68,13 +69,13 @@ class OfPerson:
                 code = f"v.trait({reader.bind_constant(names[0])})"
                 return reader.dig(node, code, names[1:])
             case "local" if len(names) == 1 and names[0] in LOCAL:
-                return Value(f"v.local.{names[0]}", ast.unparse(node), changes=(Turning(LOCAL[names[0]]),))
+                return Value(f"v.local.{names[0]}", say_node(node), changes=(Turning(LOCAL[names[0]]),))
             case "local":
                 hint = nearest(names[0], LOCAL) or "local has hour, weekday and date"
                 raise reader.fault("TF235", node, f'"local.{names[0]}" is not known', hint)
             case "predictions":
                 hint = "there are no predictions yet; use what they did: score(…), trend(…), days_since(…)"
-                raise reader.fault("TF235", node, f'"{ast.unparse(node)}" is not known here', hint)
+                raise reader.fault("TF235", node, f'"{say_node(node)}" is not known here', hint)
         hint = nearest(root, ROOTS)
         if root in reader.scope.short_names:
             hint = f"event.{names[0]} is the triggering event's; last({root}.{names[0]}) the newest {root}'s"
@@ -92,4 +93,4 @@ class OfEvent:
     def path(self, reader: Reader, node: ast.expr) -> Value:
         root, names = reader.steps(node)
         path = reader.bind((root, *names), "path")
-        return Value(f"{reader.bind(conditions.dig)}(p, {path})", ast.unparse(node))
+        return Value(f"{reader.bind(conditions.dig)}(p, {path})", say_node(node))

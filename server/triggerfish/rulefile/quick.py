@@ -2,7 +2,8 @@
 
 ruamel.yaml reads YAML 1.2, says best what is wrong with a text, and is fifty times as slow. libyaml reads 1.1. Whatever
 the two could differ in is left to ruamel.yaml: what 1.1 takes for the end of a line, tabs, marks of documents, comments
-behind "|", brackets with a colon close behind, and empty values, which stand in different places. tests/rulefile/test_quick.py compares the two.
+behind "|", brackets with a colon close behind, and empty values, which stand in different places.
+tests/rulefile/test_quick.py compares the two.
 """
 
 from __future__ import annotations

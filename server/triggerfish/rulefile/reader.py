@@ -11,6 +11,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from triggerfish import conditions
 from triggerfish.activity import Activity
 from triggerfish.conditions import All, Items, Not, Some, Test
@@ -19,6 +21,7 @@ from triggerfish.rulefile.defined import Definition, defined_in, expand
 from triggerfish.rulefile.grammar import Fault, Faulty, offset_of, parse, path_of
 from triggerfish.rulefile.names import Names, OfPerson
 from triggerfish.rulefile.problems import nearest
+from triggerfish.rulefile.saying import say_node
 from triggerfish.rulefile.terms import (
     ARITHMETIC,
     SIGNS,
@@ -54,23 +57,28 @@ class Reader:
         self.meanings: dict[str, str] = {}
         self.space: dict[str, Any] = {"NUMBERS": conditions.NUMBERS, "__builtins__": {"type": type, "str": str}}
         self.text = ""
+        self.refused: list[Faulty] = []
+        self._bound = {id(value): name for name, value in self.space.items()}
+        self._functions: dict[str, Callable[[Any], Any]] = {}
         self._temporaries = 0
         self._depth = 0
 
     # The edges: text in, functions out.
 
     def function(self, code: str) -> Callable[[Any], Any]:
-        source = f"lambda {self.names.given}: {code}"
-        made: Callable[[Any], Any] = eval(compile(source, "<condition>", "eval"), self.space)  # noqa: S307
+        """The function for written Python; one and the same for the same."""
+        made = self._functions.get(code)
+        if made is None:
+            source = f"lambda {self.names.given}: {code}"
+            made = self._functions[code] = eval(compile(source, "<condition>", "eval"), self.space)  # noqa: S307
         return made
 
     def bind(self, value: Any, name: str = "k") -> str:
         """A name for a constant or function within the written Python."""
-        for known, held in self.space.items():
-            if held is value:
-                return known
-        made = f"{name}{len(self.space)}"
-        self.space[made] = value
+        made = self._bound.get(id(value))
+        if made is None:
+            made = self._bound[id(value)] = f"{name}{len(self.space)}"
+            self.space[made] = value
         return made
 
     def temporary(self) -> str:
@@ -94,10 +102,15 @@ class Reader:
         return inner
 
     def tree(self, tree: Tree) -> Truth:
+        """Read a tree of texts; those that cannot be read leave what is wrong with them in `refused`."""
         for parts, join in ((tree.all, self.all_of), (tree.any, self.any_of), (tree.none, self.none_of)):
             if parts is not None:
                 return join([self.tree(part) for part in parts])
-        truth: Truth = self.whole(tree.text, self.truth)
+        try:
+            truth: Truth = self.whole(tree.text, self.truth)
+        except Faulty as faulty:
+            self.refused.append(Faulty([replace(fault, path=tree.path) for fault in faulty.faults]))
+            return Truth("False", Some(()))
         return truth
 
     def all_of(self, parts: Sequence[Truth]) -> Truth:
@@ -227,7 +240,7 @@ class Reader:
         if value is not None and "v.segments" in code:
             self.segments.add(conditions.ANY_SEGMENT)
         leaf = Test(
-            text=ast.unparse(node),
+            text=say_node(node),
             holds=self.function(code),
             value=None if value is None else self.function(value.code),
             value_key="" if value is None else value.text,
@@ -251,7 +264,7 @@ class Reader:
             self._depth -= 1
 
     def _value(self, node: ast.expr) -> Value:
-        text = ast.unparse(node)
+        text = say_node(node)
         match node:
             case ast.Constant(value=bool() | int() | float() | str() as constant):
                 return Value(self.bind_constant(constant), text, constant, is_constant=True)
@@ -290,7 +303,7 @@ class Reader:
             if not item.is_constant:
                 raise self.fault("TF234", element, "a list holds texts and numbers as they are", 'as in  ["DE", "FR"]')
             items.append(item.constant)
-        return Value(self.bind(Items(items)), ast.unparse(node), items=tuple(items))
+        return Value(self.bind(Items(items)), say_node(node), items=tuple(items))
 
     def defined_list(self, node: ast.expr) -> Value | None:
         """The list that a name is defined as; None for anything else."""
@@ -306,12 +319,12 @@ class Reader:
         """A path's root and the names behind it."""
         path = path_of(node)
         if path is None:
-            raise self.fault("TF232", node, f'"{ast.unparse(node)}" cannot be used in a condition')
+            raise self.fault("TF232", node, f'"{say_node(node)}" cannot be used in a condition')
         return path
 
     def dig(self, node: ast.expr, code: str, names: tuple[str, ...]) -> Value:
         """The Python for what stands at a path within something."""
-        text = ast.unparse(node)
+        text = say_node(node)
         if not names:
             return Value(code, text)
         if len(names) == 1 and code in ("v.properties", "v.context"):
