@@ -33,8 +33,9 @@ NODE_MODULES := tests/node/node_modules/.package-lock.json
 run: $(RUNS)
 	@exec $(RUN)
 
+# Two files at a time: many tests wait for processes that they started.
 test: $(DEVELOPS) node
-	@$(TEST)
+	@$(TEST) -n 2 --dist loadfile
 
 test-long: $(DEVELOPS) node
 	@$(TEST) -m long
