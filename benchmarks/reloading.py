@@ -1,7 +1,7 @@
 """How long a change of the rules takes until it is live, and how long nothing is decided meanwhile: 1,000 rules on a
 real server that knows 100,000 people and has three events of each in its log.
 
-Three changes: of one rule, of one segment (everybody is looked at again), and a new count (the whole log is read
+Three changes: of one rule, of one segment (it is looked at again for everybody), and a new count (the whole log is read
 again). The pause is the longest that an event waits to be decided, of events that are sent all the while. There is no
 floor: nothing else does the same.
 """
