@@ -14,7 +14,11 @@ from collections.abc import Iterator
 import yaml  # type: ignore[import-untyped]
 from ruamel.yaml import events
 from ruamel.yaml.error import StringMark
-from yaml.cyaml import CParser  # type: ignore[import-untyped]
+
+try:
+    from yaml.cyaml import CParser  # type: ignore[import-untyped]
+except ImportError:  # PyYAML was built without libyaml; ruamel.yaml reads everything then
+    CParser = None
 
 _UNLIKE = re.compile(r"[\t\ufeff\x85\u2028\u2029]|[|>][-+0-9]*[ ]*#|[\]}\"']:\S|^(?:%|---|\.\.\.)", re.MULTILINE)
 
@@ -28,7 +32,7 @@ def quick_events(text: str) -> Iterator[events.Event]:
 
     Raises Unusual for any other, when it comes to it.
     """
-    if _UNLIKE.search(text):
+    if CParser is None or _UNLIKE.search(text):
         raise Unusual
     try:
         parser = CParser(text)

@@ -161,7 +161,9 @@ def same(constant: Any) -> Values:
 
 def any_of(constants: Iterable[Any]) -> Values:
     """The values equal to one of these texts, numbers and truths, and of its kind."""
-    flags, numbers, texts = 0, set(), set()
+    flags = 0
+    numbers: set[Any] = set()
+    texts: set[Any] = set()
     for constant in constants:
         if type(constant) is bool:
             flags |= TRUE if constant else FALSE
