@@ -183,6 +183,14 @@ def test_the_first_arm_that_holds_is_taken(traits: dict, sent: list[str], arm: s
     assert made.who().trait("plain") is (True if arm == "else" else None)
 
 
+def test_the_way_for_everybody_else_may_have_a_name():
+    made = world(
+        "- branch: [{when: traits.vip == True, steps: [{send: offer}]}, {name: others, steps: [{send: hello}]}]"
+    )
+    assert ("branched", "others") in decisions(made)
+    assert made.told() == [("hello", "due", "")]
+
+
 def test_a_goal_acts_at_once_and_stops_what_no_channel_has_yet():
     made = world("- send: hello\n- wait: 2 days\n- send: offer", "goal: Bought")
     made.take(track("Bought", NOON + 1))

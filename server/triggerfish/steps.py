@@ -105,11 +105,12 @@ class Arm(Struct, frozen=True):
 
 
 class Branch(Struct, frozen=True):
-    """Go on with the first arm that holds, or else at `otherwise`."""
+    """Go on with the first arm that holds, or else at `otherwise`, which is called `else_name`."""
 
     label: str
     arms: tuple[Arm, ...]
     otherwise: int
+    else_name: str = "else"
 
 
 class Variant(Struct, frozen=True):

@@ -131,7 +131,7 @@ def go_on(turn: Turn, rule: Rule, step: Step, after: int, event: Event, *, is_no
             view = turn.view(event)
             arm = next((each for each in arms if each.when is None or each.when.holds(view)), None)
             when = None if arm is None else arm.when
-            name = "else" if arm is None else arm.name
+            name = step.else_name if arm is None else arm.name
             _note(turn, rule, event, "branched", when=when, view=view, step=label, arm=name)
             return otherwise if arm is None else arm.to
         case Split(label=label, experiment=experiment):

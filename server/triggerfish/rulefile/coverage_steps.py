@@ -21,10 +21,10 @@ def step_items(rule: Rule, site: Site) -> Iterator[Expected]:
     for step in rule.steps:
         at = labels.get(step.label, site.path)
         match step:
-            case Branch(label=label, arms=arms):
+            case Branch(label=label, arms=arms, else_name=else_name):
                 for arm in arms:
                     yield "branch", f"the arm {arm.name} is never taken", at, ((name, "arm", label, arm.name),)
-                yield "branch", "one of the arms is always taken, never none", at, ((name, "arm", label, "else"),)
+                yield "branch", "one of the arms is always taken, never none", at, ((name, "arm", label, else_name),)
             case Split(label=label, variants=variants, holdout=holdout):
                 names = [variant.name for variant in variants] + (["holdout"] if holdout else [])
                 for variant in names:

@@ -140,6 +140,7 @@ class StepWriter:
         arms: list[Arm] = []
         leaps: list[int] = []
         otherwise: int | None = None
+        else_name = "else"
         for number, arm in enumerate(form.branch or ()):
             at = (*path, "branch", number)
             if otherwise is not None:
@@ -148,7 +149,7 @@ class StepWriter:
             name = arm.name or ("else" if arm.when is None else str(number + 1))
             begin = len(self._written)
             if arm.when is None:
-                otherwise = begin
+                otherwise, else_name = begin, name
             else:
                 arms.append(Arm(name, self._desk.condition(arm.when, (*at, "when")), begin))
             self._list(arm.steps, (*at, "steps"), f"{label}.{name}.", is_certain=False)
@@ -157,7 +158,7 @@ class StepWriter:
         for leap in leaps:
             self._written[leap] = Jump(label, end)
         self._unique([arm.name for arm in arms], (*path, "branch"), "arm")
-        self._written[here] = Branch(label, tuple(arms), end if otherwise is None else otherwise)
+        self._written[here] = Branch(label, tuple(arms), end if otherwise is None else otherwise, else_name)
 
     def _split(self, form: ActionForm, path: Path, label: str) -> None:
         split = form.split
