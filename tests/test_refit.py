@@ -267,3 +267,20 @@ async def test_only_what_an_edit_concerns_is_looked_at(house: Callable[[str], wa
     assert refit.gap(edited, book.fitting).segments == {"spenders"}
     assert refit.gap(house(BEFORE).rulebook, book.fitting).segments == {"buyers"}
     assert not refit.gap(book, book.fitting).settles
+
+
+async def test_segments_that_are_gone_lose_their_members_though_fitting_was_broken_off(
+    house: Callable[[str], walk.House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await play(house(AFTER), HISTORY)
+    without = house("ruleset: r\nrules: [{name: n, on: looked, then: [set: {x: 1}]}]\n")
+
+    def die(outcome: Outcome) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(without.store, "refit", die)
+        with pytest.raises(KeyboardInterrupt):
+            walk.fit(without)
+    assert walk.fit(without)
+    assert not any(each.memberships for each in without.store.everybody("", 100))

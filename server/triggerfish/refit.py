@@ -25,6 +25,10 @@ TRACES_LIMIT = 1_000_000
 """Traces (an activity's state for one person) that are held at once while the log is read again: some 500 MB."""
 
 
+UNFINISHED: Fitting = frozenset({("segment", "of a fitting that was broken off")})
+"""Noted while people are being fitted: some may still be in segments that are gone."""
+
+
 class Gap(Struct, frozen=True):
     """What is to be done about people who are fitted to something else: fill `activities`, look at `segments` (by name)
     and, should `is_calendar`, set all alarms anew. `is_less`: some of what they were fitted to is gone.

@@ -184,7 +184,7 @@ def fit(house: House) -> bool:
         return False
     gap = refit.gap(rulebook, fitted)
     # From here on people are fitted to what both ask for, and nothing else: another rulebook may come in between.
-    store.note_fitted(fitted & rulebook.fitting)
+    store.note_fitted((fitted & rulebook.fitting) | refit.UNFINISHED)
     traces, is_more = refit.Traces(gap.activities), bool(gap.activities) or gap.settles
     while is_more:
         if position and gap.activities:
