@@ -101,7 +101,7 @@ def m004_moments(db: Database) -> None:
 
 @migrations()
 def m005_fitted(db: Database) -> None:
-    # What the profiles are fitted to: which activities they remember, and the version of the segments they are in.
+    # What the profiles are fitted to: which activities they remember, and what segments and calendar asked for.
     db.execute("CREATE TABLE fitted (kind TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (kind, name)) WITHOUT ROWID")
 
 
