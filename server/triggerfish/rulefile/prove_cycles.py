@@ -45,9 +45,11 @@ def examine_cycles(prover: Prover, notes: Notes, rules: Sequence[Written], short
             woken.setdefault(name, []).append(number)
     ways = [_ways(prover, rule, rules, woken, short_names) for rule in rules]
     _long_chains(notes, rules, ways)
+    certain = [[way for way in out if way.is_certain] for out in ways]
     told: set[frozenset[int]] = set()
     for number in range(len(rules)):
-        circle = _circle(number, ways)
+        # The shortest circle through the rule, of certain ways if there is one: the rules with the ways out of them.
+        circle = _walk(number, certain) or _walk(number, ways)
         members = frozenset(at for at, _ in circle)
         if not circle or members in told or _has_brake(prover, rules, circle):
             continue
@@ -132,12 +134,8 @@ def _given(prover: Prover, properties: Mapping[str, Any], formula: Formula) -> F
     return both(*known) if known else ALWAYS
 
 
-def _circle(start: int, ways: Sequence[Sequence[Way]]) -> list[tuple[int, Way]]:
-    """The shortest circle through a rule, of certain ways if there is one: the rules with the ways out of them."""
-    return _walk(start, [[way for way in out if way.is_certain] for out in ways]) or _walk(start, ways)
-
-
 def _walk(start: int, ways: Sequence[Sequence[Way]]) -> list[tuple[int, Way]]:
+    """The shortest circle of these ways through a rule; empty if there is none."""
     came: dict[int, tuple[int, Way]] = {}
     level = [start]
     while level:
