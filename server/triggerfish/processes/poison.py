@@ -4,7 +4,7 @@ person whose time has come.
 After a failure the batch is taken apart: what is due on the agenda is decided person by person, events one by one. An
 event that fails by itself goes to the dead letters with its cause; a person is struck from the agenda until something
 happens to them again. When the worker died (a segfault, say), nothing was caught; so the next worker notes on disk what
-it is about to decide until it is past the batch; what was noted twice before is not tried again.
+it is about to decide until it is past the batch; what was noted three times before is not tried again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from triggerfish.engine import Moment
 
 log = logging.getLogger("triggerfish.worker")
 
-TRIES = 2
+TRIES = 3
+"""Two would not tell poison from bad luck: whoever kills workers again and again meets one event twice now and then."""
 
 
 class Taster:
