@@ -7,7 +7,7 @@ import pytest
 
 from triggerfish.adapters.compiled import CompiledMatcher
 from triggerfish.clock import DAY, HOUR, MINUTE, to_iso
-from triggerfish.profile import Claim, Profile
+from triggerfish.profile import Assignment, Claim, Profile
 from triggerfish.rulefile.compile import load_rulebook
 from triggerfish.schedule import share_of
 from worlds import MONDAY, NOON, TEMPLATES, World, alias, identify, track
@@ -340,6 +340,25 @@ def test_a_rule_without_steps_may_split_too():
     variant = made.who().assignments["words"].variant
     assert [due.template for due in made.sends] == [{"a": "hello", "b": "offer"}[variant]]
     assert made.who().trait("after") is True
+
+
+def test_a_message_held_within_a_variant_leaves_although_a_merge_brought_another_variant():
+    text = """
+    ruleset: r
+    rules:
+      - name: j
+        on: Start
+        then:
+          - split: {name: words, variants: [{name: a, steps: [{send: hello}]}, {name: b, steps: [{send: offer}]}]}
+    """
+    made = World(text, QUIET)
+    made.take(identify(NOON - 1, email="ana@example.com"), track("Start", NOON))
+    [held] = made.sends
+    ana = made.who().copy()
+    ana.assignments["words"] = Assignment({"hello": "b", "offer": "a"}[held.template], NOON - 1)
+    made.memory.profiles[ana.id] = ana
+    made.wait_until(NOON + 2 * HOUR)
+    assert made.told() == [(held.template, "due", "")]
 
 
 def test_when_two_inside_turn_out_to_be_one_person_the_run_that_began_first_goes_on():

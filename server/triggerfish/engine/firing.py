@@ -30,7 +30,7 @@ def fire(turn: Turn, rule: Rule, event: Event, depth: int) -> None:
         return journeys.enter(turn, rule, event, depth)
     if not rule.wait:
         turn.record.decision(turn.profile, rule, event, at, "acted", when=rule.when, view=turn.view(event))
-        return act_all(turn, rule, event, {}, "", depth)
+        return act_all(turn, rule, event, {}, depth)
     return _begin_wait(turn, rule, event)
 
 
@@ -83,7 +83,10 @@ def end_wait(turn: Turn, wait: Wait) -> None:
         if not rule.when.holds(view):
             failed = first_failed(explain(rule.when.root, view))
             return _skip_sends(turn, wait, f"no longer true: {failed}")
-    return act_all(turn, rule, wait.trigger, wait.sends, wait.only, 0)
+    if not wait.only:
+        return act_all(turn, rule, wait.trigger, wait.sends, 0)
+    _offer_or_hold(turn, rule, dict(_sends(rule))[wait.only], wait.only, wait.sends, wait.trigger)
+    return None
 
 
 def _skip_sends(turn: Turn, wait: Wait, reason: str) -> None:
@@ -101,24 +104,19 @@ def _sends(rule: Rule) -> list[tuple[str, Send]]:
     return [(step.label, step.action) for step in rule.steps if isinstance(step, Act) and isinstance(step.action, Send)]
 
 
-def act_all(turn: Turn, rule: Rule, event: Event, sends: Mapping[str, str], only: str, depth: int) -> None:
-    """Carry out a rule's actions in order; `only` is the label of the one message that was held back.
-
-    `sends` are the ids of messages that were announced before, by label.
-    """
+def act_all(turn: Turn, rule: Rule, event: Event, sends: Mapping[str, str], depth: int) -> None:
+    """Carry out a rule's actions in order. `sends` are the ids of messages that were announced before, by label."""
     place = 0
     while place < len(rule.steps):
         step = rule.steps[place]
         place += 1
         match step:
             case Act(label=label, action=Send() as send):
-                if only in ("", label):
-                    _offer_or_hold(turn, rule, send, label, sends, event)
+                _offer_or_hold(turn, rule, send, label, sends, event)
             case Act(label=label, action=Set() | Emit() | Call() as action):
-                if not only:
-                    act(turn, rule, action, label, event, depth)
+                act(turn, rule, action, label, event, depth)
             case Split() | Jump() | End():
-                place = journeys.go_on(turn, rule, step, place, event, is_noted=not only)
+                place = journeys.go_on(turn, rule, step, place, event)
 
 
 def _offer_or_hold(turn: Turn, rule: Rule, send: Send, label: str, sends: Mapping[str, str], event: Event) -> None:

@@ -124,7 +124,7 @@ def leave_twice_entered(turn: Turn, event: Event) -> None:
         known.add(name)
 
 
-def go_on(turn: Turn, rule: Rule, step: Step, after: int, event: Event, *, is_noted: bool = True) -> int:
+def go_on(turn: Turn, rule: Rule, step: Step, after: int, event: Event) -> int:
     """Where it goes on behind a step that only says where. `after` is the next place."""
     match step:
         case Branch(label=label, arms=arms, otherwise=otherwise):
@@ -141,8 +141,7 @@ def go_on(turn: Turn, rule: Rule, step: Step, after: int, event: Event, *, is_no
                 variant = step.assign(share_of(turn.profile, experiment))
                 name = HOLDOUT if variant is None else variant.name
                 keep_assignment(turn.profile, experiment, name, turn.at)
-            if is_noted:
-                _note(turn, rule, event, "assigned", step=label, experiment=experiment, variant=name)
+            _note(turn, rule, event, "assigned", step=label, experiment=experiment, variant=name)
             return step.otherwise if variant is None else variant.to
         case Jump(to=to):
             return to
