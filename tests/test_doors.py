@@ -24,9 +24,9 @@ PLUGINS = REPOSITORY / "plugins"
 
 ROOMS = (
     "errors", "clock", "zones", "timetable",
-    "ingest", "plan", "quarantine", "log", "traces", "activity", "profile", "people", "conditions", "figures",
+    "ingest", "instructions", "plan", "quarantine", "log", "traces", "activity", "profile", "people", "conditions", "figures",
     "wording", "segments", "misses", "steps", "rules", "saying", "decisions", "schedule", "gates",
-    "render", "deliver", "measure",
+    "render", "mime", "deliver", "measure", "verp",
     "health", "reads", "why", "versions",
 )  # fmt: skip
 """In order: each may import the ones before it. errors, clock and zones are the ground they stand on."""

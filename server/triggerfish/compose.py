@@ -44,6 +44,7 @@ from triggerfish.rulefile.plan_templates import check_readings
 from triggerfish.rulefile.problems import Problem
 from triggerfish.rules import Matcher, Rulebook, RuleSet
 from triggerfish.steps import Call
+from triggerfish.verp import Verp
 from triggerfish.walk import FrontDoor, House
 
 
@@ -230,7 +231,7 @@ async def open_desk(
         log = stack.enter_context(contextlib.closing(open_log(settings)))
         front = front_door(settings, log, ring=ring, demo_since=demo_since)
         channel = channel_of(settings, plugins, front.clock, is_demo=demo_since is not None)
-        await channel.open(PluginContext(settings.workspace, settings.data_path, public_url, front.clock))
+        await channel.open(plugin_context(settings, public_url, front.clock))
         stack.push_async_callback(channel.close)
         reads = stack.enter_context(contextlib.closing(SqliteReads(settings.state_path, log, settings.rulebook_path)))
         yield Desk(
@@ -279,6 +280,11 @@ def signer_of(settings: Settings) -> Signer:
     return Signer(settings.keys.secret.reveal())
 
 
+def plugin_context(settings: Settings, public_url: str, clock: Clock) -> PluginContext:
+    verp = Verp(settings.keys.secret.reveal())
+    return PluginContext(settings.workspace, settings.data_path, public_url, clock, verp)
+
+
 def channel_of(settings: Settings, plugins: Plugins, clock: Clock, *, is_demo: bool = False) -> GuardedChannel:
     """The channel that the settings name, not opened yet.
 
@@ -317,7 +323,7 @@ async def open_house(
         # In a demo the worker's clock shows how far the events are decided, not how far they are stored.
         clock = clock_of(demo_since, lambda: store.position()[1])
         channel = channel_of(settings, workshop.plugins, clock, is_demo=demo_since is not None)
-        context = PluginContext(settings.workspace, settings.data_path, public_url, clock)
+        context = plugin_context(settings, public_url, clock)
         await channel.open(context)
         stack.push_async_callback(channel.close)
         actions = await _open_actions(settings, workshop, context, stack, is_demo=demo_since is not None)

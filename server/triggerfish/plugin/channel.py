@@ -20,6 +20,7 @@ from triggerfish.clock import Clock, Instant
 from triggerfish.deliver import Features, Receipt
 from triggerfish.plugin.settings import PluginConfig
 from triggerfish.render import Message
+from triggerfish.verp import Verp
 
 T = TypeVar("T")
 
@@ -33,13 +34,15 @@ class NotHandedOver(Exception):
 
 class PluginContext(Struct, frozen=True):
     """Where a plugin runs. `data` is the folder for what it keeps (`<workspace>/data`), below a name of its own;
-    `public_url` is what addresses in messages start with; `clock` is the server's (in a demo not the machine's).
+    `public_url` is what addresses in messages start with; `clock` is the server's (in a demo not the machine's);
+    `verp` makes and reads return paths that name their send.
     """
 
     workspace: Path
     data: Path
     public_url: str
     clock: Clock
+    verp: Verp = Verp()
 
 
 class Kept(Struct, frozen=True):
