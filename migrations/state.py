@@ -165,3 +165,43 @@ def m008_calls(db: Database) -> None:
     db.execute("ALTER TABLE sends ADD COLUMN call TEXT NOT NULL DEFAULT ''")
     db.execute("ALTER TABLE sends ADD COLUMN data BLOB")
     db.execute("CREATE INDEX calls ON sends (call, due_at) WHERE call != '' AND status IN ('due', 'retrying')")
+
+
+@migrations()
+def m009_outgoing(db: Database) -> None:
+    # Which of two that are due leaves first, with which others it stands in line, whom it was handed over for, and
+    # which messages became part of it.
+    db.execute("ALTER TABLE sends ADD COLUMN priority INTEGER NOT NULL DEFAULT 0")
+    db.execute("ALTER TABLE sends ADD COLUMN lane TEXT NOT NULL DEFAULT ''")
+    db.execute("ALTER TABLE sends ADD COLUMN address TEXT NOT NULL DEFAULT ''")
+    db.execute("ALTER TABLE sends ADD COLUMN also BLOB")
+
+
+@migrations()
+def m010_instructions(db: Database) -> None:
+    # What people told the server (instructions.py). An address that begins with @ is a whole domain.
+    db.execute(
+        """
+        CREATE TABLE suppressions (
+            address TEXT NOT NULL,
+            purpose TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            note TEXT NOT NULL,
+            given_by TEXT NOT NULL,
+            at INTEGER NOT NULL,
+            PRIMARY KEY (address, purpose)
+        ) WITHOUT ROWID
+        """
+    )
+    db.execute(
+        """
+        CREATE TABLE holds (
+            ruleset TEXT NOT NULL,
+            rule TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            given_by TEXT NOT NULL,
+            at INTEGER NOT NULL,
+            PRIMARY KEY (ruleset, rule)
+        ) WITHOUT ROWID
+        """
+    )

@@ -17,8 +17,9 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from triggerfish.clock import Instant, from_datetime
 from triggerfish.errors import Refused
 
-Kind = Literal["track", "identify", "page", "screen", "group", "alias", "feedback", "derived"]
-"""`feedback` comes from our own links, pixels and channels (room 10), never from a write key."""
+Kind = Literal["track", "identify", "page", "screen", "group", "alias", "feedback", "instruction", "derived"]
+"""`feedback` comes from our own links, pixels and channels (room 10), `instruction` from people who run the server
+(instructions.py); neither ever from a write key."""
 
 LARGEST_EVENT = 32 * 1024
 """Bytes of JSON that one event may have."""
@@ -46,7 +47,7 @@ class Event(Struct, frozen=True, omit_defaults=True, gc=False):
 
     `name` is what rules call it: a track call's event, else the kind ("page", "identify", …).
     `timestamp` is event time, corrected by sentAt as the Segment spec says and never after the instant of receipt.
-    At least one of user_id, anonymous_id, profile_id is set. Empty text is no identity.
+    At least one of user_id, anonymous_id, profile_id is set, but for an instruction. Empty text is no identity.
     """
 
     kind: Kind

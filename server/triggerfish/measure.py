@@ -35,6 +35,9 @@ NAMES: Mapping[Heard, str] = {
 }
 """The events' names, as Segment's email spec has them."""
 
+PROOFS = frozenset(NAMES[kind] for kind in ("delivered", "opened", "clicked", "unsubscribed", "complained"))
+"""What nobody could do with a message that never arrived."""
+
 LONGEST_TOKEN = 4_096
 LONGEST_URL = 2_048
 """In bytes of UTF-8. A longer target is not tracked: the link stays as the template made it."""

@@ -21,10 +21,22 @@ WAIT_LIMIT = 100
 Status = Literal["scheduled", "due", "sending", "sent", "retrying", "skipped", "failed", "uncertain"]
 
 
+class Merged(Struct, frozen=True):
+    """A message that lost to another one and became part of it: which rule's, its template, and its event's properties."""
+
+    ruleset: str
+    rule: str
+    template: str
+    event: dict[str, Any]
+
+
 class Due(Struct, kw_only=True, omit_defaults=True):
     """A message to one person: what it is, how far it is, and why. The row behind `GET /v1/sends`.
 
     With `call` it is no message: the plugin's action of that name is to be carried out with `data`.
+
+    `priority` says which of two that are due at one instant leaves first (the higher); `lane` with which others it stands
+    in line; `address` whom it was handed over for. `also` are messages that became part of this one.
 
     scheduled -> due -> sending -> sent; or skipped, failed, uncertain, each with a reason; retrying -> sending again.
     """
@@ -45,6 +57,10 @@ class Due(Struct, kw_only=True, omit_defaults=True):
     trigger: Event | None = None
     call: str = ""
     data: dict[str, Any] = {}
+    priority: int = 0
+    lane: str = ""
+    address: str = ""
+    also: list[Merged] = []
 
 
 def send_id(profile: Profile, rule: Rule, label: str, trigger: Event) -> str:

@@ -6,6 +6,7 @@
     send      8 render, 9 deliver                                  the agenda -> a channel
     call      9 deliver                                            the agenda -> a plugin's action
     hear      10 measure, and back in at 2                         an open, a click, an unsubscribe -> the log
+    instruct  back in at 2                                         what an operator decides -> the log
 
 One call per room, in order. All input and output of the pipeline is awaited here, through the rooms' ports; the rooms
 are pure.
@@ -27,6 +28,7 @@ from triggerfish.clock import Clock, Instant
 from triggerfish.deliver import Call, Features, Receipt, Verdict
 from triggerfish.engine import Arrival, Moment, Outcome, StateStore
 from triggerfish.errors import MissingData, Refused
+from triggerfish.instructions import Instruction, to_event
 from triggerfish.log import EventLog, Position
 from triggerfish.people import Loaded
 from triggerfish.plan import Checks, Plan
@@ -397,6 +399,17 @@ async def hear(front: FrontDoor, hit: measure.Hit, *, user_agent: str = "") -> N
     now = front.clock.now()
     event = measure.to_event(hit, now, nonce=front.new_message_id(), user_agent=user_agent)
     await front.log.append([(event, front.clock.receipt_of(now, front.clock.wall()))])
+    front.ring()
+
+
+async def instruct(front: FrontDoor, instructions: Sequence[Instruction], *, by: str) -> None:
+    """Let in what somebody decided about no person in particular, all of it or nothing, and return once it is safely on
+    disk. `by` says who it was. Raises Busy and Unavailable.
+    """
+    now = front.clock.now()
+    receipt = front.clock.receipt_of(now, front.clock.wall())
+    events = [to_event(each, by=by, at=now, nonce=front.new_message_id()) for each in instructions]
+    await front.log.append([(event, receipt) for event in events])
     front.ring()
 
 

@@ -7,9 +7,10 @@ from msgspec.structs import replace
 
 from triggerfish.clock import HOUR, MINUTE
 from triggerfish.engine import Membership, Moment, Outcome, StateStore, Withdrawal
+from triggerfish.instructions import Allow, Given, Held, Hold, Release, Resolve, Suppress, Suppression
 from triggerfish.people import Loaded
 from triggerfish.profile import Claim, Identity, Profile, Trait, Wait
-from triggerfish.schedule import Due
+from triggerfish.schedule import Due, Merged
 from worlds import NOON, World, follow, identify, rulebook, state_of, track
 
 ANA, BO = Claim("user", "ana"), Claim("user", "bo")
@@ -289,3 +290,70 @@ class StateStoreContract:
         assert ours.store.load(claims, []) == memory.store.load(claims, [])
         assert ours.store.position() == memory.store.position()
         assert state_of(memory.memory)["profiles"].keys() == ours.store.load(claims, []).profiles.keys()
+
+    def test_a_suppressed_address_is_found_in_any_case_and_so_is_its_domain(self, store: StateStore):
+        told = [Given(Suppress("Ana@Example.com", note="asked by phone"), NOON, "admin key"),
+                Given(Suppress("@example.com", "news"), NOON + 1, "page")]  # fmt: skip
+        store.commit(outcome(instructions=told), 1, NOON)
+        found = store.suppressed(["ana@EXAMPLE.com", "bo@example.com", "cy@example.org"])
+        assert {address: {line.address for line in lines} for address, lines in found.items()} == {
+            "ana@EXAMPLE.com": {"ana@example.com", "@example.com"},
+            "bo@example.com": {"@example.com"},
+        }
+        assert (
+            Suppression("ana@example.com", "", "manual", "asked by phone", "admin key", NOON)
+            in found["ana@EXAMPLE.com"]
+        )
+
+    def test_an_address_that_is_allowed_again_is_off_the_list_for_that_purpose(self, store: StateStore):
+        given = [Suppress("ana@example.com"), Suppress("ana@example.com", "news"), Allow("ANA@example.com")]
+        store.commit(outcome(instructions=[Given(each, NOON) for each in given]), 1, NOON)
+        assert [line.purpose for line in store.suppressed(["ana@example.com"])["ana@example.com"]] == ["news"]
+
+    def test_a_hard_bounce_is_replaced_by_nothing_weaker(self, store: StateStore):
+        given = [Suppress("a@example.com", reason="hard bounce"), Suppress("a@example.com", reason="complaint")]
+        store.commit(outcome(instructions=[Given(each, NOON) for each in given]), 1, NOON)
+        assert [line.reason for line in store.suppressed(["a@example.com"])["a@example.com"]] == ["hard bounce"]
+
+    def test_rules_are_held_until_they_are_released(self, store: StateStore):
+        held = [Hold("carts", "vip", "too many"), Hold("news"), Hold("carts", "vip", "again")]
+        store.commit(outcome(instructions=[Given(each, NOON + at, "guard") for at, each in enumerate(held)]), 1, NOON)
+        assert store.holds() == [
+            Held("carts", "vip", "too many", "guard", NOON),
+            Held("news", "", "", "guard", NOON + 1),
+        ]
+        store.commit(outcome(instructions=[Given(Release("carts", "vip"), NOON + 9)]), 2, NOON)
+        assert store.holds() == [Held("news", "", "", "guard", NOON + 1)]
+
+    @pytest.mark.parametrize(("said", "status"), [("sent", "sent"), ("failed", "failed"), ("again", "due")])
+    def test_a_send_whose_outcome_is_uncertain_is_settled_by_hand(self, store: StateStore, said: str, status: str):
+        store.commit(outcome(sends=[send("a", "uncertain"), send("b", "failed")]), 1, NOON)
+        told = [Given(Resolve(each, said), NOON + 5, "admin key") for each in ("a", "b", "nobody")]
+        store.commit(outcome(instructions=told), 2, NOON)
+        due = store.to_send(NOON + 5, 9)
+        assert [each.id for each in due] == (["a"] if status == "due" else [])
+        store.commit(outcome(instructions=[Given(Resolve("a", "again"), NOON + 6)]), 3, NOON)
+        assert store.to_send(NOON + 6, 9) == due
+
+    def test_a_message_that_was_opened_is_uncertain_no_longer(self, store: StateStore):
+        store.commit(outcome(sends=[send("a", "uncertain"), send("b", "uncertain")]), 1, NOON)
+        opened = Moment("ana", NOON, "event", {"event": "Email Opened", "send": "a"}, 2)
+        bounced = Moment("ana", NOON, "event", {"event": "Email Bounced", "send": "b"}, 2)
+        store.commit(outcome(moments=[opened, bounced]), 2, NOON)
+        given = [Given(Resolve(each, "again"), NOON + 6) for each in ("a", "b")]
+        store.commit(outcome(instructions=given), 3, NOON)
+        assert [each.id for each in store.to_send(NOON + 6, 9)] == ["b"]
+
+    def test_of_two_messages_due_at_one_instant_the_one_with_the_higher_priority_is_first(self, store: StateStore):
+        store.commit(outcome(sends=[send("a"), send("b", priority=5), send("c", due_at=NOON - 1)]), 1, NOON)
+        assert [each.id for each in store.to_send(NOON, 9)] == ["c", "b", "a"]
+        assert [each.id for each in store.to_send(NOON, 2)] == ["c", "b"]
+
+    def test_what_became_part_of_a_message_is_kept_with_it(self, store: StateStore):
+        also = [Merged("carts", "vip", "offer", {"total": 12.5})]
+        store.commit(outcome(sends=[send("a", lane="smtp marketing gmail", also=also)]), 1, NOON)
+        due = store.to_send(NOON, 1)[0]
+        assert (due.lane, due.also) == ("smtp marketing gmail", also)
+        due.address = "ana@example.com"
+        store.mark([due], [])
+        assert store.to_send(NOON, 1)[0].address == "ana@example.com"

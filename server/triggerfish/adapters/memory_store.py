@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from msgspec.structs import replace
 
 from triggerfish.clock import Instant
-from triggerfish.engine import Moment, Outcome, Withdrawal
+from triggerfish.engine import Moment, Outcome, Withdrawal, resolve
+from triggerfish.instructions import (
+    Allow,
+    Given,
+    Held,
+    Hold,
+    Release,
+    Resolve,
+    Suppress,
+    Suppression,
+    as_listed,
+    listed_as,
+)
 from triggerfish.log import Position
+from triggerfish.measure import PROOFS
 from triggerfish.people import Loaded
 from triggerfish.profile import Claim, Profile
 from triggerfish.rules import Fitting
@@ -26,6 +39,8 @@ class MemoryStateStore:
         self.memberships: dict[tuple[str, str], Instant] = {}
         self.sends: dict[str, Due] = {}
         self.moments: list[Moment] = []
+        self.suppressions: dict[tuple[str, str], Suppression] = {}
+        self.held: dict[tuple[str, str], Held] = {}
         self.dead_letters: dict[Position, tuple[Instant, str]] = {}
         self._attempts: dict[Position, int] = {}
         self._struck: set[str] = set()
@@ -98,6 +113,45 @@ class MemoryStateStore:
         for due in outcome.sends:
             self._put(due)
         self.moments += outcome.told(self._stop)
+        for moment in outcome.moments:
+            if moment.kind == "event" and moment.body["event"] in PROOFS:
+                self._arrived(moment)
+        for given in outcome.instructions:
+            self._carry_out(given)
+
+    def _arrived(self, moment: Moment) -> None:
+        known = self.sends.get(moment.body.get("send", ""))
+        if known is not None and known.status == "uncertain":
+            known.status, known.reason = "sent", f"shown by {moment.body['event']}"
+
+    def _carry_out(self, given: Given) -> None:
+        match given.instruction:
+            case Suppress(address=address, purpose=purpose, reason=reason, note=note):
+                key = (as_listed(address), purpose)
+                known = self.suppressions.get(key)
+                if known is None or known.reason != "hard bounce" or reason == "hard bounce":
+                    self.suppressions[key] = Suppression(*key, reason, note, given.by, given.at)
+            case Allow(address=address, purpose=purpose):
+                self.suppressions.pop((as_listed(address), purpose), None)
+            case Hold(ruleset=ruleset, rule=rule, reason=reason):
+                self.held.setdefault((ruleset, rule), Held(ruleset, rule, reason, given.by, given.at))
+            case Release(ruleset=ruleset, rule=rule):
+                self.held.pop((ruleset, rule), None)
+            case Resolve(send=send) as asked:
+                due = self.sends.get(send)
+                moment = None if due is None else resolve(asked, due, given)
+                if moment is not None:
+                    self.moments.append(moment)
+
+    def suppressed(self, addresses: Collection[str]) -> dict[str, list[Suppression]]:
+        found = {
+            address: [line for line in self.suppressions.values() if line.address in listed_as(address)]
+            for address in addresses
+        }
+        return {address: lines for address, lines in found.items() if lines}
+
+    def holds(self) -> list[Held]:
+        return sorted(self.held.values(), key=lambda held: (held.at, held.ruleset, held.rule))
 
     def _stop(self, withdrawal: Withdrawal) -> bool:
         known = self.sends.get(withdrawal.send)
@@ -126,7 +180,7 @@ class MemoryStateStore:
 
     def to_call(self, action: str, now: Instant, limit: int) -> list[Due]:
         outgoing = [due for due in self._outgoing(now) if due.call == action]
-        return [replace(due) for due in sorted(outgoing, key=lambda due: due.due_at)[:limit]]
+        return [replace(due) for due in sorted(outgoing, key=lambda due: (due.due_at, -due.priority))[:limit]]
 
     def _outgoing(self, now: Instant) -> Iterator[Due]:
         return (due for due in self.sends.values() if due.status in ("due", "retrying") and due.due_at <= now)
@@ -140,7 +194,7 @@ class MemoryStateStore:
             if known is not None:
                 self.sends[due.id] = replace(
                     known, channel=due.channel, status=due.status, reason=due.reason, due_at=due.due_at,
-                    sent_at=due.sent_at, attempt=due.attempt,
+                    sent_at=due.sent_at, attempt=due.attempt, address=due.address,
                 )  # fmt: skip
         self.moments += moments
 

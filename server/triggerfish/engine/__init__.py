@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from triggerfish.clock import Instant
-from triggerfish.engine.outcome import Arrival, Membership, Moment, Outcome, Withdrawal
+from triggerfish.engine.outcome import Arrival, Membership, Moment, Outcome, Withdrawal, resolve
 from triggerfish.engine.run import Run
 from triggerfish.engine.store import StateStore
 from triggerfish.engine.turn import CHAIN_LIMIT, FOLLOWERS_LIMIT
@@ -26,7 +26,7 @@ from triggerfish.rules import Rulebook
 
 __all__ = [
     "CHAIN_LIMIT", "FOLLOWERS_LIMIT",
-    "Arrival", "Membership", "Moment", "Outcome", "StateStore", "Withdrawal", "decide",
+    "Arrival", "Membership", "Moment", "Outcome", "StateStore", "Withdrawal", "decide", "resolve",
 ]  # fmt: skip
 
 

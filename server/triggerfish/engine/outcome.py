@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from triggerfish.clock import Instant
 from triggerfish.ingest import Event
+from triggerfish.instructions import Given, Resolve
 from triggerfish.log import Position
 from triggerfish.profile import Claim, Profile
 from triggerfish.schedule import Due
@@ -57,7 +58,7 @@ class Outcome(Struct, frozen=True):
     """What became of a batch: to be committed in one transaction with the log position that it came from.
 
     `profiles` are new or changed; `merged` maps profiles that are gone to the one that took them in; `owners` are names
-    that changed hands; `repeats` counts events that were seen before.
+    that changed hands; `repeats` counts events that were seen before; `instructions` are to be carried out in order.
     """
 
     profiles: Mapping[str, Profile]
@@ -68,8 +69,23 @@ class Outcome(Struct, frozen=True):
     moments: Sequence[Moment]
     repeats: int = 0
     withdrawals: Sequence[Withdrawal] = ()
+    instructions: Sequence[Given] = ()
 
     def told(self, is_stopped: Callable[[Withdrawal], bool]) -> list[Moment]:
         """The moments that are true, when withdrawing stops those messages that `is_stopped` says."""
         untrue = {each.place for each in self.withdrawals if not is_stopped(each)}
         return [moment for place, moment in enumerate(self.moments) if place not in untrue]
+
+
+def resolve(asked: Resolve, due: Due, given: Given) -> Moment | None:
+    """Settle a send (a working copy) whose outcome nobody knows, as somebody says who looked; the line for the person's
+    timeline. None, and nothing changes, when the outcome is known.
+    """
+    if due.status != "uncertain":
+        return None
+    due.status = "due" if asked.outcome == "again" else asked.outcome
+    due.reason = f"settled by {given.by or 'hand'}"
+    due.due_at = max(due.due_at, given.at) if asked.outcome == "again" else due.due_at
+    due.sent_at = (due.sent_at or due.due_at) if asked.outcome == "sent" else due.sent_at
+    body = {"send": due.id, "rule": f"{due.ruleset} / {due.rule}", "template": due.template, "status": due.status}
+    return Moment(due.profile, given.at, "send", body | {"reason": due.reason})

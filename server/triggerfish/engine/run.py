@@ -10,6 +10,7 @@ from triggerfish.engine.outcome import Arrival, Membership, Outcome
 from triggerfish.engine.record import Record
 from triggerfish.engine.turn import Turn
 from triggerfish.ingest import Event
+from triggerfish.instructions import Given, given_in
 from triggerfish.people import Loaded, People
 from triggerfish.profile import Profile, remember
 from triggerfish.rules import Rulebook
@@ -24,6 +25,7 @@ class Run:
         self._now = now
         self._record = Record(rulebook.version)
         self._repeats = 0
+        self._instructions: list[Given] = []
         self._agenda = [
             (profile.wake_at, profile.id)
             for profile in loaded.profiles.values()
@@ -44,6 +46,9 @@ class Run:
     def arrive(self, arrival: Arrival) -> None:
         """An event comes."""
         event = arrival.event
+        if event.kind == "instruction":
+            self._instructions.append(given_in(event, arrival.at))
+            return
         if self._people.have_seen(event):
             self._repeats += 1
             return
@@ -112,4 +117,5 @@ class Run:
             moments=record.moments,
             repeats=self._repeats,
             withdrawals=record.withdrawals,
+            instructions=self._instructions,
         )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from triggerfish.clock import Instant
 from triggerfish.engine.outcome import Moment, Outcome
+from triggerfish.instructions import Held, Suppression
 from triggerfish.log import Position
 from triggerfish.people import Loaded
 from triggerfish.profile import Claim, Profile
@@ -42,7 +43,8 @@ class StateStore(Protocol):
 
         A send that is due, or further, is the sender's: deciding it again does not change it. A withdrawal skips one
         that no channel has yet; else its moment is not written. Of a profile that is gone, the sends on their way
-        go to the one that took it in; its timeline stays under its own id.
+        go to the one that took it in; its timeline stays under its own id. Instructions are carried out in order: a
+        suppression for anything but a hard bounce does not replace one for that.
         """
         ...
 
@@ -65,7 +67,7 @@ class StateStore(Protocol):
         ...
 
     def to_send(self, now: Instant, limit: int) -> list[Due]:
-        """Messages due or to be retried at or before `now`, the earliest first."""
+        """Messages due or to be retried at or before `now`: the earliest first, of one instant by priority."""
         ...
 
     def calls_due(self, now: Instant) -> list[str]:
@@ -89,6 +91,16 @@ class StateStore(Protocol):
 
     def in_flight(self) -> list[Due]:
         """Messages that were handed to a channel by a process that did not live to note the answer."""
+        ...
+
+    def suppressed(self, addresses: Collection[str]) -> Mapping[str, Sequence[Suppression]]:
+        """The lines of the suppression list that concern these addresses, their domains' included; by address as it is
+        given, those that none concerns left out.
+        """
+        ...
+
+    def holds(self) -> Sequence[Held]:
+        """The rules and rule sets that are held, the oldest first."""
         ...
 
     def everybody(self, after: str, limit: int) -> list[Profile]:

@@ -22,7 +22,7 @@ from triggerfish.rulefile.forms import actions_of, events_of
 from triggerfish.rulefile.marks import Marks, Path
 from triggerfish.rulefile.problems import Problem, nearest, quote
 
-KINDS = tuple(kind for kind in get_args(Kind) if kind not in ("track", "feedback"))
+KINDS = tuple(kind for kind in get_args(Kind) if kind not in ("track", "feedback", "instruction"))
 """Calls that rules can listen to by their kind."""
 
 SEGMENT_EVENTS = ("segment.entered", "segment.left")

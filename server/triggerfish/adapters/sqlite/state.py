@@ -13,19 +13,20 @@ from __future__ import annotations
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
+from triggerfish.adapters.sqlite import instructions, outgoing
 from triggerfish.adapters.sqlite.health import add_times, begin_reign, count_moments
 from triggerfish.clock import Instant
-from triggerfish.engine import Moment, Outcome, Withdrawal
+from triggerfish.engine import Moment, Outcome
 from triggerfish.errors import SettingsWrong, WorkspaceTaken
 from triggerfish.health import Spent
-from triggerfish.ingest import Event
+from triggerfish.instructions import Held, Suppression
 from triggerfish.log import Position
 from triggerfish.people import Loaded
 from triggerfish.profile import Claim, Profile
@@ -40,14 +41,9 @@ _VARIABLES = 500
 """Values in one query: enough to make the query's own cost small."""
 
 _PROFILE = msgspec.msgpack.Decoder(Profile)
-_EVENT = msgspec.msgpack.Decoder(Event)
 _PACK = msgspec.msgpack.Encoder().encode
 _JSON = msgspec.json.Encoder().encode
 
-_COLUMNS = (
-    "id, profile, ruleset, rule, template, class, purpose, channel, status, reason, due_at, sent_at, attempt, trigger, "
-    "call, data"
-)
 _OWNER = "SELECT profile FROM identities WHERE kind = ? AND value = ?"
 _GO_ON = "UPDATE progress SET position = ?, until = max(until, ?) WHERE position = ?"
 _PUT_PROFILE = """
@@ -60,28 +56,7 @@ _PUT_OWNER = """
 _PUT_MEMBER = """
     INSERT INTO memberships VALUES (?, ?, ?) ON CONFLICT (segment, profile) DO UPDATE SET since = excluded.since
 """
-# Only what still waits may change its mind: a message that is due, or further, is the sender's.
-_PUT_SEND = f"""
-    INSERT INTO sends ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (id) DO UPDATE SET
-        profile = excluded.profile,
-        template = CASE excluded.template WHEN '' THEN template ELSE excluded.template END,
-        class = CASE excluded.template WHEN '' THEN class ELSE excluded.class END,
-        purpose = CASE excluded.template WHEN '' THEN purpose ELSE excluded.purpose END,
-        channel = CASE excluded.template WHEN '' THEN channel ELSE excluded.channel END,
-        status = excluded.status, reason = excluded.reason, due_at = excluded.due_at, trigger = excluded.trigger
-    WHERE status = 'scheduled'
-"""  # noqa: S608  (the columns are ours)
-_HAND_OVER = """
-    UPDATE sends SET profile = ? WHERE profile = ? AND status IN ('scheduled', 'due', 'retrying', 'sending')
-"""
-_WITHDRAW = """
-    UPDATE sends SET status = 'skipped', reason = ?, due_at = ?
-    WHERE id = ? AND status IN ('scheduled', 'due', 'retrying')
-"""
-_MARK = "UPDATE sends SET channel = ?, status = ?, reason = ?, due_at = ?, sent_at = ?, attempt = ? WHERE id = ?"
 _PUT_MOMENT = "INSERT INTO moments (profile, at, kind, position, body) VALUES (?, ?, ?, ?, ?)"
-_OUTGOING = "FROM sends WHERE status IN ('due', 'retrying')"
 
 
 class SqliteStateStore:
@@ -204,8 +179,9 @@ class SqliteStateStore:
             self._db.executemany(_PUT_PROFILE, packed)
             self._put_owners(outcome)
             self._put_memberships(outcome)
-            self._db.executemany(_PUT_SEND, [_row_of(due) for due in outcome.sends])
-            self._put_moments(outcome.told(self._stop))
+            outgoing.put(self._db, outcome.sends)
+            self._put_moments(outcome.told(lambda withdrawal: outgoing.withdraw(self._db, withdrawal)))
+            self._put_moments(instructions.carry_out(self._db, outcome.instructions))
             add_times(self._db, self._spent())
         # Only now: had the transaction failed, what is kept must be what is in the file.
         self._position = position
@@ -234,7 +210,7 @@ class SqliteStateStore:
                 "DELETE FROM memberships WHERE segment = ? AND profile = ?", [(segment, gone) for segment in segments]
             )
         self._db.execute("DELETE FROM profiles WHERE id = ?", (gone,))
-        self._db.execute(_HAND_OVER, (into, gone))
+        outgoing.give_to(self._db, into, gone)
 
     def _put_owners(self, outcome: Outcome) -> None:
         taken = [(claim.kind, claim.value, owner) for claim, owner in outcome.owners.items() if owner is not None]
@@ -250,24 +226,13 @@ class SqliteStateStore:
         self._db.executemany("DELETE FROM memberships WHERE segment = ? AND profile = ?", left)
         self._db.executemany(_PUT_MEMBER, entered)
 
-    def _stop(self, withdrawal: Withdrawal) -> bool:
-        """Whether a message was stopped in time: no channel has it yet."""
-        found = self._db.execute(_WITHDRAW, (withdrawal.reason, withdrawal.at, withdrawal.send))
-        return found.rowcount > 0
-
     def _put_moments(self, moments: Sequence[Moment]) -> None:
         rows = [
             (moment.profile, moment.at, moment.kind, moment.position, _JSON(moment.body).decode()) for moment in moments
         ]
         self._db.executemany(_PUT_MOMENT, rows)
         count_moments(self._db, moments)
-        heard = [
-            (moment.body["send"], moment.body["event"])
-            for moment in moments
-            if moment.kind == "event" and "send" in moment.body
-        ]
-        if heard:
-            self._db.executemany("INSERT INTO feedback VALUES (?, ?) ON CONFLICT DO NOTHING", heard)
+        outgoing.hear(self._db, moments)
 
     # --- after a change of the rules ----------------------------------------------------------------------------------
 
@@ -294,31 +259,30 @@ class SqliteStateStore:
     # --- messages on the way ------------------------------------------------------------------------------------------
 
     def to_send(self, now: Instant, limit: int) -> list[Due]:
-        rows = self._all(
-            f"SELECT {_COLUMNS} {_OUTGOING} AND call = '' AND due_at <= ? ORDER BY due_at, number LIMIT ?", now, limit
-        )
-        return [_due_of(row) for row in rows]
+        return outgoing.to_send(self._db, now, limit)
 
     def calls_due(self, now: Instant) -> list[str]:
-        rows = self._all(f"SELECT DISTINCT call {_OUTGOING} AND call != '' AND due_at <= ? ORDER BY call", now)
-        return [name for (name,) in rows]
+        return outgoing.calls_due(self._db, now)
 
     def to_call(self, action: str, now: Instant, limit: int) -> list[Due]:
-        query = f"SELECT {_COLUMNS} {_OUTGOING} AND call != '' AND call = ? AND due_at <= ? ORDER BY due_at LIMIT ?"
-        return [_due_of(row) for row in self._all(query, action, now, limit)]
+        return outgoing.to_call(self._db, action, now, limit)
 
     def next_send(self) -> Instant | None:
-        return self._instant(f"SELECT min(due_at) {_OUTGOING}")
+        return outgoing.next_send(self._db)
 
     def mark(self, sends: Sequence[Due], moments: Sequence[Moment]) -> None:
-        rows = [(due.channel, due.status, due.reason, due.due_at, due.sent_at, due.attempt, due.id) for due in sends]
         with self._transaction("FULL"):
-            self._db.executemany(_MARK, rows)
+            outgoing.mark(self._db, sends)
             self._put_moments(moments)
 
     def in_flight(self) -> list[Due]:
-        rows = self._all(f"SELECT {_COLUMNS} FROM sends WHERE status = 'sending' ORDER BY number")  # noqa: S608
-        return [_due_of(row) for row in rows]
+        return outgoing.in_flight(self._db)
+
+    def suppressed(self, addresses: Collection[str]) -> dict[str, list[Suppression]]:
+        return instructions.suppressed(self._db, addresses)
+
+    def holds(self) -> list[Held]:
+        return instructions.holds(self._db)
 
     # --- the connection -----------------------------------------------------------------------------------------------
 
@@ -365,39 +329,3 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _parts(ids: list[str]) -> Iterator[list[str]]:
     for start in range(0, len(ids), _VARIABLES):
         yield ids[start : start + _VARIABLES]
-
-
-def _row_of(due: Due) -> tuple[Any, ...]:
-    trigger = None if due.trigger is None else _PACK(due.trigger)
-    return (
-        due.id, due.profile, due.ruleset, due.rule, due.template, due.class_, due.purpose, due.channel,
-        due.status, due.reason, due.due_at, due.sent_at, due.attempt, trigger, due.call,
-        _PACK(due.data) if due.call else None,
-    )  # fmt: skip
-
-
-def _due_of(row: tuple[Any, ...]) -> Due:
-    (
-        id_,
-        profile,
-        ruleset,
-        rule,
-        template,
-        class_,
-        purpose,
-        channel,
-        status,
-        reason,
-        due_at,
-        sent_at,
-        attempt,
-        trigger,
-        call,
-        data,
-    ) = row
-    return Due(
-        id=id_, profile=profile, ruleset=ruleset, rule=rule, template=template, class_=class_, purpose=purpose,
-        channel=channel, status=status, reason=reason, due_at=due_at, sent_at=sent_at, attempt=attempt,
-        trigger=None if trigger is None else _EVENT.decode(trigger), call=call,
-        data={} if data is None else msgspec.msgpack.decode(data),
-    )  # fmt: skip

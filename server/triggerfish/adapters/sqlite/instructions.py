@@ -1,0 +1,75 @@
+"""What instructions (instructions.py) do to the state: the suppression list, the rules that are held, and sends that
+somebody settles by hand. Within the caller's transaction, if it changes anything.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from typing import cast
+
+from triggerfish.adapters.sqlite import outgoing
+from triggerfish.engine import Moment, resolve
+from triggerfish.instructions import (
+    Allow,
+    Given,
+    Held,
+    Hold,
+    Reason,
+    Release,
+    Resolve,
+    Suppress,
+    Suppression,
+    as_listed,
+    listed_as,
+)
+
+_SUPPRESS = """
+    INSERT INTO suppressions VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (address, purpose) DO UPDATE
+    SET reason = excluded.reason, note = excluded.note, given_by = excluded.given_by, at = excluded.at
+    WHERE suppressions.reason != 'hard bounce' OR excluded.reason = 'hard bounce'
+"""
+_HOLD = "INSERT INTO holds VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+
+
+def carry_out(db: sqlite3.Connection, given: Iterable[Given]) -> list[Moment]:
+    """Do what was said, in order. Gives what it means to people's timelines."""
+    moments = []
+    for each in given:
+        match each.instruction:
+            case Suppress(address=address, purpose=purpose, reason=reason, note=note):
+                db.execute(_SUPPRESS, (as_listed(address), purpose, reason, note, each.by, each.at))
+            case Allow(address=address, purpose=purpose):
+                db.execute("DELETE FROM suppressions WHERE address = ? AND purpose = ?", (as_listed(address), purpose))
+            case Hold(ruleset=ruleset, rule=rule, reason=reason):
+                db.execute(_HOLD, (ruleset, rule, reason, each.by, each.at))
+            case Release(ruleset=ruleset, rule=rule):
+                db.execute("DELETE FROM holds WHERE ruleset = ? AND rule = ?", (ruleset, rule))
+            case Resolve(send=send) as asked:
+                due = outgoing.one(db, send)
+                moment = None if due is None else resolve(asked, due, each)
+                if due is not None and moment is not None:
+                    outgoing.mark(db, [due])
+                    moments.append(moment)
+    return moments
+
+
+def suppressed(db: sqlite3.Connection, addresses: Iterable[str]) -> dict[str, list[Suppression]]:
+    """The lines of the list that concern these addresses, by address as given; those without any are left out."""
+    found: dict[str, list[Suppression]] = {}
+    for address in addresses:
+        rows = db.execute("SELECT * FROM suppressions WHERE address IN (?, ?)", listed_as(address)).fetchall()
+        if rows:
+            found[address] = [_suppression(row) for row in rows]
+    return found
+
+
+def holds(db: sqlite3.Connection) -> list[Held]:
+    """The rules and rule sets that are held, the oldest first."""
+    rows = db.execute("SELECT * FROM holds ORDER BY at, ruleset, rule").fetchall()
+    return [Held(*row) for row in rows]
+
+
+def _suppression(row: tuple[str, str, str, str, str, int]) -> Suppression:
+    address, purpose, reason, note, by, at = row
+    return Suppression(address, purpose, cast(Reason, reason), note, by, at)
