@@ -78,9 +78,9 @@ def write_workspace(
         place = folder / "templates" / name
         place.mkdir(parents=True)
         head = MARKETING if class_ == "marketing" else TRANSACTIONAL
-        (place / "template.yaml").write_text(head.replace("SUBJECT", f"The {name}").lstrip())
         body = BODY if class_ == "marketing" else BODY.replace('<a href="{{ unsubscribe_url }}">Unsubscribe</a> ', "")
-        (place / "email.mjml").write_text(body.lstrip())
+        front = head.replace("SUBJECT", f"The {name}")
+        (place / "email.mjml").write_text(f"---{front}---{body}")
         (place / "sample.yaml").write_text(SAMPLE)
     return folder
 

@@ -104,7 +104,7 @@ def test_the_starter_rulebook_loads_with_its_templates_and_without_a_warning() -
     rulebook, warnings = loaded()
     assert not [problem.render() for problem in warnings]
     templates = {send.template for ruleset in rulebook.rulesets for rule in ruleset.rules for send in rule.sends}
-    assert templates == {path.parent.name for path in (REPOSITORY / "templates").glob("*/template.yaml")}
+    assert templates == {path.parent.name for path in (REPOSITORY / "templates").glob("*/email.mjml")}
 
 
 def test_every_short_name_of_the_starter_is_an_event_that_rules_can_name(rulebook: Rulebook) -> None:

@@ -101,5 +101,5 @@ def test_the_facts_of_templates_are_those_of_the_templates_themselves():
 
 def test_a_broken_template_is_left_out(tmp_path):
     (tmp_path / "x").mkdir()
-    (tmp_path / "x" / "template.yaml").write_text("[")
+    (tmp_path / "x" / "email.mjml").write_text("---\n[\n---\n")
     assert read_facts(tmp_path) == {}

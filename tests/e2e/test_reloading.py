@@ -113,7 +113,7 @@ def test_many_quick_edits_end_in_the_last_one(server):
 
 def test_a_hangup_signal_reloads_templates_too(server):
     before = version(server)
-    body = server.workspace / "templates" / "offer" / "template.yaml"
+    body = server.workspace / "templates" / "offer" / "email.mjml"
     body.write_text(body.read_text().replace("The offer", "A new offer"))
     server.process.send_signal(signal.SIGHUP)
     worker = server.child("worker")

@@ -41,8 +41,7 @@ def write(folder: Path, mjml: str, *, name: str = "hello", subject: str = "Hello
     """A templates folder with one template; returns the folder."""
     root = folder / "templates"
     (root / name).mkdir(parents=True, exist_ok=True)
-    (root / name / "template.yaml").write_text(f"subject: {subject!r}\n{more}")
-    (root / name / "email.mjml").write_text(mjml)
+    (root / name / "email.mjml").write_text(f"---\nsubject: {subject!r}\n{more}---\n{mjml}")
     (root / name / "sample.yaml").write_text(sample)
     for file, text in (blocks or {}).items():
         (root / "blocks").mkdir(exist_ok=True)

@@ -25,8 +25,7 @@ LIBRARY = REPOSITORY / "tests" / "golden" / "problems"
 FAULTS = sorted(path.stem for path in LIBRARY.glob("*.yaml"))
 
 TEMPLATE = {
-    "template.yaml": "subject: Hello\nclass: transactional\n",
-    "email.mjml": "<mjml><mj-body><mj-section><mj-column>"
+    "email.mjml": "---\nsubject: Hello\nclass: transactional\n---\n<mjml><mj-body><mj-section><mj-column>"
     "<mj-text>Hello</mj-text></mj-column></mj-section></mj-body></mjml>",
     "sample.yaml": "traits: {}\n",
 }

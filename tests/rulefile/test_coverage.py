@@ -219,7 +219,7 @@ def test_watching_changes_no_answer_and_leaves_the_rulebook_as_it_is() -> None:
 
 def test_every_leaf_of_the_starter_is_shown_where_it_is_written() -> None:
     files, _ = read_folder(REPOSITORY / "rules")
-    templates = {path.parent.name: Facts() for path in (REPOSITORY / "templates").glob("*/template.yaml")}
+    templates = {path.parent.name: Facts() for path in (REPOSITORY / "templates").glob("*/email.mjml")}
     rulebook, _ = load_rulebook(files, templates=templates, matcher=CompiledMatcher)
     recorder = Recorder()
     watched(rulebook, CompiledMatcher, recorder)

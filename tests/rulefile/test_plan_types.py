@@ -214,8 +214,8 @@ def told_of(
     """The code of each warning, what it underlines, and its hint."""
     mail = folder / "templates" / "mail"
     mail.mkdir(parents=True)
-    (mail / "template.yaml").write_text(f"subject: '{subject}'\nclass: transactional\n")
-    (mail / "email.mjml").write_text(MAIL.format(body=body))
+    front = f"---\nsubject: '{subject}'\nclass: transactional\n---\n"
+    (mail / "email.mjml").write_text(front + MAIL.format(body=body))
     (mail / "sample.yaml").write_text(SAMPLE)
     templates, problems = check_templates(folder / "templates", COMPANY)
     assert [problem.code for problem in problems] == []

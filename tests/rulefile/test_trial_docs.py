@@ -47,7 +47,7 @@ def examples() -> list[str]:
 
 def test_the_first_example_passes_on_the_starter() -> None:
     files, _ = read_folder(REPOSITORY / "rules")
-    templates = {path.parent.name: Facts() for path in (REPOSITORY / "templates").glob("*/template.yaml")}
+    templates = {path.parent.name: Facts() for path in (REPOSITORY / "templates").glob("*/email.mjml")}
     rulebook, _ = load_rulebook(files, templates=templates, matcher=CompiledMatcher)
     tests = {"rules/doc.test.yaml": examples()[0]}
     results = run_trials(rulebook, templates, tests, matcher=CompiledMatcher, new_store=MemoryStateStore)

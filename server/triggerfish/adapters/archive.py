@@ -17,7 +17,8 @@ from threading import Lock
 
 from msgspec import Struct
 
-from triggerfish.adapters.workfile import read_file, read_form
+from triggerfish.adapters.frontmatter import EMAIL_KEYS, read_front
+from triggerfish.adapters.workfile import read_file
 from triggerfish.errors import Busy
 from triggerfish.render import Class
 from triggerfish.rules import Rulebook
@@ -26,7 +27,6 @@ KEPT = 4
 """Rulebooks that stay loaded."""
 QUEUED = 8
 """Versions that may wait to be loaded."""
-_KEYS = {"subject", "preheader", "class", "purpose", "description", "sender", "reply_to", "language"}
 
 
 class Facts(Struct, frozen=True):
@@ -37,11 +37,11 @@ class Facts(Struct, frozen=True):
 
 
 def read_facts(folder: Path) -> dict[str, Facts]:
-    """The class and purpose of each template below a folder; one whose template.yaml is broken is left out."""
+    """The class and purpose of each template below a folder; one whose front matter is broken is left out."""
     found: dict[str, Facts] = {}
-    for path in sorted(folder.glob("*/template.yaml")):
+    for path in sorted(folder.glob("*/email.mjml")):
         file = read_file(path, path.name, [])
-        marks = None if file is None else read_form(file, _KEYS, set(), [])
+        marks = None if file is None else read_front(file, EMAIL_KEYS, {"subject"}, []).marks
         if marks is not None:
             is_marketing = marks.data.get("class", "marketing") == "marketing"
             purpose = str(marks.data.get("purpose", ""))

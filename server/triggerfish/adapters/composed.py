@@ -29,16 +29,20 @@ SAMPLE_AT = 1_767_225_600_000
 
 
 class Envelope(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What template.yaml may hold. `sender` and `reply_to` are mailboxes; without `sender`, the company's is used."""
+    """What front matter may hold. `from_` and `reply_to` are mailboxes; without `from_`, the company's is used."""
 
     subject: str
     preheader: str = ""
     class_: str = "marketing"
     purpose: str = ""
     description: str = ""
-    sender: str = ""
+    from_: str = ""
     reply_to: str = ""
     language: str = ""
+
+
+ENVELOPE_FIELDS = {"from": "from_", "class": "class_"}
+"""The keys that are words of Python, and what they are called here."""
 
 
 class Part(NamedTuple):

@@ -17,7 +17,8 @@ from liquid.token import TOKEN_EOF
 from triggerfish.adapters import liquid, plaintext
 from triggerfish.adapters.blocks import FOLDER, ROOTS, Blocks
 from triggerfish.adapters.brand import BRAND_FILE, Brand, read_brand
-from triggerfish.adapters.composed import CompiledTemplate, Envelope, Part, preview
+from triggerfish.adapters.composed import ENVELOPE_FIELDS, CompiledTemplate, Envelope, Part, preview
+from triggerfish.adapters.frontmatter import EMAIL_KEYS, read_front
 from triggerfish.adapters.links import add_pixel, find_unsubscribe_link, track_links, wrap_image
 from triggerfish.adapters.liquid_filters import locale_of
 from triggerfish.adapters.liquid_reads import Reading, reads_of
@@ -35,7 +36,7 @@ from triggerfish.render import (
 from triggerfish.rulefile.marks import Marks
 from triggerfish.rulefile.problems import Problem, nearest
 
-SETTINGS, BODY, SAMPLE, TEXT = "template.yaml", "email.mjml", "sample.yaml", "email.txt"
+BODY, SAMPLE, TEXT = "email.mjml", "sample.yaml", "email.txt"
 CLIPPED_BYTES = 102_000
 """Gmail cuts a message's HTML off here and hides the rest, the unsubscribe link included."""
 MOST_TEMPLATES = 1_000
@@ -43,7 +44,6 @@ MOST_TEMPLATES = 1_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _PREVIEW = "{% if preheader %}{{ preheader }}" + "&#8199;&#65279;&#847; " * 30 + "{% endif %}"
 """The preheader, then blanks, so that no mail program goes on with the first words of the body."""
-_KEYS = {"subject", "preheader", "class", "purpose", "description", "sender", "reply_to", "language"}
 
 
 def load_templates(
@@ -112,9 +112,8 @@ class _Loader:
                 no_file(self.label, "TF300", "a template's name has letters, digits, hyphens and dots")
             )
             return None
-        settings = read_file(self.path / SETTINGS, f"{self.label}/{SETTINGS}", self.problems)
         body = read_file(self.path / BODY, f"{self.label}/{BODY}", self.problems)
-        marks = read_form(settings, _KEYS, {"subject"}, self.problems) if settings else None
+        marks, body_at = read_front(body, EMAIL_KEYS, {"subject"}, self.problems) if body else (None, 0)
         envelope, sender, reply_to = self._envelope(marks) if marks else (None, None, None)
         sample = self._sample()
         language = (envelope.language if envelope else "") or self.brand.language
@@ -128,7 +127,9 @@ class _Loader:
                     parts[key] = part
         is_marketing = envelope is None or envelope.class_ == "marketing"
         if body:
-            parts |= self._body(body, language, is_marketing, has_preheader=bool(envelope and envelope.preheader))
+            parts |= self._body(
+                body, body_at, language, is_marketing, has_preheader=bool(envelope and envelope.preheader)
+            )
         if not (envelope and sender and len(parts) == 4) or any(not problem.is_warning for problem in self.problems):
             return None
         given = {
@@ -148,9 +149,9 @@ class _Loader:
         )
 
     def _envelope(self, marks: Marks) -> tuple[Envelope | None, Address | None, Address | None]:
-        """template.yaml as a Struct with its mailboxes; None where something is wrong."""
+        """The front matter as a Struct with its mailboxes; None where something is wrong."""
         data, before = dict(marks.data), len(self.problems)
-        for key in data.keys() & _KEYS:
+        for key in data.keys() & EMAIL_KEYS:
             if not isinstance(data[key], str):
                 self.problems.append(
                     marks.problem((key,), "TF303", f"{key} must be a text", hint='put it into quotes: "…"')
@@ -162,12 +163,12 @@ class _Loader:
                 locale_of(data["language"])
             except ValueError as error:
                 self.problems.append(marks.problem(("language",), "TF303", str(error)))
-        sender = self._mailbox(marks, "sender") or self._company_sender(marks)
+        sender = self._mailbox(marks, "from") or self._company_sender(marks)
         reply_to = self._mailbox(marks, "reply_to")
         if len(self.problems) > before:
             return None, sender, reply_to
-        data["class_"] = data.pop("class", "marketing")
-        return Envelope(**data), sender, reply_to
+        fields = {ENVELOPE_FIELDS.get(str(key), str(key)): value for key, value in data.items()}
+        return Envelope(**fields), sender, reply_to
 
     def _mailbox(self, marks: Marks, key: str) -> Address | None:
         text = marks.data.get(key)
@@ -181,12 +182,12 @@ class _Loader:
             return None
 
     def _company_sender(self, marks: Marks) -> Address | None:
-        if marks.data.get("sender"):
+        if marks.data.get("from"):
             return None
         try:
             return mailbox(self.company.get("sender", ""))
         except Refused:
-            hint = "add sender: here, or set the sender in triggerfish.toml"
+            hint = "add from: here, or set the sender in triggerfish.toml"
             self.problems.append(marks.problem((), "TF304", "this email has no sender", hint=hint))
             return None
 
@@ -224,9 +225,11 @@ class _Loader:
         template = self._parse(self.plain, text, complain)
         return Part(template, place) if template else None
 
-    def _body(self, body: ReadFile, language: str, is_marketing: bool, *, has_preheader: bool) -> dict[str, Part]:
+    def _body(
+        self, body: ReadFile, body_at: int, language: str, is_marketing: bool, *, has_preheader: bool
+    ) -> dict[str, Part]:
         """The HTML and the text part of email.mjml."""
-        source = Woven([(body.text, self.sources.add(body.label, body.text))])
+        source = Woven([(body.text[body_at:], self.sources.add(body.label, body.text) + body_at)])
         complaints: list[Complaint] = []
         blocks = Blocks(self.sources, self.block_files, self.root_label, self.html)
         woven = blocks.weave(source, complaints)

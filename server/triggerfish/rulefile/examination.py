@@ -67,5 +67,5 @@ def _purposes(notes: Notes, rules: Sequence[Written], templates: Mapping[str, Te
                 continue
             if (rule.form.class_ or facts.class_) == "marketing":
                 sentence = f"{quote(action.send or '')} is marketing and has no purpose: nobody can opt out of it alone"
-                hint = f"write  purpose: newsletter  in templates/{action.send}/template.yaml, or in the rule"
+                hint = f"write  purpose: newsletter  in templates/{action.send}/email.mjml, or in the rule"
                 notes.warn_at(rule.marks, (*path, "send"), "TF299", sentence, hint)
