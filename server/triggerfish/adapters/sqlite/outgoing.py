@@ -129,14 +129,15 @@ def _row_of(due: Due) -> tuple[Any, ...]:
     return (
         due.id, due.profile, due.ruleset, due.rule, due.template, due.class_, due.purpose, due.channel,
         due.status, due.reason, due.due_at, due.sent_at, due.attempt, trigger, due.call,
-        _PACK(due.data) if due.call else None, due.priority, due.lane, due.address, _PACK(due.also) if due.also else None,
+        _PACK(due.data) if due.call else None, due.priority, due.lane, due.address,
+        _PACK(due.also) if due.also else None,
     )  # fmt: skip
 
 
 def _due_of(row: tuple[Any, ...]) -> Due:
     (
-        id_, profile, ruleset, rule, template, class_, purpose, channel, status, reason, due_at, sent_at, attempt, trigger,
-        call, data, priority, lane, address, also,
+        id_, profile, ruleset, rule, template, class_, purpose, channel, status, reason, due_at, sent_at, attempt,
+        trigger, call, data, priority, lane, address, also,
     ) = row  # fmt: skip
     return Due(
         id=id_, profile=profile, ruleset=ruleset, rule=rule, template=template, class_=class_, purpose=purpose,
