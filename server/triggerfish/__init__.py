@@ -4,12 +4,13 @@ from triggerfish.clock import Clock, Instant
 from triggerfish.deliver import Call, Features, Receipt, Status, Verdict
 from triggerfish.errors import PluginFailed, Refused, SettingsWrong, TriggerfishError
 from triggerfish.measure import Hit
+from triggerfish.mime import to_mime
 from triggerfish.plugin.action import Action
 from triggerfish.plugin.channel import BlockingChannel, Channel, Kept, NotHandedOver, PluginContext
 from triggerfish.plugin.hookspecs import hookimpl
 from triggerfish.plugin.settings import PluginConfig
 from triggerfish.plugin.source import Incoming, Source
-from triggerfish.render import Address, Message, mail_address, to_mime
+from triggerfish.render import Address, Message, mail_address
 
 __all__ = [
     "Action",

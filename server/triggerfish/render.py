@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-from binascii import b2a_base64, b2a_qp
 from collections.abc import Mapping, Sequence
-from email.utils import formatdate
-from hashlib import sha256
 from typing import Any, Literal, Protocol
 
 import idna
@@ -184,91 +181,3 @@ def safe_header_value(text: str) -> str:
     if len(text) > LONGEST_HEADER:
         raise Refused(f"a header value has {len(text)} characters", code="TF327", expected=f"at most {LONGEST_HEADER}")
     return text
-
-
-_PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*")
-_HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,60}")
-_ID = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
-
-
-def to_mime(message: Message, *, date: Instant, message_id_domain: str) -> bytes:
-    """The message as RFC 5322 bytes with CRLF line ends: multipart/alternative, plain text first, then HTML, in UTF-8.
-
-    The same message and date make the same bytes: Message-ID and boundary come from `send_id`. Bodies are
-    quoted-printable, or base64 where that is shorter (RFC 2045); other letters in headers are encoded words (RFC 2047).
-    Lines stay below 998 characters. Raises Refused when a header value or an address could not be written safely.
-    """
-    mark = sha256(message.send_id.encode()).hexdigest()
-    local = message.send_id if _ID.fullmatch(message.send_id) and len(message.send_id) <= 64 else mark[:32]
-    boundary = f"=_{mark[:30]}"  # "=_" can be in no quoted-printable or base64 line
-    lines = [
-        f"From: {_written(message.sender)}",
-        f"To: {_written(message.to)}",
-        *([f"Reply-To: {_written(message.reply_to)}"] if message.reply_to else []),
-        f"Subject: {_unstructured(safe_header_value(message.subject), 9)}",
-        f"Date: {formatdate(date / 1000, usegmt=True).replace('GMT', '+0000')}",
-        f"Message-ID: <{local}@{mail_address('x@' + message_id_domain)[2:]}>",
-        "MIME-Version: 1.0",
-    ]
-    for name, value in message.headers.items():
-        if not _HEADER_NAME.fullmatch(name):
-            raise Refused(
-                f'"{one_line(name)[:80]}" is no name of a header', code="TF327", expected="letters and hyphens"
-            )
-        lines.append(f"{name}: {_unstructured(safe_header_value(value), len(name) + 2)}")
-    lines.append(f'Content-Type: multipart/alternative; boundary="{boundary}"')
-    text, html = _part("plain", message.text), _part("html", message.html)
-    fence = b"--" + boundary.encode()
-    head = "\r\n".join(lines).encode("ascii")
-    return b"".join((head, b"\r\n\r\n", fence, b"\r\n", text, b"\r\n", fence, b"\r\n", html, b"\r\n", fence, b"--\r\n"))
-
-
-def _part(kind: str, body: str) -> bytes:
-    content = body.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8", "replace")
-    # b2a_qp breaks lines as the first line of its input ends, so it gets LF throughout, and CRLF comes afterwards.
-    encoding, written = "quoted-printable", b2a_qp(content, istext=True).replace(b"\n", b"\r\n")
-    if len(written) > len(content) * 4 // 3 + 80:
-        packed = b2a_base64(content.replace(b"\n", b"\r\n"), newline=False)
-        encoding, written = "base64", b"\r\n".join(packed[at : at + 76] for at in range(0, len(packed), 76))
-    head = f'Content-Type: text/{kind}; charset="utf-8"\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n'
-    return head.encode() + written
-
-
-def _written(address: Address) -> str:
-    """`Name <local@domain>` for a header, the name as a phrase, a quoted string or encoded words."""
-    email, name = mail_address(address.email), safe_header_value(address.name)
-    if not name:
-        return email
-    if not name.isascii() or "=?" in name:
-        return f"{_encoded_words(name, 12)} <{email}>"
-    if _PHRASE.fullmatch(name):
-        return f"{name} <{email}>"
-    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}" <{email}>'
-
-
-def _unstructured(value: str, used: int) -> str:
-    """A header's free text; `used` is how many characters its line has already."""
-    if not value.isascii() or "=?" in value:
-        return _encoded_words(value, used)
-    lines, room = [""], 78 - used
-    for word in value.split(" "):
-        if lines[-1] and len(lines[-1]) + 1 + len(word) > room:
-            lines.append(word)
-            room = 77
-        else:
-            lines[-1] += (" " if lines[-1] else "") + word
-    return "\r\n ".join(lines)
-
-
-def _encoded_words(value: str, used: int) -> str:
-    """RFC 2047, section 2: words of at most 75 characters, none of which splits a character."""
-    words, chunk, room = [], b"", (75 - 12 - used) // 4 * 3
-    for letter in value:
-        octets = letter.encode()
-        if chunk and len(chunk) + len(octets) > room:
-            words.append(chunk)
-            chunk, room = b"", 45
-        chunk += octets
-    words.append(chunk)
-    return "\r\n ".join(f"=?utf-8?b?{b2a_base64(word, newline=False).decode()}?=" for word in words)

@@ -12,7 +12,8 @@ from render.kit import COMPANY, UNSUBSCRIBE, SeenLinks, check, compose, email, l
 from triggerfish.adapters.composed import CompiledTemplate
 from triggerfish.adapters.templates import load_templates
 from triggerfish.errors import MissingData, RulebookBroken
-from triggerfish.render import Address, to_mime
+from triggerfish.mime import to_mime
+from triggerfish.render import Address
 
 LINK = '<mj-text><a href="{{ event.url | default: web.home }}">Look</a></mj-text>'
 

@@ -7,12 +7,14 @@ import time
 from email.header import decode_header, make_header
 from email.message import EmailMessage
 from email.utils import parseaddr, parsedate_to_datetime
+from quopri import decodestring as decode_quopri
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from triggerfish.errors import MissingData, Refused
+from triggerfish.mime import to_mime, transfer_encoded
 from triggerfish.render import (
     LONGEST_SUBJECT,
     Address,
@@ -24,7 +26,6 @@ from triggerfish.render import (
     safe_header_value,
     shorten,
     template_data,
-    to_mime,
 )
 
 NOW = 1_767_225_600_000
@@ -81,6 +82,62 @@ def test_any_text_survives_the_way(subject: str, name: str, body: str) -> None:
     read_name, address = parseaddr(re.sub(r"\r\n ", " ", str(raw)))
     assert address == "ana@example.com"
     assert str(make_header(decode_header(read_name))).split() == name.split()
+
+
+LINES = st.lists(
+    st.text('From =.\t \\abc<>"éß\x00\x7f', max_size=100) | st.text("x=", min_size=60, max_size=160), max_size=8
+)
+
+
+@settings(max_examples=150)
+@given(lines=LINES, is_long=st.booleans())
+def test_every_transfer_encoding_gives_back_the_very_text_in_both_of_pythons_parsers(
+    lines: list[str], is_long: bool
+) -> None:
+    text = "\n".join(lines) + ("y" * 1_200 if is_long else "")
+    written = to_mime(message(html=text, text=text), date=NOW, message_id_domain="shop.example")
+    for policy in (email.policy.default, email.policy.compat32):
+        parsed = email.message_from_bytes(written, policy=policy)
+        assert not parsed.defects
+        for part in parsed.get_payload():
+            assert part.get_payload(decode=True).decode().replace("\r\n", "\n") == text
+    body = written.partition(b"\r\n\r\n")[2]
+    assert not re.search(rb"(?m)^From ", body)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("plain\n" * 100, "7bit"),
+        ("x" * 990, "7bit"),
+        ("x" * 991, "quoted-printable"),
+        ("From here on", "quoted-printable"),
+        ("\x00", "quoted-printable"),
+        ("Grüße aus dem Riff, " * 50, "quoted-printable"),
+        ("Привет " * 50, "base64"),
+        ("你好" * 50, "base64"),
+    ],
+)
+def test_the_transfer_encoding_suits_the_text(text: str, encoding: str) -> None:
+    (_, html) = read(message(html=text)).iter_parts()
+    assert html["Content-Transfer-Encoding"] == encoding
+
+
+def test_a_text_cannot_close_its_part() -> None:
+    boundary = read(message()).get_boundary()
+    hostile = f"before\n--{boundary}--\nContent-Type: text/html\n\n--{boundary}\nafter"
+    plain, html = read(message(text=hostile, html=hostile)).iter_parts()
+    assert plain.get_content().replace("\r\n", "\n").rstrip("\n") == hostile
+    assert html.get_content().replace("\r\n", "\n").rstrip("\n") == hostile
+
+
+@settings(max_examples=100)
+@given(text=st.text("=From \t.aé€", max_size=400))
+def test_quoted_printable_is_what_the_standard_library_reads(text: str) -> None:
+    encoding, written = transfer_encoded(text.encode() + b"\xc3", b"--x")
+    if encoding == "quoted-printable":
+        assert decode_quopri(written.replace(b"\r\n", b"\n")) == text.encode() + b"\xc3"
+        assert all(len(line) <= 76 and not line.endswith((b" ", b"\t")) for line in written.split(b"\r\n"))
 
 
 @settings(max_examples=40)

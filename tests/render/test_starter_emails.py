@@ -14,7 +14,8 @@ import pytest
 from render.kit import COMPANY, SeenLinks, compose
 from triggerfish.adapters.composed import CompiledTemplate, preview
 from triggerfish.adapters.templates import check_templates
-from triggerfish.render import Message, to_mime
+from triggerfish.mime import to_mime
+from triggerfish.render import Message
 
 REPOSITORY = Path(__file__).parents[2]
 GOLDEN = REPOSITORY / "tests" / "golden" / "emails"

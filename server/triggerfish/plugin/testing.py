@@ -22,7 +22,8 @@ from triggerfish.errors import Refused
 from triggerfish.plugin.channel import Channel, NotHandedOver, PluginContext
 from triggerfish.plugin.guard import check_receipts
 from triggerfish.plugin.settings import PluginConfig
-from triggerfish.render import Address, Class, Message, to_mime
+from triggerfish.mime import to_mime
+from triggerfish.render import Address, Class, Message
 
 START: Instant = 1_767_225_600_000
 """2026-01-01T00:00:00Z: where a SetClock starts unless told."""
