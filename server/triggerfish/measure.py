@@ -53,7 +53,11 @@ _WEB_ADDRESS = re.compile(
 
 
 class Hit(Struct, frozen=True):
-    """Something that happened to one send. `url` is set for "clicked"; `detail` is a provider's own words."""
+    """Something that happened to one send. `url` is set for "clicked"; `detail` is a provider's own words.
+
+    Of a bounce or a complaint, `recipient` is the address that it is about, `status` RFC 3463's code ("5.1.1"), and
+    `is_permanent` says that no mail will ever arrive there. `user_agent` is that of whoever opened or clicked.
+    """
 
     kind: Heard
     send_id: str
@@ -61,6 +65,10 @@ class Hit(Struct, frozen=True):
     purpose: str = ""
     url: str = ""
     detail: str = ""
+    recipient: str = ""
+    status: str = ""
+    is_permanent: bool = False
+    user_agent: str = ""
 
 
 class Signer:
@@ -161,7 +169,11 @@ def to_event(
             message_id = f"{hit.kind}:{hit.send_id}:{at // HOUR}"
         case _:
             message_id = f"{hit.kind}:{hit.send_id}"
-    said = {"send_id": hit.send_id, "template": template, "purpose": hit.purpose, "url": hit.url, "detail": hit.detail}
+    said = {
+        "send_id": hit.send_id, "template": template, "purpose": hit.purpose, "url": hit.url, "detail": hit.detail,
+        "recipient": hit.recipient, "status": hit.status, "is_permanent": hit.is_permanent,
+    }  # fmt: skip
+    user_agent = user_agent or hit.user_agent
     return Event(
         kind="feedback",
         name=NAMES[hit.kind],
