@@ -26,7 +26,7 @@ ROOMS = (
     "errors", "clock", "zones", "timetable",
     "ingest", "instructions", "plan", "quarantine", "log", "traces", "activity", "profile", "people", "conditions", "figures",
     "wording", "segments", "misses", "steps", "rules", "saying", "decisions", "schedule", "gates",
-    "render", "mime", "deliver", "measure", "verp",
+    "languages", "render", "feeds", "mime", "deliver", "measure", "verp", "reports",
     "health", "reads", "why", "versions",
 )  # fmt: skip
 """In order: each may import the ones before it. errors, clock and zones are the ground they stand on."""
@@ -60,7 +60,7 @@ PURE = {
     "datetime", "decimal", "difflib", "email", "enum", "fractions", "functools", "hashlib", "heapq", "hmac", "html",
     "ipaddress", "itertools", "json", "math", "operator", "re", "statistics", "string", "struct", "textwrap", "types",
     "typing", "unicodedata", "urllib", "zlib",
-    "idna", "msgspec",
+    "flufl", "idna", "msgspec",
 }  # fmt: skip
 """What rooms and engine may import besides each other: no I/O, no clock, no dice."""
 

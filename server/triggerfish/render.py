@@ -9,8 +9,9 @@ from typing import Any, Literal, Protocol
 import idna
 from msgspec import Struct
 
-from triggerfish.clock import Instant, to_datetime
+from triggerfish.clock import Instant, Millis, to_datetime
 from triggerfish.errors import MissingData, Refused
+from triggerfish.languages import language_of
 
 Class = Literal["marketing", "transactional"]
 
@@ -34,7 +35,7 @@ class Address(Struct, frozen=True):
 
 
 class Message(Struct, frozen=True, kw_only=True):
-    """A composed message, ready for a channel. `send_id` is its idempotency key.
+    """A composed message, ready for a channel. `send_id` is its idempotency key, `language` what it is written in.
 
     Header values hold no control characters. `headers` are extra ones (List-Unsubscribe, …), in order.
     """
@@ -50,6 +51,7 @@ class Message(Struct, frozen=True, kw_only=True):
     class_: Class = "marketing"
     template: str = ""
     profile_id: str = ""
+    language: str = ""
 
 
 class Links(Protocol):
@@ -58,6 +60,21 @@ class Links(Protocol):
     def click(self, url: str) -> str: ...
     def open_pixel(self) -> str: ...
     def unsubscribe(self) -> str: ...
+
+
+class FeedSpec(Struct, frozen=True, kw_only=True):
+    """A feed that a template declares: data of somebody else's server, fetched before a message is composed.
+
+    It may take `timeout`, is good for `lifetime`, and may have `largest` bytes. When it cannot be had, `fallback` stands
+    in its place; without one (`has_fallback`) there is no message.
+    """
+
+    name: str
+    timeout: Millis
+    lifetime: Millis
+    largest: int
+    fallback: Any = None
+    has_fallback: bool = False
 
 
 class Template(Protocol):
@@ -77,9 +94,17 @@ class Template(Protocol):
     def sample(self) -> Mapping[str, Any]: ...
     @property
     def variables(self) -> frozenset[str]: ...
+    @property
+    def feeds(self) -> Mapping[str, FeedSpec]: ...
+
+    def feed_urls(self, data: Mapping[str, Any]) -> Mapping[str, str]:
+        """The address of each feed for this person. Raises MissingData when it needs what is missing."""
+        ...
 
     def compose(self, *, send_id: str, data: Mapping[str, Any], to: Address, links: Links) -> Message:
-        """Raises MissingData when a value without a fallback is missing."""
+        """`data["feeds"]` holds what was fetched, by name of the feed. Raises MissingData when a value, or a feed,
+        without a fallback is missing.
+        """
         ...
 
 
@@ -91,17 +116,25 @@ def template_data(
     profile_id: str = "",
     segments: Sequence[str] = (),
     segment: str | None = None,
+    locale: str = "",
 ) -> dict[str, Any]:
     """What a template sees of one person and the event that brought the send about (its properties).
 
-    The template itself adds company, web, unsubscribe_url. docs/templates.md lists all names.
+    `locale` is what the person's device told last. The template itself adds company, web, unsubscribe_url and the
+    language that it chooses. docs/templates.md lists all names.
     """
     name = full_name(traits)
     given = traits.get("firstName") or traits.get("first_name") or name.partition(" ")[0]
     return {
         "traits": traits,
         "event": event,
-        "profile": {"id": profile_id, "name": name, "first_name": given, "email": traits.get("email")},
+        "profile": {
+            "id": profile_id,
+            "name": name,
+            "first_name": given,
+            "email": traits.get("email"),
+            "language": language_of(traits, locale),
+        },
         "segments": list(segments),
         "segment": segment,
         "sent_at": to_datetime(sent_at),

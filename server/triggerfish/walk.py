@@ -344,6 +344,7 @@ def compose(rulebook: Rulebook, template: Template, profile: Profile, due: Due, 
         profile_id=profile.id,
         segments=list(profile.memberships),
         segment=rulebook.segments.primary(profile.memberships),
+        locale=profile.locale,
     )
     return template.compose(send_id=due.id, data=data, to=recipient(traits), links=links)
 
