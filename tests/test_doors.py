@@ -26,7 +26,7 @@ ROOMS = (
     "errors", "clock", "zones", "timetable",
     "ingest", "instructions", "plan", "quarantine", "log", "traces", "activity", "profile", "people", "conditions", "figures",
     "wording", "segments", "misses", "steps", "rules", "saying", "decisions", "schedule", "gates",
-    "languages", "render", "feeds", "mime", "deliver", "measure", "verp", "reports",
+    "languages", "render", "headers", "feeds", "mime", "deliver", "measure", "verp", "reports",
     "health", "reads", "why", "versions",
 )  # fmt: skip
 """In order: each may import the ones before it. errors, clock and zones are the ground they stand on."""

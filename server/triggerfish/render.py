@@ -37,7 +37,8 @@ class Address(Struct, frozen=True):
 class Message(Struct, frozen=True, kw_only=True):
     """A composed message, ready for a channel. `send_id` is its idempotency key, `language` what it is written in.
 
-    Header values hold no control characters. `headers` are extra ones (List-Unsubscribe, …), in order.
+    Header values hold no control characters. `headers` are extra ones (List-Unsubscribe, …), in order. `ruleset`,
+    `rule` and `purpose` say what it was sent for.
     """
 
     send_id: str
@@ -51,6 +52,9 @@ class Message(Struct, frozen=True, kw_only=True):
     class_: Class = "marketing"
     template: str = ""
     profile_id: str = ""
+    ruleset: str = ""
+    rule: str = ""
+    purpose: str = ""
     language: str = ""
 
 

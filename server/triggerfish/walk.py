@@ -28,6 +28,7 @@ from triggerfish.clock import Clock, Instant
 from triggerfish.deliver import Call, Features, Receipt, Verdict
 from triggerfish.engine import Arrival, Moment, Outcome, StateStore
 from triggerfish.errors import MissingData, Refused
+from triggerfish.headers import with_headers
 from triggerfish.instructions import Instruction, to_event
 from triggerfish.log import EventLog, Position
 from triggerfish.people import Loaded
@@ -346,7 +347,8 @@ def compose(rulebook: Rulebook, template: Template, profile: Profile, due: Due, 
         segment=rulebook.segments.primary(profile.memberships),
         locale=profile.locale,
     )
-    return template.compose(send_id=due.id, data=data, to=recipient(traits), links=links)
+    message = template.compose(send_id=due.id, data=data, to=recipient(traits), links=links)
+    return with_headers(message, ruleset=due.ruleset, rule=due.rule, purpose=due.purpose)
 
 
 def _features(house: House, due: Due) -> Features:

@@ -19,10 +19,10 @@ from typing import Literal
 from triggerfish.clock import Instant
 from triggerfish.deliver import Features, Receipt
 from triggerfish.errors import Refused
+from triggerfish.mime import to_mime
 from triggerfish.plugin.channel import Channel, NotHandedOver, PluginContext
 from triggerfish.plugin.guard import check_receipts
 from triggerfish.plugin.settings import PluginConfig
-from triggerfish.mime import to_mime
 from triggerfish.render import Address, Class, Message
 
 START: Instant = 1_767_225_600_000
