@@ -163,3 +163,9 @@ def test_nothing_happens_more_often_than_it_was_sent(feedback):
         counts = [result.delivered, result.opened, result.clicked, result.unsubscribed, result.bounced]
         assert max(*counts, result.complained) <= result.sent
         assert result.clicked <= result.opened
+
+
+def test_a_bounce_for_good_counts_though_one_that_may_pass_came_before():
+    soft, hard = (Hit("bounced", "s1", "p1", is_permanent=is_permanent) for is_permanent in (False, True))
+    ids = [to_event(each, at, nonce="n").message_id for at, each in enumerate((soft, soft, hard, hard))]
+    assert ids[0] == ids[1] != ids[2] == ids[3]

@@ -159,14 +159,18 @@ def to_event(
     """`hit`, heard at `at`, as an event for the log.
 
     Every open and click is an event of its own (`nonce`, random, makes its id). The rest counts once a send however
-    often a mail client or a provider repeats it, so its id is made from the send. An unsubscribe counts once a send
-    *and hour*: who subscribed again and then uses the link of an old mail means it.
+    often a mail client or a provider repeats it, so its id is made from the send (a bounce for good is another than one
+    that may pass). An unsubscribe counts once a send *and hour*: who subscribed again and then uses the link of an old
+    mail means it.
     """
     match hit.kind:
         case "opened" | "clicked":
             message_id = f"{hit.kind}:{hit.send_id}:{nonce}"
         case "unsubscribed":
             message_id = f"{hit.kind}:{hit.send_id}:{at // HOUR}"
+        case "bounced" if hit.is_permanent:
+            # It may have been given up as a passing trouble first.
+            message_id = f"bounced for good:{hit.send_id}"
         case _:
             message_id = f"{hit.kind}:{hit.send_id}"
     said = {

@@ -140,12 +140,13 @@ class SendView(Struct, frozen=True):
 
 
 class SendDetails(SendView, frozen=True, kw_only=True):
-    """A send with what is known of it besides: the event that it answers, every change of its status and what was heard
-    of it (newest first).
+    """A send with what is known of it besides: the `address` that it was handed over for, the event that it answers,
+    every change of its status and what was heard of it (newest first).
     """
 
     class_: str
     purpose: str
+    address: str
     attempt: int
     event: str | None
     properties: dict[str, Any]

@@ -232,18 +232,19 @@ class SqliteReads:
             found = self._all(f"{_SENDS} WHERE id = ?", send_id)
             if not found:
                 raise NotFound(f'there is no send "{send_id}"')
-            more = self._all("SELECT class, purpose, attempt, trigger FROM sends WHERE id = ?", send_id)[0]
+            more = self._all("SELECT class, purpose, address, attempt, trigger FROM sends WHERE id = ?", send_id)[0]
             try:
                 ids = _ids_of(self._find(found[0][1]))
             except NotFound:
                 ids = [found[0][1]]
             history = self._all(f"{query.format(_marks(ids))} ORDER BY id DESC LIMIT ?", *ids, send_id, LONGEST_PAGE)
-        class_, purpose, attempt, trigger = more
+        class_, purpose, address, attempt, trigger = more
         event = None if trigger is None else _EVENT.decode(trigger)
         return SendDetails(
             **msgspec.structs.asdict(_send(*found[0])),
             class_=class_,
             purpose=purpose,
+            address=address,
             attempt=attempt,
             event=None if event is None else event.name,
             properties={} if event is None else event.properties,
