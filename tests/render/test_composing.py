@@ -241,7 +241,7 @@ def test_a_sample_that_leaves_a_hole_is_told_before_anybody_gets_the_mail(tmp_pa
 
 def test_a_mail_that_gmail_would_cut_is_a_warning(tmp_path: Path) -> None:
     template, problems = check(tmp_path, email("<mj-text>" + "word " * 25_000 + "</mj-text>"))
-    assert [(problem.code, problem.is_warning) for problem in problems] == [("TF342", True)]
+    assert ("TF342", True) in [(problem.code, problem.is_warning) for problem in problems]
     assert template is not None
 
 

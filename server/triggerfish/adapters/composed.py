@@ -74,7 +74,10 @@ class Part(NamedTuple):
 
 
 class CompiledTemplate:
-    """A Template (render.py) made of MJML and Liquid. It never changes; composing is pure and does no I/O."""
+    """A Template (render.py) made of MJML and Liquid. It never changes; composing is pure and does no I/O.
+
+    `notes` tell what mail programs lack that does no harm (mailcheck/), one sentence each.
+    """
 
     def __init__(
         self, name: str, envelope: Envelope, sender: Address, reply_to: Address | None, parts: Mapping[str, Part],
@@ -89,6 +92,7 @@ class CompiledTemplate:
         self.sample = sample
         self.variables = variables
         self.readings = readings
+        self.notes: tuple[str, ...] = ()
         self._reply_to = reply_to
         self._parts = parts
         self._given = given
@@ -101,12 +105,8 @@ class CompiledTemplate:
         """
         unsubscribe_url = links.unsubscribe()
         sending = liquid.Sending(links, unsubscribe_url)
-        facts: dict[str, Any] = {**data, **self._given, "unsubscribe_url": unsubscribe_url}
-        subject = shorten(one_line(self._write("subject", facts, sending)), LONGEST_SUBJECT)
-        if not subject:
-            raise MissingData(f'template "{self.name}" has an empty subject for this person')
-        facts["subject"] = subject
-        facts["preheader"] = shorten(one_line(self._write("preheader", facts, sending)), LONGEST_PREHEADER)
+        facts = self.facts(data, sending)
+        subject = str(facts["subject"])
         facts["open_pixel_url"] = links.open_pixel()
         html = self._write("html", facts, sending)
         headers = {}
@@ -132,6 +132,19 @@ class CompiledTemplate:
             profile_id=str(profile.get("id") or "") if isinstance(profile, Mapping) else "",
         )
 
+    def facts(self, data: Mapping[str, Any], sending: liquid.Sending) -> dict[str, Any]:
+        """What the body reads for one person: `data`, what all templates share, the subject and the preheader.
+
+        Raises MissingData.
+        """
+        facts: dict[str, Any] = {**data, **self._given, "unsubscribe_url": sending.unsubscribe_url}
+        subject = shorten(one_line(self._write("subject", facts, sending)), LONGEST_SUBJECT)
+        if not subject:
+            raise MissingData(f'template "{self.name}" has an empty subject for this person')
+        facts["subject"] = subject
+        facts["preheader"] = shorten(one_line(self._write("preheader", facts, sending)), LONGEST_PREHEADER)
+        return facts
+
     def _write(self, part: str, facts: Mapping[str, Any], sending: liquid.Sending) -> str:
         return self._parts[part].write(facts, sending, self.name)
 
@@ -151,7 +164,16 @@ class PlainLinks:
 
 def preview(template: CompiledTemplate) -> Message:
     """The message for the template's sample person. Raises MissingData."""
+    to = recipient({"email": "sample@example.com", **template.sample["traits"]})
+    return template.compose(send_id="preview", data=_sample_data(template), to=to, links=PlainLinks())
+
+
+def sample_facts(template: CompiledTemplate) -> dict[str, Any]:
+    """What the body reads for the template's sample person. Raises MissingData."""
+    links = PlainLinks()
+    return template.facts(_sample_data(template), liquid.Sending(links, links.unsubscribe()))
+
+
+def _sample_data(template: CompiledTemplate) -> dict[str, Any]:
     traits, event = template.sample["traits"], template.sample["event"]
-    data = template_data(traits, event, sent_at=SAMPLE_AT, profile_id="sample", segments=template.sample["segments"])
-    to = recipient({"email": "sample@example.com", **traits})
-    return template.compose(send_id="preview", data=data, to=to, links=PlainLinks())
+    return template_data(traits, event, sent_at=SAMPLE_AT, profile_id="sample", segments=template.sample["segments"])

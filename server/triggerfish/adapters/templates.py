@@ -14,16 +14,16 @@ from liquid import Environment
 from liquid.exceptions import LiquidError
 from liquid.token import TOKEN_EOF
 
-from triggerfish.adapters import liquid, plaintext
+from triggerfish.adapters import liquid, mailcheck, plaintext
 from triggerfish.adapters.blocks import FOLDER, ROOTS, Blocks
 from triggerfish.adapters.brand import BRAND_FILE, Brand, read_brand
-from triggerfish.adapters.composed import ENVELOPE_FIELDS, CompiledTemplate, Envelope, Part, preview
+from triggerfish.adapters.composed import ENVELOPE_FIELDS, CompiledTemplate, Envelope, Part, preview, sample_facts
 from triggerfish.adapters.frontmatter import EMAIL_KEYS, read_front
 from triggerfish.adapters.links import add_pixel, find_unsubscribe_link, track_links, wrap_image
 from triggerfish.adapters.liquid_filters import locale_of
 from triggerfish.adapters.liquid_reads import Reading, reads_of
 from triggerfish.adapters.mjml import compile_mjml
-from triggerfish.adapters.mjml_reader import Complaint, read_mjml, unclosed_tag
+from triggerfish.adapters.mjml_reader import Complaint, Element, read_mjml, unclosed_tag
 from triggerfish.adapters.sources import NOWHERE, Sources, Woven
 from triggerfish.adapters.workfile import ReadFile, no_file, read_file, read_form
 from triggerfish.errors import MissingData, Refused, RulebookBroken
@@ -105,6 +105,7 @@ class _Loader:
         self.sources = Sources()
         self.variables: set[str] = set()
         self.readings: list[Reading] = []
+        self.made: tuple[Woven, Element, Woven] | None = None
 
     def load(self) -> CompiledTemplate | None:
         if not _NAME.fullmatch(self.name):
@@ -140,7 +141,8 @@ class _Loader:
             self.name, envelope, sender, reply_to, parts, sample, given, frozenset(self.variables),
             tuple(self.readings),
         )  # fmt: skip
-        self._try_sample(template)
+        if self._try_sample(template) and marks:
+            self._look(template, marks)
         return template
 
     def _environment(self, language: str, *, is_html: bool) -> Environment:
@@ -257,6 +259,7 @@ class _Loader:
             wrap_image=wrap_image,
         )
         self._note(compiled.complaints, woven.origin)
+        self.made = (woven, root, compiled.html)
         html, complaints = track_links(compiled.html)
         self._note(complaints, compiled.html.origin)
         if is_marketing and not find_unsubscribe_link(html.text):
@@ -347,7 +350,17 @@ class _Loader:
                 )
             )  # fmt: skip
 
-    def _try_sample(self, template: CompiledTemplate) -> None:
+    def _look(self, template: CompiledTemplate, marks: Marks) -> None:
+        """What the people who get it will see: the lines of the inbox, pictures, contrast, what mail programs lack."""
+        facts = sample_facts(template)
+        for line in mailcheck.inspect_lines(facts["subject"], facts["preheader"]):
+            self.problems.append(marks.problem((line.key,), line.code, line.sentence, hint=line.hint, is_warning=True))
+        if self.made:
+            found = mailcheck.inspect(*self.made, environment=self.plain, facts=facts)
+            self._note(found.complaints, lambda at: at)
+            template.notes = tuple(found.notes)
+
+    def _try_sample(self, template: CompiledTemplate) -> bool:
         """Compose for the sample person, so that what can only be seen in a real mail is seen now."""
         try:
             message = preview(template)
@@ -355,10 +368,11 @@ class _Loader:
         except (MissingData, Refused) as error:
             label = f"{self.label}/{SAMPLE}"
             self.problems.append(no_file(label, "TF341", f"for the sample person, {error.sentence}", hint=error.hint))
-            return
+            return False
         size = len(message.html.encode())
         if size > CLIPPED_BYTES:
             sentence = (
                 f"with the sample this mail has {size // 1000} KB of HTML; Gmail cuts it at {CLIPPED_BYTES // 1000} KB"
             )
             self.problems.append(no_file(f"{self.label}/{BODY}", "TF342", sentence, is_warning=True))
+        return True

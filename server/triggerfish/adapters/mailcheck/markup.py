@@ -1,0 +1,179 @@
+"""Compiled HTML with the Liquid still in it, read as a tree in which each tag, value and text knows its offset.
+
+Both ways of a condition and the body of a loop are there, one after the other, so that nothing is missed that the
+sample person does not see.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import NamedTuple
+from xml.etree import ElementTree as ET
+
+from triggerfish.adapters.mjml_reader import LIQUID, MASK, mask
+from triggerfish.adapters.sources import NOWHERE, Woven
+
+DEEPEST = 100
+"""Elements in one another; what lies deeper is taken as their neighbour."""
+
+_TOKEN = re.compile(
+    r"<!--.*?-->|<![^>]*>|<(?P<end>/?)(?P<name>[a-zA-Z][\w:-]*)(?P<rest>(?:[^<>\"']|\"[^\"]*\"|'[^']*')*)>", re.DOTALL
+)
+_ATTRIBUTE = re.compile(
+    r"(?P<name>[^\s=/\"'<>]+)(?:\s*=\s*(?:\"(?P<double>[^\"]*)\"|'(?P<single>[^']*)'|(?P<bare>[^\s\"'>]+)))?"
+)
+_VOID = frozenset({"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"})
+_RAW = {name: re.compile(rf"</{name}\s*>", re.IGNORECASE) for name in ("style", "script", "title", "textarea")}
+_CELLS = frozenset({"td", "th"})
+_TABLE = frozenset({"table", "tbody", "thead", "tfoot", "tr", *_CELLS})
+_CLOSES = {"td": _CELLS, "th": _CELLS, "tr": {"tr", *_CELLS}, "li": {"li"}, "p": {"p"}}
+_STOPS = {
+    "td": {"tr", "table"}, "th": {"tr", "table"}, "tr": {"table"}, "li": {"ul", "ol", "table"}, "p": {"td", "table"},
+}  # fmt: skip
+
+
+class Value(NamedTuple):
+    """An attribute's value as written, with entities turned into letters, and where it stands."""
+
+    text: str
+    start: int
+    end: int
+
+
+class Text(NamedTuple):
+    """A stretch of text, as written."""
+
+    start: int
+    end: int
+
+
+class Node:
+    """An element: its place, its attributes, its own texts. `written` says whether the author wrote it, not MJML."""
+
+    __slots__ = ("at", "attributes", "depth", "element", "end", "name", "parent", "texts", "written")
+
+    def __init__(self, name: str, at: int, end: int, parent: Node | None, *, written: bool) -> None:
+        self.name = name
+        self.at = at
+        self.end = end
+        self.parent = parent
+        self.depth: int = parent.depth + 1 if parent else 0
+        self.written = written
+        self.attributes: dict[str, Value] = {}
+        self.texts: list[Text] = []
+        self.element = ET.Element(name)
+        if parent is not None:
+            parent.element.append(self.element)
+
+    def get(self, name: str) -> str:
+        value = self.attributes.get(name)
+        return value.text if value else ""
+
+    def above(self) -> Iterator[Node]:
+        """The elements around this one, from the inside out."""
+        node = self.parent
+        while node is not None:
+            yield node
+            node = node.parent
+
+
+class Markup:
+    """The tree of one mail; `nodes` has its elements in the order of the text.
+
+    `masked` is the text with MASK for all Liquid; in `visible`, only what writes something is MASK, tags are blanks.
+    """
+
+    def __init__(self, source: Woven) -> None:
+        self.source = source
+        self.masked = mask(source.text)
+        self.visible = _visible(source.text)
+        self._pieces: list[tuple[int, int]] = []
+        at = 0
+        for text, origin in source.pieces:
+            self._pieces.append((at, origin))
+            at += len(text)
+        self._starts = [start for start, _ in self._pieces]
+        self.root = Node("html", 0, 0, None, written=False)
+        self.nodes: list[Node] = []
+        self._read()
+
+    def is_written(self, at: int) -> bool:
+        """Whether a character stands in one of the author's files."""
+        index = bisect_right(self._starts, at) - 1
+        return index >= 0 and self._pieces[index][1] != NOWHERE
+
+    def _read(self) -> None:
+        node, at = self.root, 0
+        while found := _TOKEN.search(self.masked, at):
+            self._text(node, at, found.start())
+            at = found.end()
+            name = (found["name"] or "").lower()
+            if not name:
+                continue
+            if found["end"]:
+                closed = _closed_by(node, name)
+                node = closed.parent or self.root if closed else node
+                continue
+            if name == "html":
+                self._take(self.root, found)
+                continue
+            ended = _ended_by(node, name)
+            node = ended.parent or self.root if ended else node
+            opened = Node(name, found.start(), found.end(), node, written=self.is_written(found.start()))
+            self._take(opened, found)
+            self.nodes.append(opened)
+            if name in _RAW:
+                end = _RAW[name].search(self.masked, at)
+                self._text(opened, at, end.start() if end else len(self.masked))
+                at = end.end() if end else len(self.masked)
+            elif name not in _VOID and not (found["rest"].endswith("/") and (":" in name or _is_drawing(node))):
+                node = opened if opened.depth < DEEPEST else node
+        self._text(node, at, len(self.masked))
+
+    def _text(self, node: Node, start: int, end: int) -> None:
+        if not self.visible[start:end].isspace() and start < end:
+            node.texts.append(Text(start, end))
+
+    def _take(self, node: Node, tag: re.Match[str]) -> None:
+        base = tag.start("rest")
+        for found in _ATTRIBUTE.finditer(tag["rest"]):
+            name = found["name"].lower()
+            if MASK in name or name in node.attributes:
+                continue
+            group = next((each for each in ("double", "single", "bare") if found[each] is not None), "name")
+            start, end = base + found.start(group), base + found.end(group)
+            text = "" if group == "name" else html.unescape(self.source.text[start:end])
+            node.attributes[name] = Value(text, start, end)
+            node.element.set(name, text)
+
+
+def _visible(text: str) -> str:
+    return LIQUID.sub(lambda found: (MASK if found[0].startswith("{{") else " ") * len(found[0]), text)
+
+
+def _closed_by(node: Node, name: str) -> Node | None:
+    """The element that an end tag closes: none beyond the cell that it stands in."""
+    for each in (node, *node.above()):
+        if each.name == name and each.parent is not None:
+            return each
+        if each.name in _CELLS and name not in _TABLE:
+            return None
+    return None
+
+
+def _ended_by(node: Node, name: str) -> Node | None:
+    """The outermost element that a start tag ends: a cell the cell before it, a row the row before it."""
+    ended = None
+    for each in (node, *node.above()) if name in _CLOSES else ():
+        if each.name in _STOPS[name]:
+            break
+        if each.name in _CLOSES[name]:
+            ended = each
+    return ended
+
+
+def _is_drawing(node: Node) -> bool:
+    return any(each.name == "svg" for each in (node, *node.above()))
