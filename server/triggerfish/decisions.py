@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from msgspec import Struct
 
 from triggerfish.clock import Instant, say_duration
 from triggerfish.conditions import View
-from triggerfish.profile import Profile, Sent, stamp, stamped_at
-from triggerfish.rules import Policy, Rule
+from triggerfish.profile import Profile, Sent, remember_sent, stamp, stamped_at
+from triggerfish.rules import Cap, Policy, Rule
 from triggerfish.steps import Computed, Send
 from triggerfish.zones import Local, next_daily
 
@@ -36,11 +37,39 @@ def weigh(profile: Profile, rule: Rule, send: Send, policy: Policy, view: View) 
     until = quiet_until(policy, view.local)
     if until is not None:
         return Verdict("hold", "quiet hours", until)
-    for cap in policy.caps:
-        recent = sum(1 for sent in profile.sent if sent.is_marketing and now - sent.at < cap.within)
-        if recent >= cap.sends:
-            return Verdict("skip", f"had {_messages(recent)} within {say_duration(cap.within)}")
-    return GO
+    found = reached(policy.caps, profile.sent, as_sent(rule, send, now))
+    return GO if found is None else Verdict("skip", found.reason)
+
+
+class Reached(Struct, frozen=True):
+    """A cap stands in the way, and until when one does."""
+
+    reason: str
+    until: Instant
+
+
+def reached(caps: Sequence[Cap], sent: Iterable[Sent], leaving: Sent) -> Reached | None:
+    """The first cap that a message leaving at `leaving.at` would break, after those that were `sent` (in any order, its
+    own id among them or not); `until` is when no cap is in its way any more, should no other message leave meanwhile.
+    """
+    before = [each for each in sent if not leaving.send or each.send != leaving.send]
+    reason, until = "", leaving.at
+    for cap in caps:
+        if not cap.counts(leaving):
+            continue
+        instants = sorted(each.at for each in before if cap.counts(each) and leaving.at - each.at < cap.within)
+        if len(instants) >= cap.sends:
+            reason = reason or f"had {_messages(len(instants))}{cap.said} within {say_duration(cap.within)}"
+            until = max(until, instants[-cap.sends] + cap.within)
+    return Reached(reason, until) if reason else None
+
+
+def as_sent(rule: Rule, send: Send, at: Instant, identifier: str = "") -> Sent:
+    """A message of this rule as it counts when it is let go at `at`."""
+    return Sent(
+        at=at, ruleset=rule.ruleset, rule=rule.name, is_marketing=send.class_ == "marketing", purpose=send.purpose,
+        channel=send.channel, send=identifier, group=rule.group,
+    )  # fmt: skip
 
 
 def _refusal_of_rule(profile: Profile, rule: Rule, view: View) -> str:
@@ -109,9 +138,8 @@ def quiet_until(policy: Policy, local: Local) -> Instant | None:
     return end if end < start or (end == start and is_over_midnight) else None
 
 
-def note_sent(profile: Profile, rule: Rule, send: Send, view: View, limit: int) -> None:
-    """Count a message that was let go; a working copy keeps the newest `limit`."""
-    profile.sent.append(Sent(view.now, rule.ruleset, rule.name, send.class_ == "marketing"))
-    del profile.sent[:-limit]
+def note_sent(profile: Profile, rule: Rule, send: Send, view: View, identifier: str) -> None:
+    """Count a message that was let go, in a working copy."""
+    remember_sent(profile, as_sent(rule, send, view.now, identifier))
     if rule.once_per is not None:
         stamp(profile, _once_stamp(rule, view), view.now)

@@ -20,7 +20,8 @@ from triggerfish.log import Position
 SEEN_LIMIT = 1_024
 """Message ids that a profile remembers for telling repeats (8 bytes each)."""
 IDENTITY_LIMIT = 200
-SENT_LIMIT = 200
+SENT_LIMIT = 1_000
+"""Messages that a profile remembers for caps and limits, which count no further: of marketing, and of all else."""
 TRAIT_LIMIT = 500
 MERGE_LIMIT = 50
 STAMP_LIMIT = 500
@@ -67,7 +68,9 @@ class Wait(Struct, frozen=True, array_like=True):
 
 
 class Sent(Struct, frozen=True, array_like=True, gc=False):
-    """A message that was let go: what caps, limits and cooldowns count."""
+    """A message that was let go: what caps (only if `is_marketing`), limits and cooldowns count. `send` is its id,
+    `group` its rule's.
+    """
 
     at: Instant
     ruleset: str
@@ -79,6 +82,10 @@ class Assignment(Struct, frozen=True, array_like=True, gc=False):
     """The variant of an experiment that a person has, since they were first exposed to it."""
 
     variant: str
+    purpose: str = ""
+    channel: str = ""
+    send: str = ""
+    group: str = ""
     at: Instant
 
 
@@ -264,6 +271,27 @@ def stamp(profile: Profile, what: str, at: Instant) -> None:
     profile.stamps[what] = at
     while len(profile.stamps) > STAMP_LIMIT:
         del profile.stamps[next(iter(profile.stamps))]
+def remember_sent(profile: Profile, sent: Sent) -> None:
+    """Count a message that was let go. Of marketing, and of all else, the newest SENT_LIMIT are kept."""
+    profile.sent.append(sent)
+    _forget_sent(profile)
+
+
+def _forget_sent(profile: Profile) -> None:
+    if len(profile.sent) <= SENT_LIMIT:
+        return
+    surplus = dict.fromkeys((True, False), -SENT_LIMIT)
+    for sent in profile.sent:
+        surplus[sent.is_marketing] += 1
+    kept = []
+    for sent in profile.sent:
+        if surplus[sent.is_marketing] > 0:
+            surplus[sent.is_marketing] -= 1
+        else:
+            kept.append(sent)
+    profile.sent[:] = kept
+
+
 
 
 def stamped_at(profile: Profile, what: str) -> Instant | None:
@@ -330,7 +358,8 @@ def merge(into: Profile, other: Profile, *, because: str, message_id: str, now: 
     for segment, since in other.memberships.items():
         into.memberships[segment] = min(since, into.memberships.get(segment, since))
     into.waits = sorted(into.waits + other.waits, key=lambda wait: wait.deadline or wait.due_at)
-    into.sent = sorted(into.sent + other.sent, key=lambda sent: sent.at)[-SENT_LIMIT:]
+    into.sent = sorted(into.sent + other.sent, key=lambda sent: sent.at)
+    _forget_sent(into)
     stamps = sorted({*into.stamps, *other.stamps}, key=lambda what: _later(into, other, what))[-STAMP_LIMIT:]
     into.stamps = {what: _later(into, other, what) for what in stamps}
     for experiment, assignment in other.assignments.items():

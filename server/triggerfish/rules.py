@@ -15,7 +15,7 @@ from triggerfish.activity import Activity
 from triggerfish.clock import HOUR, Millis
 from triggerfish.conditions import Condition, View
 from triggerfish.plan import Plan
-from triggerfish.profile import Wait
+from triggerfish.profile import Sent, Wait
 from triggerfish.segments import SegmentTree
 from triggerfish.steps import Act, Action, Computed, Send, Steps, Stop, actions_of, conditions_of
 from triggerfish.timetable import Anniversary, Timetable
@@ -40,11 +40,36 @@ class Schedule(Struct, frozen=True):
 
 
 class Cap(Struct, frozen=True):
-    """At most `sends` marketing messages to one person within any `within`."""
+    """At most `sends` marketing messages to one person within any `within`: of all, or of those that leave over
+    `channel`, have this `purpose`, are of this rule set, of this group; of all that is said.
+    """
 
     sends: int
     within: Millis
 
+    channel: str = ""
+    purpose: str = ""
+    ruleset: str = ""
+    group: str = ""
+
+    def counts(self, sent: Sent) -> bool:
+        """Whether this message is one of those that it counts."""
+        return (
+            sent.is_marketing
+            and self.channel in ("", sent.channel)
+            and self.purpose in ("", sent.purpose)
+            and self.ruleset in ("", sent.ruleset)
+            and self.group in ("", sent.group)
+        )
+
+    @property
+    def said(self) -> str:
+        """Which messages it counts: ` over smtp for news of rule set "carts"`; empty for all."""
+        over = f" over {self.channel}" if self.channel else ""
+        purpose = f" for {self.purpose}" if self.purpose else ""
+        of = [f'rule set "{self.ruleset}"' if self.ruleset else "", f'group "{self.group}"' if self.group else ""]
+        named = " and ".join(word for word in of if word)
+        return f"{over}{purpose}" + (f" of {named}" if named else "")
 
 class Rule(Struct, frozen=True):
     """A rule as compiled. `on` and `unless` hold events' own names (not the plan's short ones).
@@ -53,6 +78,8 @@ class Rule(Struct, frozen=True):
     person may enter once more, `goals` and `exits` what ends a run at once; `is_pinned` keeps people inside to the
     steps that they entered with, `version` names this one.
     """
+
+    Of the messages of one `group`, a round of the arbiter lets one leave (docs/arbitration.md).
 
     ruleset: str
     name: str
@@ -77,6 +104,7 @@ class Rule(Struct, frozen=True):
     is_pinned: bool = False
     version: str = ""
 
+    group: str = ""
     @property
     def full_name(self) -> str:
         """`rule set / rule`, as timelines have it."""

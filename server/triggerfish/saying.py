@@ -373,4 +373,5 @@ def _around(rule: Rule, book: Rulebook) -> Iterator[str]:
         if quiet is not None:
             yield f"Marketing is held from {_clock(quiet.start)} to {_clock(quiet.end)} where they are."
         for cap in caps:
-            yield f"Marketing of all rules together: at most {times(cap.sends)} within {say_duration(cap.within)}."
+            of = cap.said or " of all rules together"
+            yield f"Marketing{of}: at most {times(cap.sends)} within {say_duration(cap.within)}."

@@ -54,6 +54,7 @@ def table(heading: str) -> list[list[str]]:
         ("key of a computed value", forms.ComputedForm),
         ("key of the policy", forms.PolicyForm),
         ("key of quiet hours", forms.QuietForm),
+        ("key of a limit", forms.LimitForm),
         ("key of a cap", forms.CapForm),
         ("key of a condition", forms.ConditionForm),
         ("key of a definition", forms.DefinitionForm),

@@ -10,7 +10,7 @@ from triggerfish.clock import Instant, say_duration, to_iso
 from triggerfish.conditions import View, explain, first_failed
 from triggerfish.engine import journeys
 from triggerfish.ingest import Event
-from triggerfish.profile import SENT_LIMIT, Wait, set_traits
+from triggerfish.profile import Wait, set_traits
 from triggerfish.rules import Rule
 from triggerfish.schedule import WAIT_LIMIT, send_id, waits_of
 from triggerfish.steps import Act, Call, Computed, Emit, End, Jump, Send, Set, Split
@@ -135,7 +135,7 @@ def offer(turn: Turn, rule: Rule, send: Send, identifier: str, event: Event) -> 
     verdict = decisions.weigh(profile, rule, send, turn.rulebook.policy, view)
     match verdict.what:
         case "go":
-            decisions.note_sent(profile, rule, send, view, SENT_LIMIT)
+            decisions.note_sent(profile, rule, send, view, identifier)
             record.send(profile, rule, send, identifier, at, "due", "", at, event)
         case "skip":
             record.send(profile, rule, send, identifier, at, "skipped", verdict.reason)

@@ -11,20 +11,20 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from triggerfish.clock import Millis, parse_duration
 from triggerfish.errors import RulebookBroken
 from triggerfish.plan import Plan
 from triggerfish.rulefile.check import Decode, check_files
 from triggerfish.rulefile.decode import decode_file
 from triggerfish.rulefile.definitions import define, report_unused
 from triggerfish.rulefile.desk import Compiled, Desk, Known, TemplateFacts
-from triggerfish.rulefile.format import FileForm, PolicyForm, SegmentForm
+from triggerfish.rulefile.format import FileForm, SegmentForm
 from triggerfish.rulefile.marks import Marks, Path
 from triggerfish.rulefile.plan import plan_of
 from triggerfish.rulefile.plan_types import check_types
+from triggerfish.rulefile.policy import policy_of
 from triggerfish.rulefile.problems import Problem
 from triggerfish.rulefile.rule import rule_of
-from triggerfish.rules import Cap, Matcher, Policy, Quiet, Rule, Rulebook, RuleSet
+from triggerfish.rules import Matcher, Policy, Rule, Rulebook, RuleSet
 from triggerfish.segments import Segment, SegmentTree, ranked
 
 Examine = Callable[[Sequence[tuple[FileForm, Marks]], Rulebook, Known], Sequence[Problem]]
@@ -105,10 +105,11 @@ class _Compiler:
             for place, segment in enumerate(form.segments):
                 self.segment(segment, None, desk, ("segments", place))
         for form, desk in desks:
-            if form.policy is not None:
-                self.policy = _policy(form.policy)
             if form.ruleset is not None:
                 self.rulesets.append(_ruleset(form, form.ruleset, desk))
+        for form, desk in desks:
+            if form.policy is not None:
+                self.policy = policy_of(form.policy, desk, self.rulesets)
 
     def pin(self, older: _Compiler) -> None:
         """Keep the pinned journeys of an earlier version that this one says otherwise, as far as they still compile."""
@@ -166,26 +167,3 @@ def _ruleset(form: FileForm, name: str, desk: Desk) -> RuleSet:
         priority=form.priority,
         description=form.description,
     )
-
-
-def _policy(policy: PolicyForm) -> Policy:
-    quiet = policy.quiet_hours
-    return Policy(
-        time_zone=policy.time_zone,
-        quiet=None if quiet is None else Quiet(_minute(quiet.start), _minute(quiet.end)),
-        caps=tuple(Cap(cap.sends, _length(cap.within)) for cap in policy.caps),
-    )
-
-
-def _length(text: str) -> Millis:
-    """A length of time; 0 for one that does not parse (check.py has reported it)."""
-    try:
-        return parse_duration(text)
-    except ValueError:
-        return 0
-
-
-def _minute(text: str) -> int:
-    """ "21:30" as minutes after midnight; 0 for what is no time (check.py has reported it)."""
-    hours, _, minutes = text.partition(":")
-    return int(hours) * 60 + int(minutes) if hours.isdigit() and minutes.isdigit() else 0

@@ -183,7 +183,8 @@ class RuleForm(Form, frozen=True):
     max_age: str | None = None
     cooldown: str | None = None
     once_per: str | None = None
-    limit: CapForm | Annotated[list[CapForm], Meta(min_length=1)] | None = None
+    limit: LimitForm | Annotated[list[LimitForm], Meta(min_length=1)] | None = None
+    group: Name | None = None
     purpose: Name | None = None
     class_: Literal["marketing", "transactional"] | None = field(default=None, name="class")
     key: str | None = None
@@ -202,11 +203,22 @@ class QuietForm(Form, frozen=True):
     end: str
 
 
-class CapForm(Form, frozen=True):
-    """At most `sends` marketing messages to one person within any window of this length."""
+class LimitForm(Form, frozen=True):
+    """At most `sends` of a rule's messages to one person within any window of this length."""
 
     sends: Annotated[int, Meta(ge=1, le=1000)]
     within: str
+
+
+class CapForm(LimitForm, frozen=True):
+    """At most `sends` marketing messages to one person within any window of this length: of all, or of those that meet
+    whatever else is said.
+    """
+
+    channel: Name | None = None
+    purpose: Name | None = None
+    ruleset: Name | None = None
+    group: Name | None = None
 
 
 class PolicyForm(Form, frozen=True):

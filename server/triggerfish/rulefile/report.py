@@ -14,7 +14,7 @@ from triggerfish.rulefile.diff import Change
 from triggerfish.rulefile.tally import Effect, Examples, RuleTally, SegmentTally, Tally, Times
 from triggerfish.rules import Rulebook
 
-_CAP = re.compile(r"had \d+ messages? within ")
+_CAP = re.compile(r"had \d+ messages?(?: (?:over|for|of) .+)? within ")
 """How decisions.py says that a cap of the policy holds a message back."""
 
 

@@ -57,6 +57,7 @@ def rule_of(desk: Desk, form: RuleForm, file: FileForm, path: Path) -> Rule:
         goals=stops(desk, form.goal, (*path, "goal")),
         exits=stops(desk, form.exit, (*path, "exit")),
         is_pinned=form.in_flight == "pin",
+        group=form.group or "",
         version=version,
     )
 

@@ -1,0 +1,68 @@
+"""The policy as written to a Policy. Lengths and times of day that cannot be read are check.py's to report."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+from triggerfish.clock import Millis, parse_duration
+from triggerfish.rulefile.format import CapForm, PolicyForm
+from triggerfish.rulefile.marks import Path
+from triggerfish.rulefile.problems import nearest, quote
+from triggerfish.rules import Cap, Policy, Quiet, RuleSet
+
+if TYPE_CHECKING:
+    from triggerfish.rulefile.desk import Desk
+
+
+def policy_of(form: PolicyForm, desk: Desk, rulesets: Sequence[RuleSet]) -> Policy:
+    """The policy. Names in it that nothing has are reported to the desk."""
+    quiet = form.quiet_hours
+    for place, cap in enumerate(form.caps):
+        _names(cap, desk, rulesets, ("policy", "caps", place))
+    return Policy(
+        time_zone=form.time_zone,
+        quiet=None if quiet is None else Quiet(_minute(quiet.start), _minute(quiet.end)),
+        caps=tuple(_cap(cap) for cap in form.caps),
+    )
+
+
+def _cap(form: CapForm) -> Cap:
+    return Cap(
+        sends=form.sends,
+        within=_length(form.within),
+        channel=form.channel or "",
+        purpose=form.purpose or "",
+        ruleset=form.ruleset or "",
+        group=form.group or "",
+    )
+
+
+def _names(cap: CapForm, desk: Desk, rulesets: Sequence[RuleSet], path: Path) -> None:
+    """A cap on what no message is would hold nothing back, and nobody would know."""
+    rules = [rule for ruleset in rulesets for rule in ruleset.rules]
+    sends = [send for rule in rules for send in rule.sends]
+    known: dict[str, tuple[str | None, str, Collection[str]]] = {
+        "channel": (cap.channel, "no message leaves over", {send.channel for send in sends}),
+        "purpose": (cap.purpose, "no rule's message has the purpose", {send.purpose for send in sends}),
+        "ruleset": (cap.ruleset, "there is no rule set", {ruleset.name for ruleset in rulesets}),
+        "group": (cap.group, "no rule is in the group", {rule.group for rule in rules}),
+    }
+    for key, (name, sentence, names) in known.items():
+        if name is not None and name not in names and not (key == "channel" and "" in names):
+            hint = nearest(name, [each for each in names if each]) or "nothing would be counted: delete the key"
+            desk.problem((*path, key), "TF640", f"{sentence} {quote(name)}", hint)
+
+
+def _length(text: str) -> Millis:
+    """A length of time; 0 for one that does not parse."""
+    try:
+        return parse_duration(text)
+    except ValueError:
+        return 0
+
+
+def _minute(text: str) -> int:
+    """ "21:30" as minutes after midnight; 0 for what is no time."""
+    hours, _, minutes = text.partition(":")
+    return int(hours) * 60 + int(minutes) if hours.isdigit() and minutes.isdigit() else 0
