@@ -53,20 +53,20 @@ def test_a_bounced_address_gets_nothing_and_a_complaint_ends_marketing():
         world = known("{ruleset: s, rules: [{name: v, on: View, then: [{send: receipt}]}]}")
         world.take(feedback(name, NOON, world.id_of("ana"), send_id="s", **more), track("View", NOON + 1))
         assert [status for _, status, _ in world.told()] == [receipt]
-    assert refusal_to(world.who(), "marketing", "news") == "suppressed: complaint"
+    assert refusal_to(world.who(), "marketing", "news", Policy()) == "suppressed: complaint"
 
 
 def test_a_refusal_tells_its_reason():
     ana = Profile("p", NOON, NOON, traits={"email": Trait("ana@example.com", NOON)})
-    assert refusal_to(ana, "marketing", "news") == ""
+    assert refusal_to(ana, "marketing", "news", Policy()) == ""
     ana.consent["news"] = Consent(False, NOON, "unsubscribe link")
-    assert refusal_to(ana, "marketing", "news") == "opted out of news (unsubscribe link)"
-    assert refusal_to(ana, "transactional", "news") == ""
+    assert refusal_to(ana, "marketing", "news", Policy()) == "opted out of news (unsubscribe link)"
+    assert refusal_to(ana, "transactional", "news", Policy()) == ""
     ana.suppressed = "hard bounce"
-    assert refusal_to(ana, "transactional", "news") == "suppressed: hard bounce"
+    assert refusal_to(ana, "transactional", "news", Policy()) == "suppressed: hard bounce"
     for broken in (None, 7, "nobody"):
         ana.traits["email"] = Trait(broken, NOON)
-        assert refusal_to(ana, "transactional", "") == "no email address"
+        assert refusal_to(ana, "transactional", "", Policy()) == "no email address"
 
 
 def test_quiet_hours_hold_a_message_until_they_end():

@@ -24,7 +24,7 @@ PLUGINS = REPOSITORY / "plugins"
 
 ROOMS = (
     "errors", "clock", "zones", "timetable",
-    "ingest", "instructions", "plan", "quarantine", "log", "traces", "activity", "profile", "people", "conditions", "figures",
+    "ingest", "instructions", "consent", "plan", "quarantine", "log", "traces", "activity", "profile", "people", "conditions", "figures",
     "wording", "segments", "misses", "steps", "rules", "saying", "decisions", "schedule", "gates",
     "languages", "render", "headers", "feeds", "mime", "deliver", "measure", "verp", "reports",
     "health", "reads", "why", "versions",

@@ -19,6 +19,7 @@ from triggerfish.profile import (
     Trait,
     Wait,
     fold,
+    hear_consent,
     merge,
     new_profile,
     remember,
@@ -73,14 +74,14 @@ def test_context_tells_time_zone_and_language_and_nonsense_is_left_out():
 
 def test_an_older_opt_out_does_not_undo_a_newer_word():
     profile = ana()
-    fold(profile, feedback("Unsubscribed", NOON, "p", purpose="news"), [], NOON)
-    fold(profile, feedback("Unsubscribed", NOON - 5, "p", purpose="news"), [], NOON)
+    assert hear_consent(profile, feedback("Unsubscribed", NOON, "p", purpose="news"), {}) == [("withdrawn", "news")]
+    assert hear_consent(profile, feedback("Unsubscribed", NOON - 5, "p", purpose="news"), {}) == []
     assert profile.consent["news"].at == NOON
 
 
 def test_only_our_own_feedback_counts_as_an_opt_out():
     profile = ana()
-    fold(profile, track("Unsubscribed", NOON, properties={"purpose": ""}), [], NOON)
+    assert hear_consent(profile, track("Unsubscribed", NOON, properties={"purpose": ""}), {}) == []
     assert profile.consent == {}
 
 

@@ -9,7 +9,9 @@ from msgspec import Struct
 
 from triggerfish.clock import Instant, say_duration
 from triggerfish.conditions import View
-from triggerfish.profile import Profile, Sent, remember_sent, stamp, stamped_at
+from triggerfish.consent import refusal
+from triggerfish.instructions import Suppression
+from triggerfish.profile import Profile, Sent, remember_sent, stamp, stamped_at, suppression_of
 from triggerfish.rules import Cap, Policy, Rule
 from triggerfish.steps import Computed, Send
 from triggerfish.zones import Local, next_daily
@@ -29,7 +31,7 @@ GO = Verdict("go")
 def weigh(profile: Profile, rule: Rule, send: Send, policy: Policy, view: View) -> Verdict:
     """Whether a rule's message may leave now. Quiet hours come before caps: what is held counts when it is let go."""
     now = view.now
-    refusal = refusal_to(profile, send.class_, send.purpose) or _refusal_of_rule(profile, rule, view)
+    refusal = refusal_to(profile, send.class_, send.purpose, policy) or _refusal_of_rule(profile, rule, view)
     if refusal:
         return Verdict("skip", refusal)
     if send.class_ == "transactional":
@@ -109,7 +111,7 @@ def _messages(count: int) -> str:
     return "1 message" if count == 1 else f"{count} messages"
 
 
-def refusal_to(profile: Profile, class_: str, purpose: str) -> str:
+def refusal_to(profile: Profile, class_: str, purpose: str, policy: Policy) -> str:
     """Why nothing of this class and purpose may go to this person at all; empty when it may.
 
     Asked when the rule decides and again when the message is handed over.
@@ -117,13 +119,28 @@ def refusal_to(profile: Profile, class_: str, purpose: str) -> str:
     email = profile.trait("email")
     if not isinstance(email, str) or "@" not in email:
         return "no email address"
-    if profile.suppressed == "hard bounce" or (profile.suppressed and class_ == "marketing"):
-        return f"suppressed: {profile.suppressed}"
-    if class_ == "marketing":
-        for word in ("", purpose):
-            consent = profile.consent.get(word)
-            if consent is not None and not consent.is_given:
-                return f"opted out of {purpose or 'marketing'} ({consent.source})"
+    suppressed = suppression_of(profile)
+    if suppressed == "hard bounce" or (suppressed and class_ == "marketing"):
+        return f"suppressed: {suppressed}"
+    return refusal(profile.consent, purpose, policy.purposes, email) if class_ == "marketing" else ""
+
+
+def refusal_of_list(lines: Iterable[Suppression], profile: Profile, class_: str, purpose: str) -> str:
+    """Why the suppression list keeps a message of this class and purpose from the address that these lines concern
+    (`StateStore.suppressed`); empty when it does not. Asked when the message is handed over.
+
+    A hard bounce stops everything, the others marketing. What somebody consents to by name lifts an earlier line that
+    came of an unsubscribe; no consent lifts another.
+    """
+    for line in lines:
+        if line.reason != "hard bounce":
+            if class_ == "transactional" or line.purpose not in ("", purpose):
+                continue
+            word = profile.consent.get(purpose)
+            if line.reason == "unsubscribe" and word is not None and word.is_given and word.at > line.at:
+                continue
+        whom = f" ({line.address})" if line.address.startswith("@") else ""
+        return f"suppressed: {line.reason}{whom}"
     return ""
 
 

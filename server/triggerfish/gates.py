@@ -43,7 +43,7 @@ def gates_of(rule: Rule, send: Send, policy: Policy, view: View, zones: Zones) -
         if policy.quiet is not None:
             alone.append(("quiet hours", open_rule, replace(open_policy, quiet=policy.quiet)))
         alone += [("cap", open_rule, replace(open_policy, caps=(cap,))) for cap in policy.caps]
-    first = decisions.refusal_to(view.profile, send.class_, send.purpose)
+    first = decisions.refusal_to(view.profile, send.class_, send.purpose, policy)
     found = []
     for gate, just_rule, just_policy in alone:
         if gate != "address and consent" and first:
@@ -60,7 +60,7 @@ def free_from(rule: Rule, send: Send, policy: Policy, view: View, zones: Zones) 
     """The next instant at which this message may leave should nothing happen meanwhile; None when time alone does not
     bring it, or not within CANDIDATES looks.
     """
-    if decisions.refusal_to(view.profile, send.class_, send.purpose):
+    if decisions.refusal_to(view.profile, send.class_, send.purpose, policy):
         return None
     at: Instant | None = view.now
     for _ in range(CANDIDATES):

@@ -17,9 +17,9 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from triggerfish.clock import Instant, from_datetime
 from triggerfish.errors import Refused
 
-Kind = Literal["track", "identify", "page", "screen", "group", "alias", "feedback", "instruction", "derived"]
-"""`feedback` comes from our own links, pixels and channels (room 10), `instruction` from people who run the server
-(instructions.py); neither ever from a write key."""
+Kind = Literal["track", "identify", "page", "screen", "group", "alias", "consent", "feedback", "instruction", "derived"]
+"""`consent` comes by `POST /v1/consent`, `feedback` from our own links, pixels and channels (room 10), `instruction`
+from people who run the server (instructions.py); the latter two never from a write key."""
 
 LARGEST_EVENT = 32 * 1024
 """Bytes of JSON that one event may have."""

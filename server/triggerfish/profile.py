@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from triggerfish.activity import Activity, State
 from triggerfish.clock import Instant
+from triggerfish.consent import Change, Consent, Purposes, take, words_in
 from triggerfish.ingest import Event
 from triggerfish.log import Position
 
@@ -26,6 +27,11 @@ TRAIT_LIMIT = 500
 MERGE_LIMIT = 50
 STAMP_LIMIT = 500
 ASSIGNMENT_LIMIT = 200
+TROUBLE_LIMIT = 20
+
+
+Trouble = Literal["hard bounce", "complaint"]
+"""Why nothing, or no marketing, goes to an address any more."""
 
 
 class Claim(NamedTuple):
@@ -76,23 +82,17 @@ class Sent(Struct, frozen=True, array_like=True, gc=False):
     ruleset: str
     rule: str
     is_marketing: bool
+    purpose: str = ""
+    channel: str = ""
+    send: str = ""
+    group: str = ""
 
 
 class Assignment(Struct, frozen=True, array_like=True, gc=False):
     """The variant of an experiment that a person has, since they were first exposed to it."""
 
     variant: str
-    purpose: str = ""
-    channel: str = ""
-    send: str = ""
-    group: str = ""
     at: Instant
-
-
-class Consent(Struct, frozen=True, array_like=True, gc=False):
-    is_given: bool
-    at: Instant
-    source: str
 
 
 class Merge(Struct, frozen=True, array_like=True):
@@ -131,6 +131,8 @@ class Profile(Struct, array_like=True):
     """When something last happened that is to happen once, or not too soon again: journeys entered, messages sent."""
     assignments: dict[str, Assignment] = {}
     """The variants of experiments."""
+    troubles: dict[str, Trouble] = {}
+    """Addresses that nothing, or no marketing, goes to any more; `suppressed` says it of whichever they have."""
 
     def copy(self) -> Profile:
         """A profile that shares nothing mutable with this one."""
@@ -146,6 +148,7 @@ class Profile(Struct, array_like=True):
             merges=self.merges.copy(),
             stamps=self.stamps.copy(),
             assignments=self.assignments.copy(),
+            troubles=self.troubles.copy(),
         )
 
     @property
@@ -198,10 +201,13 @@ def claims_of(event: Event) -> list[Claim]:
         claims.append(Claim("user", event.user_id))
     if event.anonymous_id:
         claims.append(Claim("anonymous", event.anonymous_id))
-    if event.kind == "identify":
+    if event.kind in ("identify", "consent"):
         email = event.traits.get("email")
         if isinstance(email, str) and "@" in email:
             claims.append(Claim("email", email.strip().lower()))
+    if event.kind == "instruction" and event.name == "allow":
+        # Of the people whom an instruction concerns it is only this one that they have to be told of.
+        claims.append(Claim("email", str(event.properties.get("address", "")).strip().lower()))
     return claims
 
 
@@ -228,12 +234,12 @@ def fold(profile: Profile, event: Event, activities: Sequence[Activity], now: In
     `activities` are those that count this event's name. Returns whether segments may see more than these changed.
     """
     zone = profile.time_zone
-    has_changed = event.kind == "identify" and set_traits(profile, event.traits, event.timestamp)
+    has_changed = event.kind in ("identify", "consent") and set_traits(profile, event.traits, event.timestamp)
     if event.context and event.kind != "derived":
         # What a rule emits after a wait has the context of the event that woke it; newer ones may have come since.
         _note_context(profile, event.context)
     if event.kind == "feedback":
-        _note_feedback(profile, event)
+        _note_trouble(profile, event)
     for activity in activities:
         state = profile.activity.get(activity.key)
         if state is None:
@@ -265,12 +271,6 @@ def _is_same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and one == other and not isinstance(one, list | dict)
 
 
-def stamp(profile: Profile, what: str, at: Instant) -> None:
-    """Note that something happened that is to happen once, or not too soon again. The newest STAMP_LIMIT are kept."""
-    profile.stamps.pop(what, None)
-    profile.stamps[what] = at
-    while len(profile.stamps) > STAMP_LIMIT:
-        del profile.stamps[next(iter(profile.stamps))]
 def remember_sent(profile: Profile, sent: Sent) -> None:
     """Count a message that was let go. Of marketing, and of all else, the newest SENT_LIMIT are kept."""
     profile.sent.append(sent)
@@ -292,6 +292,12 @@ def _forget_sent(profile: Profile) -> None:
     profile.sent[:] = kept
 
 
+def stamp(profile: Profile, what: str, at: Instant) -> None:
+    """Note that something happened that is to happen once, or not too soon again. The newest STAMP_LIMIT are kept."""
+    profile.stamps.pop(what, None)
+    profile.stamps[what] = at
+    while len(profile.stamps) > STAMP_LIMIT:
+        del profile.stamps[next(iter(profile.stamps))]
 
 
 def stamped_at(profile: Profile, what: str) -> Instant | None:
@@ -321,17 +327,59 @@ def _note_context(profile: Profile, context: dict[str, Any]) -> None:
         profile.locale = locale
 
 
-def _note_feedback(profile: Profile, event: Event) -> None:
-    purpose = str(event.properties.get("purpose", ""))
-    match event.name:
-        case "Unsubscribed":
-            known = profile.consent.get(purpose)
-            if known is None or known.at <= event.timestamp:
-                profile.consent[purpose] = Consent(False, event.timestamp, "unsubscribe link")
-        case "Email Bounced" if event.properties.get("is_permanent"):
-            profile.suppressed = "hard bounce"
-        case "Email Marked as Spam":
-            profile.suppressed = "complaint"
+def hear_consent(profile: Profile, event: Event, purposes: Purposes) -> list[tuple[Change, str]]:
+    """Note what the event says about consent in a working copy. Returns what changed by it, and of which purpose."""
+    told = words_in(event, purposes, profile.consent)
+    return take(profile.consent, told, purposes) if told else []
+
+
+def trouble_with(profile: Profile, event: Event) -> tuple[Trouble, str] | None:
+    """What feedback says against ever writing to an address again, and the address: the one that the message went to,
+    else the one that they have. None when it says no such thing.
+    """
+    found: Trouble
+    if event.name == "Email Bounced" and event.properties.get("is_permanent"):
+        found = "hard bounce"
+    elif event.name == "Email Marked as Spam":
+        found = "complaint"
+    else:
+        return None
+    recipient = event.properties.get("recipient") or profile.trait("email")
+    return found, recipient.strip().lower() if isinstance(recipient, str) else ""
+
+
+def _note_trouble(profile: Profile, event: Event) -> None:
+    found = trouble_with(profile, event)
+    if found is None:
+        return
+    trouble, address = found
+    if not address:
+        profile.suppressed = _worse(profile.suppressed, trouble)
+        return
+    profile.troubles[address] = _worse(profile.troubles.pop(address, ""), trouble)
+    while len(profile.troubles) > TROUBLE_LIMIT:
+        del profile.troubles[next(iter(profile.troubles))]
+
+
+def _worse(known: str, trouble: Trouble) -> Trouble:
+    return "hard bounce" if known == "hard bounce" else trouble
+
+
+def suppression_of(profile: Profile) -> str:
+    """Why nothing, or no marketing, goes to the address that they have: "hard bounce", "complaint" or empty."""
+    of_address = profile.troubles.get(_email_of(profile), "")
+    return "hard bounce" if "hard bounce" in (profile.suppressed, of_address) else profile.suppressed or of_address
+
+
+def allow(profile: Profile, address: str) -> None:
+    """Let mail go to an address again, in a working copy."""
+    profile.troubles.pop(address.strip().lower(), None)
+    profile.suppressed = ""
+
+
+def _email_of(profile: Profile) -> str:
+    email = profile.trait("email")
+    return email.strip().lower() if isinstance(email, str) else ""
 
 
 def merge(into: Profile, other: Profile, *, because: str, message_id: str, now: Instant) -> None:
@@ -368,6 +416,8 @@ def merge(into: Profile, other: Profile, *, because: str, message_id: str, now: 
             into.assignments[experiment] = assignment
     know_seen(into, other)
     into.suppressed = into.suppressed or other.suppressed
+    for address, trouble in other.troubles.items():
+        into.troubles[address] = _worse(into.troubles.get(address, ""), trouble)
     into.time_zone = into.time_zone or other.time_zone
     into.locale = into.locale or other.locale
     into.recheck_at = now

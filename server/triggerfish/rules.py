@@ -14,6 +14,7 @@ from msgspec import Struct
 from triggerfish.activity import Activity
 from triggerfish.clock import HOUR, Millis
 from triggerfish.conditions import Condition, View
+from triggerfish.consent import Purpose
 from triggerfish.plan import Plan
 from triggerfish.profile import Sent, Wait
 from triggerfish.segments import SegmentTree
@@ -46,7 +47,6 @@ class Cap(Struct, frozen=True):
 
     sends: int
     within: Millis
-
     channel: str = ""
     purpose: str = ""
     ruleset: str = ""
@@ -71,15 +71,16 @@ class Cap(Struct, frozen=True):
         named = " and ".join(word for word in of if word)
         return f"{over}{purpose}" + (f" of {named}" if named else "")
 
+
 class Rule(Struct, frozen=True):
     """A rule as compiled. `on` and `unless` hold events' own names (not the plan's short ones).
 
     `max_age` is the rule set's unless the rule says its own. Of a journey, `key` tells its runs apart, `again` when a
     person may enter once more, `goals` and `exits` what ends a run at once; `is_pinned` keeps people inside to the
     steps that they entered with, `version` names this one.
-    """
 
     Of the messages of one `group`, a round of the arbiter lets one leave (docs/arbitration.md).
+    """
 
     ruleset: str
     name: str
@@ -103,8 +104,8 @@ class Rule(Struct, frozen=True):
     exits: tuple[Stop, ...] = ()
     is_pinned: bool = False
     version: str = ""
-
     group: str = ""
+
     @property
     def full_name(self) -> str:
         """`rule set / rule`, as timelines have it."""
@@ -161,6 +162,7 @@ class Policy(Struct, frozen=True):
     time_zone: str = "UTC"
     quiet: Quiet | None = None
     caps: tuple[Cap, ...] = ()
+    purposes: Mapping[str, Purpose] = {}
 
 
 class Rulebook:

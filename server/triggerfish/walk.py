@@ -319,7 +319,7 @@ def _compose(house: House, due: Due, loaded: Loaded, now: Instant) -> Message | 
     if profile is None or template is None:
         gone = "the profile is gone" if profile is None else f'the template "{due.template}" is gone'
         _mark(due, "failed", gone, due.due_at)
-    elif refusal := decisions.refusal_to(profile, due.class_, due.purpose):
+    elif refusal := decisions.refusal_to(profile, due.class_, due.purpose, house.rulebook.policy):
         _mark(due, "skipped", refusal, due.due_at)
     else:
         try:

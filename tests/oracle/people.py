@@ -90,7 +90,7 @@ class Person:
     waits: list[Wait | Run] = field(default_factory=list)
     sent: list[tuple[int, str, bool]] = field(default_factory=list)
     refused: list[tuple[str, int]] = field(default_factory=list)
-    suppressed: str = ""
+    troubles: list[tuple[Any, str]] = field(default_factory=list)
     entered: dict[tuple[str, str], int] = field(default_factory=dict)
     once: set[tuple[str, str]] = field(default_factory=set)
     variants: dict[str, tuple[int, str]] = field(default_factory=dict)
@@ -187,7 +187,7 @@ class People:
         into.waits = sorted(into.waits + other.waits, key=lambda wait: wait.due)
         into.sent = sorted(into.sent + other.sent, key=lambda sent: sent[0])
         into.refused += other.refused
-        into.suppressed = into.suppressed or other.suppressed
+        into.troubles += other.troubles
         into.once |= other.once
         for journey, at in other.entered.items():
             into.entered[journey] = max(at, into.entered.get(journey, at))

@@ -31,6 +31,12 @@ class Template:
     purpose: str
 
 
+def mailbox_of(person: Person) -> str:
+    """The address that they have, in one spelling."""
+    email = person.values().get("email")
+    return email.strip().lower() if isinstance(email, str) else ""
+
+
 class Oracle:
     """Everything that happens. `since` is how old all that follows now is: as the event that came or, when time passed,
     as that instant. `timelines` tell of each person what happened, in order, each line beginning with what and when;
@@ -192,9 +198,10 @@ class Oracle:
         if event.kind == "feedback" and event.name == "Unsubscribed":
             person.refused.append((event.properties.get("purpose", ""), event.at))
         if event.kind == "feedback" and event.name == "Email Bounced" and event.properties.get("is_permanent"):
-            person.suppressed = "hard bounce"
+            person.troubles.append((mailbox_of(person), "hard bounce"))
         if event.kind == "feedback" and event.name == "Email Marked as Spam":
-            person.suppressed = "complaint"
+            person.troubles.append((mailbox_of(person), "complaint"))
+            person.refused.append(("", event.at))
 
     # Segments.
 
@@ -382,7 +389,8 @@ class Oracle:
         email = person.values().get("email")
         if not isinstance(email, str) or "@" not in email:
             return "email"
-        if person.suppressed == "hard bounce" or (person.suppressed and template.is_marketing):
+        troubles = [trouble for address, trouble in person.troubles if address in ("", mailbox_of(person))]
+        if "hard bounce" in troubles or (troubles and template.is_marketing):
             return "suppressed"
         if template.is_marketing and any(purpose in ("", template.purpose) for purpose, _ in person.refused):
             return "opted out"

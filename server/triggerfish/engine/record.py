@@ -9,6 +9,7 @@ from triggerfish.clock import Instant
 from triggerfish.conditions import Condition, View, explain, findings
 from triggerfish.engine.outcome import Kind, Moment, Withdrawal
 from triggerfish.ingest import Event
+from triggerfish.instructions import Given
 from triggerfish.log import Position
 from triggerfish.profile import Profile, Wait
 from triggerfish.rules import Rule
@@ -24,6 +25,7 @@ class Record:
         self.sends: dict[str, Due] = {}
         self.moments: list[Moment] = []
         self.withdrawals: list[Withdrawal] = []
+        self.instructions: list[Given] = []
 
     def note(self, profile: Profile, at: Instant, kind: Kind, body: dict[str, Any], position: Position = 0) -> None:
         self.moments.append(Moment(profile.id, at, kind, body, position))

@@ -10,9 +10,9 @@ from triggerfish.engine.outcome import Arrival, Membership, Outcome
 from triggerfish.engine.record import Record
 from triggerfish.engine.turn import Turn
 from triggerfish.ingest import Event
-from triggerfish.instructions import Given, given_in
+from triggerfish.instructions import Allow, given_in
 from triggerfish.people import Loaded, People
-from triggerfish.profile import Profile, remember
+from triggerfish.profile import Profile, allow, claims_of, remember
 from triggerfish.rules import Rulebook
 
 
@@ -25,7 +25,6 @@ class Run:
         self._now = now
         self._record = Record(rulebook.version)
         self._repeats = 0
-        self._instructions: list[Given] = []
         self._agenda = [
             (profile.wake_at, profile.id)
             for profile in loaded.profiles.values()
@@ -47,7 +46,7 @@ class Run:
         """An event comes."""
         event = arrival.event
         if event.kind == "instruction":
-            self._instructions.append(given_in(event, arrival.at))
+            self._instruct(arrival)
             return
         if self._people.have_seen(event):
             self._repeats += 1
@@ -68,6 +67,19 @@ class Run:
         self._record.note(profile, arrival.at, "event", body, arrival.position)
         turn.happen(event)
         self._end(turn)
+
+    def _instruct(self, arrival: Arrival) -> None:
+        """Whom mail may go to again is told so, too: their own profile says no as well."""
+        given = given_in(arrival.event, arrival.at)
+        self._record.instructions.append(given)
+        if not isinstance(given.instruction, Allow) or given.instruction.purpose:
+            return
+        owners = [self._people.owner(claim) for claim in claims_of(arrival.event)]
+        for owner in owners:
+            if owner is not None:
+                profile = self._people.take(owner)
+                allow(profile, given.instruction.address)
+                self._record.note(profile, arrival.at, "event", {"event": arrival.event.name}, arrival.position)
 
     def _wake(self, profile: Profile, at: Instant) -> None:
         """Time has passed: segments may change, waits may end, the calendar may wake a rule."""
@@ -117,5 +129,5 @@ class Run:
             moments=record.moments,
             repeats=self._repeats,
             withdrawals=record.withdrawals,
-            instructions=self._instructions,
+            instructions=record.instructions,
         )

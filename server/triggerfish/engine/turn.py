@@ -7,12 +7,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection
 
+from triggerfish import consent
 from triggerfish.clock import Instant
 from triggerfish.conditions import View
 from triggerfish.engine import firing, journeys
 from triggerfish.engine.record import Record
 from triggerfish.ingest import Event
-from triggerfish.profile import Profile, fold
+from triggerfish.instructions import Given, Suppress
+from triggerfish.profile import Profile, fold, hear_consent, trouble_with
 from triggerfish.rules import Rulebook
 
 CHAIN_LIMIT = 8
@@ -63,6 +65,7 @@ class Turn:
             firing.cancel_waits(self, event)
         counted = self.rulebook.counts(event.name)
         did_more = fold(profile, event, counted, self.at)
+        self.hear_of_consent(event, depth)
         self.is_moved = self.is_moved or did_more
         self.settle(event, depth, None if did_more else self.rulebook.segments.readers(counted))
         if waits:
@@ -70,6 +73,26 @@ class Turn:
         for rule in self.rulebook.match(self.view(event)):
             firing.fire(self, rule, event, depth)
         self.hear_of_traits(depth)
+
+    def hear_of_consent(self, event: Event, depth: int) -> None:
+        """What the person says about being written to; what changes by it are events. An address that nothing reaches,
+        or whose owner complains, goes on the suppression list.
+        """
+        for change, purpose in hear_consent(self.profile, event, self.rulebook.policy.purposes):
+            word = self.profile.consent[purpose]
+            following = Event(
+                kind="derived",
+                name=consent.EVENTS[change],
+                message_id=f"{event.message_id}/{change}:{purpose}",
+                timestamp=self.since,
+                properties={"purpose": purpose, "source": word.source},
+            )
+            self.following.append((following, depth + 1))
+        trouble = trouble_with(self.profile, event) if event.kind == "feedback" else None
+        if trouble is not None and trouble[1]:
+            reason, address = trouble
+            suppress = Suppress(address, reason=reason, note=str(event.properties.get("detail", ""))[:500])
+            self.record.instructions.append(Given(suppress, self.at, by="feedback"))
 
     def hear_of_traits(self, depth: int) -> None:
         """Let runs of journeys look at traits that were set, and at those that they set in turn."""
