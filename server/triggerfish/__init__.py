@@ -10,7 +10,7 @@ from triggerfish.plugin.channel import BlockingChannel, Channel, Kept, NotHanded
 from triggerfish.plugin.hookspecs import hookimpl
 from triggerfish.plugin.settings import PluginConfig
 from triggerfish.plugin.source import Incoming, Source
-from triggerfish.render import Address, Message, mail_address
+from triggerfish.render import Address, Message, mail_address, safe_header_value
 
 __all__ = [
     "Action",
@@ -38,5 +38,6 @@ __all__ = [
     "Verdict",
     "hookimpl",
     "mail_address",
+    "safe_header_value",
     "to_mime",
 ]

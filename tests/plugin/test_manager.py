@@ -260,7 +260,7 @@ def test_the_public_surface_is_this_list():
         "Action", "Address", "BlockingChannel", "Call", "Channel", "Clock", "Features", "Hit", "Incoming", "Instant",
         "Kept", "Message", "NotHandedOver", "PluginConfig", "PluginContext", "PluginFailed", "Receipt", "Refused",
         "SettingsWrong",
-        "Source", "Status", "TriggerfishError", "Verdict", "hookimpl", "mail_address", "to_mime",
+        "Source", "Status", "TriggerfishError", "Verdict", "hookimpl", "mail_address", "safe_header_value", "to_mime",
     ]  # fmt: skip
     assert all(hasattr(triggerfish, name) for name in triggerfish.__all__)
     assert triggerfish.hookimpl is hookimpl
