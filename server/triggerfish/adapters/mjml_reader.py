@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from mjml.core.registry import register_core_components
 from msgspec import Struct
 
+from triggerfish.adapters.mjml_components import components as compiled_components
+from triggerfish.adapters.sources import Piece, Woven
 from triggerfish.rulefile.problems import nearest
 
 LIQUID = re.compile(
@@ -20,10 +21,10 @@ LIQUID = re.compile(
 
 MASK = "\ue000"
 
-_MARKUP = re.compile(
+MARKUP = re.compile(
     r"<!--.*?-->|<(?P<end>/?)(?P<name>[a-zA-Z][\w:-]*)(?P<rest>(?:[^<>\"']|\"[^\"]*\"|'[^']*')*)>", re.DOTALL
 )
-_ATTRIBUTE = re.compile(
+ATTRIBUTE = re.compile(
     r"(?P<name>[^\s=/\"'<>]+)(?:\s*=\s*(?:\"(?P<double>[^\"]*)\"|'(?P<single>[^']*)'|(?P<bare>[^\s\"'>]+)))?"
 )
 
@@ -37,7 +38,18 @@ _LEAVES = ("mj-text", "mj-button", "mj-image", "mj-divider", "mj-spacer", "mj-ta
 _CHILDREN: Mapping[str, tuple[str, ...]] = {
     "": ("mjml",),
     "mjml": ("mj-head", "mj-body"),
-    "mj-head": ("mj-attributes", "mj-breakpoint", "mj-font", "mj-preview", "mj-style", "mj-title", "mj-raw"),
+    "mj-head": (
+        "mj-attributes",
+        "mj-breakpoint",
+        "mj-font",
+        "mj-preview",
+        "mj-style",
+        "mj-title",
+        "mj-raw",
+        "mj-html-attributes",
+    ),
+    "mj-html-attributes": ("mj-selector",),
+    "mj-selector": ("mj-html-attribute",),
     "mj-body": ("mj-section", "mj-wrapper", "mj-hero", "mj-raw"),
     "mj-wrapper": ("mj-section", "mj-hero", "mj-raw"),
     "mj-section": ("mj-column", "mj-group", "mj-raw"),
@@ -51,10 +63,18 @@ _CHILDREN: Mapping[str, tuple[str, ...]] = {
     "mj-carousel": ("mj-carousel-image",),
 }
 _CONTENT = frozenset({"mj-text", "mj-button", "mj-table", "mj-raw", "mj-title", "mj-preview", "mj-style",
-                      "mj-social-element", "mj-navbar-link", "mj-accordion-title", "mj-accordion-text"})  # fmt: skip
-_TAGS_MAY_STAND_IN = frozenset(name for name in _CHILDREN if name not in ("", "mjml", "mj-head", "mj-carousel"))
+                      "mj-social-element", "mj-navbar-link", "mj-accordion-title", "mj-accordion-text",
+                      "mj-html-attribute"})  # fmt: skip
+_NO_TAGS = ("", "mjml", "mj-head", "mj-carousel", "mj-html-attributes", "mj-selector")
+_TAGS_MAY_STAND_IN = frozenset(name for name in _CHILDREN if name not in _NO_TAGS)
 _ALSO_TAKEN = {"mj-body": {"width"}, "mj-raw": {"position"}, "mj-hero": {"css-class"}, "mj-class": {"name"},
-               "mjml": {"lang", "dir", "owa"}, "mj-group": {"css-class"}}  # fmt: skip
+               "mjml": {"lang", "dir", "owa"}, "mj-group": {"css-class"}, "mj-style": {"inline"},
+               "mj-selector": {"path"}, "mj-html-attribute": {"name"}}  # fmt: skip
+_NOT_YET = {
+    ("mj-section", "gutter"): "give the columns a padding",
+    ("mj-wrapper", "gutter"): "give the columns a padding",
+}
+"""What npm's MJML takes and this compiler does not, with what to do instead."""
 _EVERYWHERE = frozenset({"css-class", "mj-class"})
 
 
@@ -109,16 +129,27 @@ class Complaint(NamedTuple):
 def components() -> Mapping[str, Mapping[str, str]]:
     """The components that the compiler knows, each with its attributes and their kinds ("unit(px)")."""
     known: dict[str, dict[str, str]] = {}
-    for name, component in register_core_components().items():  # type: ignore[no-untyped-call]
+    for name, component in compiled_components().items():
         allowed = {**dict.fromkeys(component.default_attrs(), ""), **(component.allowed_attrs() or {})}
         allowed |= dict.fromkeys(_ALSO_TAKEN.get(name, ()), "")
         known[name] = {attribute: kind or "" for attribute, kind in allowed.items()}
-    return known
+    return known | {name: dict.fromkeys(_ALSO_TAKEN[name], "") for name in ("mj-selector", "mj-html-attribute")}
 
 
 def mask(text: str) -> str:
     """The text with each piece of Liquid blotted out, character by character, so that places stay."""
     return LIQUID.sub(lambda found: MASK * len(found[0]), text)
+
+
+def quoted(source: Woven, start: int, end: int) -> list[Piece]:
+    """A stretch of a text as it can stand between double quotes; Liquid in it stays as it is."""
+    pieces: list[Piece] = []
+    at = start
+    for found in LIQUID.finditer(source.text, start, end):
+        pieces += [(text.replace('"', "&quot;"), origin) for text, origin in source.cut(at, found.start())]
+        pieces += source.cut(found.start(), found.end())
+        at = found.end()
+    return [*pieces, *((text.replace('"', "&quot;"), origin) for text, origin in source.cut(at, end))]
 
 
 def unclosed_tag(text: str) -> tuple[str, int] | None:
@@ -164,7 +195,7 @@ class _Reader:
         if comment > self.masked.rfind("-->"):
             self.complain("TF310", comment, "this comment is never closed", "add -->", 4)
             return
-        while found := _MARKUP.search(self.masked, at):
+        while found := MARKUP.search(self.masked, at):
             self._gap(at, found.start())
             at = found.end()
             if found[0].startswith("<!--"):
@@ -234,9 +265,7 @@ class _Reader:
             self.complain(
                 "TF316", element.start, "<mj-include> is not used here", 'write {% render "blocks/name.mjml" %}', width
             )
-        elif name == "mj-html-attributes":
-            self.complain("TF316", element.start, f"<{name}> is not supported", width=width)
-        elif parent.name == "mj-attributes":
+        elif parent.name in ("mj-attributes", "mj-class"):
             if name not in components() and name not in ("mj-all", "mj-class"):
                 self.complain(
                     "TF311", element.start, f"MJML has no component <{name}>", nearest(name, components()), width
@@ -257,7 +286,7 @@ class _Reader:
     def _attributes(self, name: str, found: re.Match[str]) -> list[Attribute]:
         start, attributes = found.start("rest"), []
         rest = found["rest"]
-        for part in _ATTRIBUTE.finditer(rest.removesuffix("/")):
+        for part in ATTRIBUTE.finditer(rest.removesuffix("/")):
             at = start + part.start()
             if MASK in part["name"]:
                 self.complain(
@@ -282,15 +311,12 @@ class _Reader:
         if element in ("mj-all", "mj-class"):
             known = {key: kind for kinds in components().values() for key, kind in kinds.items()}
         if name not in known and name not in _EVERYWHERE and name not in _ALSO_TAKEN.get(element, ()):
-            self.complain("TF312", attribute.at, f'<{element}> has no attribute "{name}"', nearest(name, known), width)
-        elif element == "mj-style" and name == "inline" and attribute.value == "inline":
-            self.complain(
-                "TF316",
-                attribute.at,
-                "inlined styles are not supported",
-                "style the components, or leave inline out",
-                width,
-            )
+            if (element, name) in _NOT_YET:
+                self.complain("TF316", attribute.at, f'"{name}" is not supported', _NOT_YET[element, name], width)
+            else:
+                self.complain(
+                    "TF312", attribute.at, f'<{element}> has no attribute "{name}"', nearest(name, known), width
+                )
         elif has_liquid:
             kind = known.get(name, "")
             is_computed = (
