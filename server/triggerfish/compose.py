@@ -50,7 +50,8 @@ from triggerfish.walk import FrontDoor, House
 
 class Inspection(Struct, frozen=True):
     """What a workspace's rule files and templates are, broken or not. `problems` hold warnings, too; `rulebook` is None
-    when one of them is more than a warning. `files` counts the rule files.
+    when one of them is more than a warning. `files` counts the rule files; `notes` tell by template what some mail
+    programs lack without harm.
     """
 
     plugins: Plugins
@@ -58,6 +59,7 @@ class Inspection(Struct, frozen=True):
     rulebook: Rulebook | None
     problems: Sequence[Problem]
     files: int
+    notes: Mapping[str, Sequence[str]] = {}
 
 
 class Workshop(Struct, frozen=True):
@@ -115,7 +117,8 @@ def inspect(
     found = [*sorted([*problems, *of_rules]), *of_templates]
     is_broken = any(not problem.is_warning for problem in found)
     files = len({*texts, *(problem.path for problem in problems)})
-    return Inspection(plugins, templates, None if is_broken else rulebook, found, files)
+    notes = {name: each.notes for name, each in templates.items()}
+    return Inspection(plugins, templates, None if is_broken else rulebook, found, files, notes)
 
 
 def load_workshop(settings: Settings, sources: Path | None = None) -> Workshop:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import UserDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +34,8 @@ class Counts(Struct, frozen=True):
 
 class Checked(Struct, frozen=True):
     """What there is to say of a workspace. `undecided` are questions that could be answered neither way, of `questions`
-    in all; `effects` tell what becomes of people inside journeys once this goes live, `habits` what an edit would mean.
+    in all; `effects` tell what becomes of people inside journeys once this goes live, `habits` what an edit would mean,
+    `notes` what some mail programs lack without harm.
     """
 
     problems: Sequence[Problem]
@@ -43,6 +44,7 @@ class Checked(Struct, frozen=True):
     undecided: Sequence[str] = ()
     effects: Sequence[str] = ()
     habits: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
 
 @click.command()
@@ -51,7 +53,9 @@ class Checked(Struct, frozen=True):
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", help="For people, programs or reviews.")
 @click.option("--strict", is_flag=True, help="Let warnings count as problems.")
 @click.option(
-    "--verbose", is_flag=True, help="Tell of each journey what an edit means, and list what could not be decided."
+    "--verbose",
+    is_flag=True,
+    help="Tell of each journey what an edit means, of templates what mail programs lack, and of what was not decided.",
 )
 @click.pass_context
 def command(ctx: click.Context, workspace: Path, as_json: bool, form: str, strict: bool, verbose: bool) -> None:
@@ -87,7 +91,7 @@ def _print(checked: Checked, closing: str, *, verbose: bool) -> None:
         click.echo(problem.render() + "\n")
     for effect in checked.effects:
         click.echo(effect)
-    for line in (*checked.habits, *checked.undecided) if verbose else ():
+    for line in (*checked.habits, *checked.notes, *checked.undecided) if verbose else ():
         click.echo(line)
     click.echo(closing)
     if checked.undecided:
@@ -121,8 +125,9 @@ def look_at(workspace: Path) -> Checked:
 
     found = inspect(settings, examine=look_again)
     counts = Counts(files=found.files, templates=len(found.templates))
+    remarks = _by_note(found.notes)
     if found.rulebook is None:
-        return Checked(found.problems, counts)
+        return Checked(found.problems, counts, notes=remarks)
     counts = Counts(
         files=found.files,
         rules=sum(len(ruleset.rules) for ruleset in found.rulebook.rulesets),
@@ -138,7 +143,18 @@ def look_at(workspace: Path) -> Checked:
         undecided=undecided,
         effects=_effects(settings, found.rulebook),
         habits=effects_of_edits(found.rulebook),
+        notes=remarks,
     )
+
+
+def _by_note(notes: Mapping[str, Sequence[str]]) -> list[str]:
+    """Each note once, with the templates that it is about."""
+    about: dict[str, list[str]] = {}
+    for name, told in sorted(notes.items()):
+        for note in told:
+            about.setdefault(note, []).append(name)
+    return [f"{'all templates' if len(names) == len(notes) > 1 else ', '.join(names)}: {note}"
+            for note, names in about.items()]  # fmt: skip
 
 
 def _effects(settings: Settings, edited: Rulebook) -> list[str]:

@@ -6,6 +6,7 @@ Everything here runs when a template is checked, never when a mail is sent. docs
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from liquid import Environment
@@ -15,6 +16,9 @@ from triggerfish.adapters.mailcheck.lines import LineComplaint, inspect_lines
 from triggerfish.adapters.mailcheck.mail import Mail
 from triggerfish.adapters.mjml_reader import Complaint, Element
 from triggerfish.adapters.sources import Woven
+
+MOST_COMPLAINTS = 50
+"""Warnings about one mail; whoever gets more has enough to do."""
 
 
 class Inspected(NamedTuple):
@@ -33,8 +37,8 @@ def inspect(
     """
     mail = Mail(mjml, root, html, environment=environment, facts=facts)
     notes: list[str] = []
-    found = [*pictures.check(mail), *contrast.check(mail, notes), *dark.check(mail), *clients.check(mail, notes)]
-    return Inspected(found, notes)
+    found = chain(pictures.check(mail), contrast.check(mail, notes), dark.check(mail), clients.check(mail, notes))
+    return Inspected(list(islice(found, MOST_COMPLAINTS)), notes)
 
 
 __all__ = ["Inspected", "LineComplaint", "inspect", "inspect_lines"]

@@ -78,7 +78,10 @@ def check(mail: Mail, notes: list[str]) -> Iterator[Complaint]:
         notes.append(_note(table, slug, feature, lacking))
         if slug in table.harmless:
             continue
+        partly = [number for number, letter in enumerate(feature.support) if letter == "a"]
         sentence = f"{feature.title} is not in {_named(table.clients[number] for number in lacking)}"
+        if partly:
+            sentence += f"; partly in {_named(table.clients[number] for number in partly)}"
         instead = table.instead.get(slug, "")
         hint = f"{instead}; more:" if instead else "more:"
         place = mail.in_mjml if use.in_mjml else mail.in_html

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from triggerfish.adapters.mailcheck.mail import Mail
 from triggerfish.adapters.mjml_reader import Complaint
 
-_META = '<meta name="color-scheme" content="light dark">'
+_HINT = 'say so in <mj-head>: <mj-raw><meta name="color-scheme" content="light"></mj-raw>, or "light dark"'
+_HINT_OF_RULES = 'put <mj-raw><meta name="color-scheme" content="light dark"></mj-raw> into <mj-head>'
 
 
 def schemes(mail: Mail) -> str | None:
@@ -31,14 +32,13 @@ def check(mail: Mail) -> Iterator[Complaint]:
     """A warning for a mail that says nothing, and one for rules that Apple Mail will not use as they are meant."""
     if schemes(mail) is not None:
         return
-    hint = f"put <mj-raw>{_META}</mj-raw> into <mj-head>"
     at = _rule_at(mail)
     if at is not None:
         sentence = "this mail has rules for dark mode, and no color-scheme that tells mail programs so"
-        yield mail.in_html("TF359", at, sentence, hint)
+        yield mail.in_html("TF359", at, sentence, _HINT_OF_RULES)
     else:
         sentence = "this mail does not say how it looks in dark mode, so mail programs change its colours as they like"
-        yield mail.in_mjml("TF359", mail.root.start, sentence, hint, len(mail.root.name) + 1)
+        yield mail.in_mjml("TF359", mail.root.start, sentence, _HINT, len(mail.root.name) + 1)
 
 
 def _rule_at(mail: Mail) -> int | None:

@@ -81,11 +81,6 @@ class Mail:
         return worked_out(self.html.text, stretches, self._environment, self._facts)
 
     def words(self, node: Node) -> str:
-        """All text in an element, each piece of Liquid as one letter."""
-        inside = {node}
-        texts = list(node.texts)
-        for each in self.markup.nodes:
-            if each.parent in inside:
-                inside.add(each)
-                texts += each.texts
+        """All text in an element, each output of Liquid as a letter."""
+        texts = [*node.texts, *(text for each in node.inside() for text in each.texts)]
         return " ".join(self.markup.visible[text.start : text.end] for text in texts)

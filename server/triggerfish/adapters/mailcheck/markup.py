@@ -53,7 +53,7 @@ class Text(NamedTuple):
 class Node:
     """An element: its place, its attributes, its own texts. `written` says whether the author wrote it, not MJML."""
 
-    __slots__ = ("at", "attributes", "depth", "element", "end", "name", "parent", "texts", "written")
+    __slots__ = ("at", "attributes", "children", "depth", "element", "end", "name", "parent", "texts", "written")
 
     def __init__(self, name: str, at: int, end: int, parent: Node | None, *, written: bool) -> None:
         self.name = name
@@ -64,13 +64,21 @@ class Node:
         self.written = written
         self.attributes: dict[str, Value] = {}
         self.texts: list[Text] = []
+        self.children: list[Node] = []
         self.element = ET.Element(name)
         if parent is not None:
             parent.element.append(self.element)
+            parent.children.append(self)
 
     def get(self, name: str) -> str:
         value = self.attributes.get(name)
         return value.text if value else ""
+
+    def inside(self) -> Iterator[Node]:
+        """The elements in this one, at any depth."""
+        for child in self.children:
+            yield child
+            yield from child.inside()
 
     def above(self) -> Iterator[Node]:
         """The elements around this one, from the inside out."""

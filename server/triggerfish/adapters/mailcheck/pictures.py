@@ -44,16 +44,18 @@ def _image(mail: Mail, node: Node) -> Iterator[Complaint]:
     link = next((each for each in node.above() if each.name == "a"), None)
     if alt is None:
         yield mail.in_html("TF350", node.at, *_NO_ALT, 4)
-    elif link and not alt.text.strip() and not _WORD.search(mail.words(link)) and not _other_alt(mail, link):
+    elif link and not alt.text.strip() and not _says_something(mail, link):
         yield mail.in_html("TF350", node.at, *_SILENT_LINK, 4)
     if "width" not in node.attributes:
         sentence = "this picture has no width attribute, so Outlook shows it as large as its file is"
         yield mail.in_html("TF351", node.at, sentence, 'add width="…" in pixels', 4)
 
 
-def _other_alt(mail: Mail, link: Node) -> bool:
-    """Whether another picture in the link says where it leads."""
-    return any(node.name == "img" and node.get("alt").strip() and link in node.above() for node in mail.markup.nodes)
+def _says_something(mail: Mail, link: Node) -> bool:
+    """Whether a link has words, or a picture that says where it leads."""
+    return bool(_WORD.search(mail.words(link))) or any(
+        each.name == "img" and each.get("alt").strip() for each in link.inside()
+    )
 
 
 _NO_ALT = (
@@ -80,8 +82,8 @@ def _only_pictures(mail: Mail) -> Iterator[Complaint]:
         if not _FOOTER.search(text):
             words += len(_WORD.findall(re.sub(r"<[^>]*>", " ", mask(text))))
     if first is not None and words < FEWEST_WORDS:
-        noun = "word" if words == 1 else "words"
-        sentence = f"this mail is pictures and hardly a word ({words} {noun}): without its pictures, nothing is left"
+        count = {0: "no word", 1: "one word"}.get(words, f"{words} words")
+        sentence = f"this mail has pictures and {count} outside of its footer: without its pictures, nothing is left"
         hint = "write what matters as text; spam filters think ill of mail without any, too"
         yield mail.in_mjml("TF352", first, sentence, hint, 4)
 

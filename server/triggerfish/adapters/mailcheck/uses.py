@@ -15,6 +15,9 @@ from triggerfish.adapters.mailcheck.styles import At, Declaration, Rule, Token, 
 from triggerfish.adapters.mjml_reader import MASK
 
 _PSEUDO_ELEMENTS = frozenset({"before", "after", "first-letter", "first-line", "marker", "placeholder"})
+_OF_CLIENTS = frozenset({"data-ogsc", "data-ogsb", "data-outlook-cycle", "owa", "x-apple-data-detectors"})
+"""Attributes that a mail program adds: who selects by them speaks to it alone."""
+
 _PICTURE = re.compile(r"\.(\w{3,4})(?:[?#].*)?$|^data:image/(\w+)", re.DOTALL)
 _FEATURE = re.compile(r"\(\s*([\w-]+)")
 
@@ -114,7 +117,8 @@ def _selector(rule: Rule) -> Iterator[str]:
             if name != "root":
                 yield f"pseudo-element:{name}" if name in _PSEUDO_ELEMENTS else f"pseudo-class:{name}"
         elif token.type == "[] block":
-            yield "selector:[]"
+            if not any(part.type == "ident" and part.lower_value in _OF_CLIENTS for part in token.content):
+                yield "selector:[]"
         elif token.type == "literal" and token.value in "+~>*":
             yield f"selector:{token.value}"
         before = token.value if token.type == "literal" else None
