@@ -1,11 +1,14 @@
-"""The channel: batches over a few kept connections."""
+"""The channel: batches over a few kept connections, messages signed and with return paths of their own."""
 
 from __future__ import annotations
 
+import logging
 import ssl
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
+from pathlib import Path
 
 from triggerfish import (
     BlockingChannel,
@@ -21,6 +24,9 @@ from triggerfish import (
 )
 from triggerfish_smtp.config import SmtpConfig
 from triggerfish_smtp.connection import Connection, Envelope, Outcome
+from triggerfish_smtp.signing import GOOD_RSA, BadKey, Key, read_key, signed
+
+log = logging.getLogger("triggerfish.smtp")
 
 # No new message of a batch is begun after this many seconds; the rest of the batch comes again.
 _BATCH_SECONDS = 60.0
@@ -28,10 +34,14 @@ _BATCH_SECONDS = 60.0
 _MARGIN_SECONDS = 5.0
 # A connection that was idle for longer may have been closed by the server.
 _IDLE_SECONDS = 30.0
+# A connection costs a few round trips, as many as a few messages.
+_MESSAGES_PER_LANE = 8
 
 
 class Smtp(BlockingChannel):
-    """One batch takes one connection at a time; `connections` batches can be under way at once."""
+    """A batch goes out over several connections at once, each of which takes the next message when it is free; all
+    batches together use `connections` at most.
+    """
 
     name = "smtp"
     Config = SmtpConfig
@@ -44,7 +54,9 @@ class Smtp(BlockingChannel):
         self.deadline_seconds = _BATCH_SECONDS + 2 * config.timeout_seconds + _MARGIN_SECONDS
         self._idle: list[Connection] = []
         self._lock = threading.Lock()
+        self._lanes = threading.BoundedSemaphore(config.connections)
         self._is_closed = False
+        self._keys: list[Key] = []
         self._tls: ssl.SSLContext | None = None
         if config.security != "none":
             try:
@@ -54,7 +66,17 @@ class Smtp(BlockingChannel):
                 raise SettingsWrong(sentence, code="TF422", hint="name a PEM file with certificates") from error
 
     async def open(self, context: PluginContext) -> None:
+        """Raises SettingsWrong for a key that cannot sign, and for a return path that cannot be."""
         self._clock = context.clock
+        self._verp = context.verp
+        self._keys = read_keys(self.config, context.workspace)
+        if self.config.verp:
+            try:
+                context.verp.address(self.config.verp, "00" * 10)
+            except (ValueError, Refused) as error:
+                sentence = f'[plugins.smtp] verp "{self.config.verp}" makes no return path: {error}'
+                hint = "write it like bounces+{token}@mail.shop.example"
+                raise SettingsWrong(sentence, code="TF422", hint=hint) from error
 
     async def close(self) -> None:
         with self._lock:
@@ -64,35 +86,52 @@ class Smtp(BlockingChannel):
             await self.in_thread(_quit_all, idle)
 
     def send_blocking(self, batch: Sequence[Message]) -> list[Receipt]:
-        start = time.monotonic()
-        until = start + self.deadline_seconds - _MARGIN_SECONDS
-        receipts: list[Receipt] = []
+        work = _Work(batch, self.deadline_seconds - _MARGIN_SECONDS)
+        if not self._lanes.acquire(timeout=self.patience_seconds):
+            raise NotHandedOver(f"all {self.config.connections} connections are busy")
+        helpers = self._helpers(work)
+        self._lane(work)
+        for helper in helpers:
+            helper.join()
+        return work.all_receipts(batch)
+
+    def _helpers(self, work: _Work) -> list[threading.Thread]:
+        """Further lanes for a long batch, as many as are free just now."""
+        helpers: list[threading.Thread] = []
+        wanted = len(work.queue) // _MESSAGES_PER_LANE - 1
+        while len(helpers) < wanted and self._lanes.acquire(blocking=False):
+            helper = threading.Thread(target=self._lane, args=[work], name="channel smtp", daemon=True)
+            try:
+                helper.start()
+            except RuntimeError:  # no more threads: fewer lanes will do
+                self._lanes.release()
+                break
+            helpers.append(helper)
+        return helpers
+
+    def _lane(self, work: _Work) -> None:
+        """Take messages of the batch, one after the other, over one connection at a time, until none is left."""
         connection: Connection | None = None
-        trouble = ""
-        for message in batch:
-            if time.monotonic() - start > _BATCH_SECONDS:
-                trouble = trouble or "the batch took too long; this message's turn did not come"
-            if trouble:
-                receipts.append(Receipt(message.send_id, "retry", detail=trouble))
-                continue
-            try:
-                envelope = self._envelope(message)
-            except Refused as refused:
-                receipts.append(Receipt(message.send_id, "refused", detail=refused.sentence))
-                continue
-            try:
-                outcome, connection = self._transact(envelope, connection, until)
-            except NotHandedOver as error:
-                if not receipts:
-                    raise
-                connection, trouble = None, str(error)
-                receipts.append(Receipt(message.send_id, "retry", detail=trouble))
-                continue
-            status = "retry" if outcome.status == "lost" else outcome.status
-            receipts.append(Receipt(message.send_id, status, detail=outcome.detail))
-        if connection is not None:
-            self._give_back(connection)
-        return receipts
+        try:
+            while (message := work.next()) is not None:
+                try:
+                    envelope = self._envelope(message)
+                    outcome, connection = self._transact(envelope, connection, work.until)
+                except Refused as refused:
+                    work.note(Receipt(message.send_id, "refused", detail=refused.sentence))
+                except NotHandedOver as error:
+                    connection = None
+                    work.give_back(message, str(error))
+                    return
+                else:
+                    status = "retry" if outcome.status == "lost" else outcome.status
+                    work.note(Receipt(message.send_id, status, detail=outcome.detail))
+        except Exception as error:
+            work.fault = error
+        finally:
+            if connection is not None:
+                self._give_back(connection)
+            self._lanes.release()
 
     def _transact(
         self, envelope: Envelope, connection: Connection | None, until: float
@@ -131,12 +170,74 @@ class Smtp(BlockingChannel):
 
     def _envelope(self, message: Message) -> Envelope:
         """Raises Refused for addresses and headers that cannot go out."""
-        domain = message.sender.email.rpartition("@")[2]
+        now, config = self._clock.now(), self.config
+        sender = config.envelope_from or message.sender.email
+        content = to_mime(message, date=now, message_id_domain=message.sender.email.rpartition("@")[2])
         return Envelope(
-            mail_address(self.config.envelope_from or message.sender.email),
+            self._verp.address(config.verp, message.send_id) if config.verp else mail_address(sender),
             mail_address(message.to.email),
-            to_mime(message, date=self._clock.now(), message_id_domain=domain),
+            signed(content, config.dkim_domain, self._keys, now // 1_000) if self._keys else content,
         )
+
+
+class _Work:
+    """A batch under way, shared by its lanes."""
+
+    def __init__(self, batch: Sequence[Message], seconds: float) -> None:
+        self._began = time.monotonic()
+        self.until = self._began + seconds
+        self.queue = deque(batch)
+        self.fault: Exception | None = None
+        self._receipts: dict[str, Receipt] = {}
+        self._trouble = ""
+        self._is_late = False
+
+    def next(self) -> Message | None:
+        if time.monotonic() - self._began > _BATCH_SECONDS:
+            self._is_late = True
+            return None
+        try:
+            return self.queue.popleft()
+        except IndexError:
+            return None
+
+    def give_back(self, message: Message, trouble: str) -> None:
+        """It was not handed over: another lane may have more luck."""
+        self._trouble = trouble
+        self.queue.appendleft(message)
+
+    def note(self, receipt: Receipt) -> None:
+        self._receipts[receipt.send_id] = receipt
+
+    def all_receipts(self, batch: Sequence[Message]) -> list[Receipt]:
+        """In the order of the batch. Raises NotHandedOver when the server got nothing of it, and what a lane raised."""
+        if self.fault is not None:
+            raise self.fault
+        if self._trouble and not self._receipts:
+            raise NotHandedOver(self._trouble)
+        late = "the batch took too long; this message's turn did not come"
+        rest = late if self._is_late else self._trouble
+        return [self._receipts.get(m.send_id) or Receipt(m.send_id, "retry", detail=rest) for m in batch]
+
+
+def read_keys(config: SmtpConfig, workspace: Path) -> list[Key]:
+    """The keys that sign. Raises SettingsWrong (TF424) for one that cannot; warns of one that is weak."""
+    keys: list[Key] = []
+    for selector, name, file in config.dkim_keys:
+        try:
+            key = read_key(workspace / file, selector)
+        except BadKey as bad:
+            sentence = f'[plugins.smtp] {name} "{file}" cannot sign: {bad}'
+            raise SettingsWrong(
+                sentence, code="TF424", hint="triggerfish doctor --new-dkim-key FILE makes one"
+            ) from bad
+        if key.algorithm in {other.algorithm for other in keys}:
+            sentence = f"[plugins.smtp] {name}: both keys are {key.algorithm}"
+            raise SettingsWrong(sentence, code="TF424", hint="one is RSA, for everybody, the other Ed25519")
+        if key.algorithm == "rsa-sha256" and key.bits < GOOD_RSA:
+            log.warning("[plugins.smtp] %s has %d bits; take a key of %d", name, key.bits, GOOD_RSA)
+        keys.append(key)
+    return keys
 
 
 def _quit_all(connections: Sequence[Connection]) -> None:

@@ -7,6 +7,7 @@ import smtplib
 import socket
 import ssl
 import time
+from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -151,24 +152,46 @@ class Connection:
             return Outcome("unknown" if has_left else "lost", f"the connection broke: {_said(error)}")
 
     def _prepare(self, envelope: Envelope, until: float) -> None:
-        """MAIL, RCPT, DATA: up to where the server waits for the text. Raises _Broken when it does not want it."""
+        """MAIL, RCPT, DATA: up to where the server waits for the text. Raises _Broken when it does not want it.
+
+        A server that offers PIPELINING (RFC 2920) gets the three at once, which saves two of four round trips.
+        """
         options = f" SIZE={len(envelope.content)}" if self._smtp.has_extn("size") else ""
-        for command, argument, wanted in (
-            ("MAIL", f"FROM:<{envelope.sender}>{options}", 250),
-            ("RCPT", f"TO:<{envelope.recipient}>", 250),
-            ("DATA", "", 354),
-        ):
-            self._limit(until)
-            code, reply = self._smtp.docmd(command, argument)
-            if code == wanted or (command == "RCPT" and code == 251):
-                continue
-            outcome = self._judge(code, reply)
-            if self.is_alive:
+        commands = [f"MAIL FROM:<{envelope.sender}>{options}", f"RCPT TO:<{envelope.recipient}>", "DATA"]
+        is_ahead = self._smtp.has_extn("pipelining")
+        if is_ahead:
+            self._say(commands, until)
+        refusal: Outcome | None = None
+        try:
+            for command in commands:
+                if not is_ahead:
+                    self._say([command], until)
+                self._limit(until)
+                code, reply = self._smtp.getreply()
+                if _is_wanted(command, code):
+                    if refusal is not None and command == "DATA":
+                        # It waits for a text although it refused the envelope. It must not get any, not even none.
+                        self.abort()
+                    continue
+                refusal = refusal or self._judge(code, reply)
+                if not (is_ahead and self.is_alive):
+                    break
+            if refusal is not None and self.is_alive:
                 self._limit(until)
                 if self._smtp.rset()[0] != 250:
                     self.abort()
+        except (smtplib.SMTPException, OSError):
+            if refusal is None:
+                raise
+            self.abort()
+        if refusal is not None:
             # A 2xx that is not what the step calls for is no acceptance.
-            raise _Broken(Outcome("retry", outcome.detail) if outcome.status in ("accepted", "unknown") else outcome)
+            detail = refusal.detail
+            raise _Broken(Outcome("retry", detail) if refusal.status in ("accepted", "unknown") else refusal)
+
+    def _say(self, commands: Sequence[str], until: float) -> None:
+        self._limit(until)
+        self._smtp.send("".join(f"{command}\r\n" for command in commands))
 
     def _judge(self, code: int, reply: bytes) -> Outcome:
         said = f"{code} {reply.decode('utf-8', 'replace')}"[:_LONGEST_REPLY]
@@ -206,12 +229,20 @@ class Connection:
         self._smtp.close()
 
 
+def _is_wanted(command: str, code: int) -> bool:
+    if command == "DATA":
+        return code == 354
+    return code == 250 or (code == 251 and command.startswith("RCPT"))
+
+
 def _stuffed(content: bytes) -> bytes:
     """`content` with CRLF line ends, dots at line starts doubled (RFC 5321, 4.5.2), and a line end at its end."""
-    lines = re.sub(rb"\r\n|\r|\n", b"\r\n", content)
-    if not lines.endswith(b"\r\n"):
-        lines += b"\r\n"
-    return re.sub(rb"(?m)^\.", b"..", lines)
+    if not content.count(b"\r\n") == content.count(b"\n") == content.count(b"\r"):
+        content = re.sub(rb"\r\n|\r|\n", b"\r\n", content)
+    if not content.endswith(b"\r\n"):
+        content += b"\r\n"
+    stuffed = content.replace(b"\r\n.", b"\r\n..")
+    return b"." + stuffed if stuffed.startswith(b".") else stuffed
 
 
 def _own_name() -> str:

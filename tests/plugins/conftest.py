@@ -30,9 +30,9 @@ def server_tls(authority):
     return context
 
 
-@pytest.fixture
-def sink():
-    with Sink() as running:
+@pytest.fixture(params=[False, True], ids=["step by step", "pipelining"])
+def sink(request):
+    with Sink(pipelining=request.param) as running:
         yield running
 
 

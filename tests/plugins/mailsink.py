@@ -10,10 +10,12 @@ from aiosmtpd.smtp import SMTP
 
 class Sink:
     """Takes mail on 127.0.0.1. `replies` maps a step ("EHLO", "MAIL", "RCPT", "DATA", "BODY") to the replies that it
-    gives there first, in order; "drop" hangs up instead, "stall" says nothing. "BODY" is after the final dot.
+    gives there first, in order; "drop" hangs up instead, "stall" says nothing. "BODY" is after the final dot. With
+    `pipelining` it offers to take commands before it has answered those before (RFC 2920).
     """
 
-    def __init__(self, **options):
+    def __init__(self, *, pipelining=False, **options):
+        self.pipelining = pipelining
         self.letters = []
         self.replies = {}
         self.sessions = []
@@ -76,7 +78,7 @@ class Sink:
         await self.reply_at("EHLO", server)
         session.host_name = hostname
         self.sessions.append(session)
-        return responses
+        return [responses[0], *(["250-PIPELINING"] if self.pipelining else []), *responses[1:]]
 
     async def handle_MAIL(self, server, session, envelope, address, mail_options):  # noqa: N802
         if (reply := await self.reply_at("MAIL", server)) is not None:

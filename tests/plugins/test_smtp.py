@@ -83,7 +83,7 @@ async def test_the_envelope_sender_is_the_messages_unless_set(opened, sink):
 
 
 async def test_one_connection_takes_many_messages_and_is_kept_for_the_next_batch(opened, sink):
-    channel = await opened(sink)
+    channel = await opened(sink, connections=1)
     assert await statuses(channel, 20) == ["accepted"] * 20
     assert await statuses(channel, 20) == ["accepted"] * 20
     assert len(sink.sessions) == 1
