@@ -205,3 +205,77 @@ def m010_instructions(db: Database) -> None:
         ) WITHOUT ROWID
         """
     )
+
+
+@migrations()
+def m012_lanes(db: Database) -> None:
+    # Since when a message is due, however often it was put off; when it was handed over last, counted for caps by
+    # profile; whether its channel may have it, so that no other one gets it.
+    db.execute("ALTER TABLE sends ADD COLUMN since INTEGER NOT NULL DEFAULT 0")
+    db.execute("ALTER TABLE sends ADD COLUMN handed_at INTEGER")
+    db.execute("ALTER TABLE sends ADD COLUMN tied INTEGER NOT NULL DEFAULT 0")
+    db.execute("UPDATE sends SET handed_at = coalesce(sent_at, due_at) WHERE status IN ('sent', 'sending', 'uncertain')")
+    db.execute("CREATE INDEX handed ON sends (profile, handed_at) WHERE handed_at IS NOT NULL")
+    # Each lane by itself in the order in which its messages leave; a rule's in the order in which they are due.
+    db.execute("DROP INDEX outgoing")
+    db.execute(
+        """
+        CREATE INDEX lanes ON sends (lane, due_at, priority DESC)
+        WHERE call = '' AND status IN ('due', 'retrying')
+        """
+    )
+    db.execute(
+        """
+        CREATE INDEX rule_queue ON sends (ruleset, rule, due_at) WHERE call = '' AND status IN ('due', 'retrying')
+        """
+    )
+    # What was handed over, written with the mark: by channel and day for warming up, by rule and hour for the guard.
+    db.execute(
+        """
+        CREATE TABLE channel_days (
+            channel TEXT NOT NULL,
+            day INTEGER NOT NULL,
+            handed INTEGER NOT NULL,
+            PRIMARY KEY (channel, day)
+        ) WITHOUT ROWID
+        """
+    )
+    db.execute(
+        """
+        CREATE TABLE rule_hours (
+            ruleset TEXT NOT NULL,
+            rule TEXT NOT NULL,
+            hour INTEGER NOT NULL,
+            handed INTEGER NOT NULL DEFAULT 0,
+            complained INTEGER NOT NULL DEFAULT 0,
+            bounced INTEGER NOT NULL DEFAULT 0,
+            PRIMARY KEY (ruleset, rule, hour)
+        ) WITHOUT ROWID
+        """
+    )
+    db.execute(
+        """
+        INSERT INTO rule_hours (ruleset, rule, hour, handed)
+        SELECT ruleset, rule, handed_at / 3600000, count(*) FROM sends
+        WHERE call = '' AND class = 'marketing' AND handed_at IS NOT NULL GROUP BY 1, 2, 3
+        """
+    )
+    # Why the guard held a rule last, and how large it was then: once released, it may be as large again.
+    db.execute(
+        """
+        CREATE TABLE alarms (
+            ruleset TEXT NOT NULL,
+            rule TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            size INTEGER NOT NULL,
+            at INTEGER NOT NULL,
+            PRIMARY KEY (ruleset, rule, kind)
+        ) WITHOUT ROWID
+        """
+    )
+
+
+@migrations()
+def m013_machines(db: Database) -> None:
+    # Whether a human, most likely, opened or clicked. Of what is there nobody can tell any more: it stays counted.
+    db.execute("ALTER TABLE feedback ADD COLUMN is_human INTEGER NOT NULL DEFAULT 1")

@@ -25,8 +25,8 @@ PLUGINS = REPOSITORY / "plugins"
 ROOMS = (
     "errors", "clock", "zones", "timetable",
     "ingest", "instructions", "consent", "plan", "quarantine", "log", "traces", "activity", "profile", "people", "conditions", "figures",
-    "wording", "segments", "misses", "steps", "rules", "saying", "decisions", "schedule", "gates",
-    "languages", "render", "headers", "feeds", "mime", "deliver", "measure", "verp", "reports",
+    "wording", "segments", "misses", "steps", "rules", "saying", "windows", "hours", "decisions", "schedule", "gates",
+    "languages", "render", "headers", "feeds", "mime", "deliver", "lanes", "blast", "machines", "measure", "verp", "reports",
     "health", "reads", "why", "versions",
 )  # fmt: skip
 """In order: each may import the ones before it. errors, clock and zones are the ground they stand on."""
@@ -38,14 +38,15 @@ OPENS = {room: set(ROOMS[:place]) for place, room in enumerate(ROOMS)} | {
     "retrace": AROUND | {"refit"},
     "whynot": AROUND | {"retrace"},
     "walk": AROUND | {"refit"},
+    "mailroom": AROUND | {"walk"},
     # Tests of rules fit people to a rulebook as a reload does.
     "rulefile": AROUND | {"refit"},
     "adapters": AROUND,
     "plugin": AROUND,
     "config": {"errors", "clock"},
-    "compose": AROUND | {"walk", "rulefile", "adapters", "plugin", "config"},
-    "web": {*ROOMS, "whynot", "walk", "plugin", "config", "compose"},
-    "processes": AROUND | {"walk", "rulefile", "adapters", "plugin", "config", "compose", "web"},
+    "compose": AROUND | {"walk", "mailroom", "rulefile", "adapters", "plugin", "config"},
+    "web": {*ROOMS, "whynot", "walk", "mailroom", "plugin", "config", "compose"},
+    "processes": AROUND | {"walk", "mailroom", "rulefile", "adapters", "plugin", "config", "compose", "web"},
     "cli": AROUND | {"whynot", "walk", "rulefile", "adapters", "plugin", "config", "compose", "web", "processes"},
     # `triggerfish` itself: what plugin authors see.
     "triggerfish": {*ROOMS, "plugin"},

@@ -6,13 +6,15 @@ found half-way at start. Talking to the channel is plugin/guard.py's part, writi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
+from triggerfish import schedule
 from triggerfish.clock import DAY, HOUR, SECOND, Instant, Millis
 from triggerfish.render import Class, Message
+from triggerfish.schedule import Due
 
 Status = Literal["accepted", "refused", "retry", "unknown"]
 """What became of one message at the channel.
@@ -53,6 +55,32 @@ class Channel(Protocol):
     async def send(self, batch: Sequence[Message]) -> Sequence[Receipt]:
         """One receipt per message, in any order. At most `features.batch_size` messages."""
         ...
+
+
+STEPS: Mapping[schedule.Status, frozenset[schedule.Status]] = {
+    "scheduled": frozenset({"scheduled", "due", "skipped"}),
+    "due": frozenset({"due", "sending", "skipped", "failed"}),
+    "sending": frozenset({"sent", "retrying", "failed", "uncertain"}),
+    "retrying": frozenset({"retrying", "sending", "skipped", "failed"}),
+    "uncertain": frozenset({"sent", "failed", "due"}),
+    "sent": frozenset(),
+    "skipped": frozenset(),
+    "failed": frozenset(),
+}
+"""The state machine of a send: what may follow on what. "uncertain" is left when somebody settles it, or when feedback
+shows that it arrived; to be due or to be tried again is followed by the same when it is put off.
+"""
+
+OPEN: frozenset[schedule.Status] = frozenset({"due", "retrying"})
+"""What waits to be handed over."""
+
+
+def step(due: Due, status: schedule.Status, reason: str, due_at: Instant | None = None) -> None:
+    """Take a send (a working copy) to its next status. Raises ValueError for a step that there is not."""
+    if status not in STEPS[due.status]:
+        raise ValueError(f"send {due.id}: {due.status} is not followed by {status}")
+    due.status, due.reason = status, reason
+    due.due_at = due.due_at if due_at is None else due_at
 
 
 State = Literal["sent", "failed", "retry", "uncertain"]
@@ -169,15 +197,15 @@ def full_bucket(per_second: float, now: Instant) -> Bucket:
 
 def spend(bucket: Bucket, per_second: float, count: int, now: Instant) -> Bucket:
     """The bucket after `count` messages went out at `now`."""
-    return Bucket(_level(bucket, per_second, now) - count, max(now, bucket.at))
+    return Bucket(level(bucket, per_second, now) - count, max(now, bucket.at))
 
 
 def free_at(bucket: Bucket, per_second: float, now: Instant) -> Instant:
     """The first instant, `now` or later, at which the next batch may go out: when a whole message is in the bucket."""
-    missing = 1.0 - _level(bucket, per_second, now)
+    missing = 1.0 - level(bucket, per_second, now)
     return now if missing <= 0 else now + int(missing / per_second * SECOND) + 1
 
 
-def _level(bucket: Bucket, per_second: float, now: Instant) -> float:
+def level(bucket: Bucket, per_second: float, now: Instant) -> float:
     earned = max(0, now - bucket.at) / SECOND * per_second
     return min(max(1.0, per_second), bucket.level + earned)

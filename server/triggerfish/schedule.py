@@ -22,7 +22,7 @@ Status = Literal["scheduled", "due", "sending", "sent", "retrying", "skipped", "
 
 
 class Merged(Struct, frozen=True):
-    """A message that lost to another one and became part of it: which rule's, its template, and its event's properties."""
+    """A message that lost to another one and became part of it: its rule, its template, its event's properties."""
 
     ruleset: str
     rule: str
@@ -35,10 +35,13 @@ class Due(Struct, kw_only=True, omit_defaults=True):
 
     With `call` it is no message: the plugin's action of that name is to be carried out with `data`.
 
-    `priority` says which of two that are due at one instant leaves first (the higher); `lane` with which others it stands
-    in line; `address` whom it was handed over for. `also` are messages that became part of this one.
+    `priority` says which of two that are due at one instant leaves first (the higher); `lane` with which others it
+    stands in line (lanes.py); `address` whom it was handed over for, `handed_at` when that was last. `since` is when it
+    became due, however often it was put off. One that `is_tied` may be with its channel: no other one gets it. `also`
+    are messages that became part of this one.
 
-    scheduled -> due -> sending -> sent; or skipped, failed, uncertain, each with a reason; retrying -> sending again.
+    scheduled -> due -> sending -> sent; or skipped, failed, uncertain, each with a reason; retrying -> sending again
+    (deliver.STEPS has every step).
     """
 
     id: str
@@ -61,6 +64,9 @@ class Due(Struct, kw_only=True, omit_defaults=True):
     lane: str = ""
     address: str = ""
     also: list[Merged] = []
+    since: Instant = 0
+    handed_at: Instant | None = None
+    is_tied: bool = False
 
 
 def send_id(profile: Profile, rule: Rule, label: str, trigger: Event) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from triggerfish.clock import HOUR, MINUTE
+from triggerfish.blast import Alarm, Alarmed, Traffic
+from triggerfish.clock import DAY, HOUR, MINUTE
 from triggerfish.engine import Membership, Moment, Outcome, StateStore, Withdrawal
 from triggerfish.instructions import Allow, Given, Held, Hold, Release, Resolve, Suppress, Suppression
 from triggerfish.people import Loaded
-from triggerfish.profile import Claim, Identity, Profile, Trait, Wait
+from triggerfish.profile import Claim, Identity, Profile, Sent, Trait, Wait
 from triggerfish.schedule import Due, Merged
 from worlds import NOON, World, follow, identify, rulebook, state_of, track
 
@@ -357,3 +358,86 @@ class StateStoreContract:
         due.address = "ana@example.com"
         store.mark([due], [])
         assert store.to_send(NOON, 1)[0].address == "ana@example.com"
+
+    def test_messages_stand_in_lanes_and_come_out_of_those_asked_for(self, store: StateStore):
+        sends = [
+            send("a", lane="smtp marketing google", due_at=NOON + 1),
+            send("b", lane="smtp marketing google", priority=3, due_at=NOON + 1),
+            send("c", lane="smtp marketing other", due_at=NOON + 2),
+            send("d", lane="smtp transactional other", due_at=NOON + HOUR),
+            send("e", "scheduled", lane="smtp marketing yahoo"),
+            send("f", call="crm-note", data={}),
+        ]
+        store.commit(outcome(sends=sends), 1, NOON)
+        assert store.lanes() == {
+            "smtp marketing google": NOON + 1,
+            "smtp marketing other": NOON + 2,
+            "smtp transactional other": NOON + HOUR,
+        }
+        assert [each.id for each in store.to_send(NOON + 5, 9)] == ["b", "a", "c"]
+        assert [each.id for each in store.to_send(NOON + 5, 9, {"smtp marketing other": None})] == ["c"]
+        both: dict[str, int | None] = {"smtp marketing google": 1, "smtp marketing other": None}
+        assert [each.id for each in store.to_send(NOON + 5, 9, both)] == ["b", "c"]
+        assert [each.id for each in store.to_send(NOON + 5, 1, both)] == ["b"]
+        assert store.to_send(NOON + 5, 9, {"smtp marketing google": 0, "nobody": None}) == []
+        assert (store.next_send(), store.next_call()) == (NOON, NOON)
+        first = store.to_send(NOON + 5, 1)[0]
+        store.mark([replace(first, lane="smtp marketing other")], [])
+        assert [each.id for each in store.to_send(NOON + 5, 9, {"smtp marketing other": None})] == ["b", "c"]
+
+    def test_what_was_handed_over_is_known_with_its_instant(self, store: StateStore):
+        statuses = ("sending", "sent", "uncertain", "retrying", "failed", "skipped")
+        first = [send(each, purpose="news") for each in statuses]
+        store.commit(outcome(sends=first), 1, NOON)
+        for number, due in enumerate(first):
+            store.mark([replace(due, status=due.id, channel="smtp", handed_at=NOON + number)], [])
+        handed = store.handed_over(["ana", "bo"], NOON - 1)
+        assert handed["bo"] == []
+        assert [(each.send, each.at) for each in handed["ana"]] == [
+            ("sending", NOON), ("sent", NOON + 1), ("uncertain", NOON + 2)
+        ]  # fmt: skip
+        assert handed["ana"][0] == Sent(NOON, "set", "rule", True, "news", "smtp", "sending")
+        assert [each.send for each in store.handed_over(["ana"], NOON + 1)["ana"]] == ["uncertain"]
+
+    def test_what_is_handed_over_is_counted_by_channel_and_day_and_by_rule_and_hour(self, store: StateStore):
+        store.commit(outcome(sends=[send(f"s{number}") for number in range(5)]), 1, NOON)
+        for number in range(5):
+            at = NOON - HOUR if number < 3 else NOON
+            store.mark([replace(send(f"s{number}", "sending"), channel="smtp", handed_at=at)], [])
+            store.mark([replace(send(f"s{number}", "sent"), channel="smtp", handed_at=at)], [])
+        assert (store.handed_on("smtp", NOON // DAY), store.handed_on("smtp", NOON // DAY + 1)) == (5, 0)
+        assert store.handed_on("outbox", NOON // DAY) == 0
+        traffic = store.traffic("set", "rule", NOON)
+        assert (traffic.this_hour, traffic.busiest, traffic.complaints, traffic.bounces) == (2, 3, (5, 0), (5, 0))
+        assert store.traffic("set", "other", NOON) == Traffic()
+
+    def test_complaints_and_bounces_are_counted_once_a_message(self, store: StateStore):
+        store.commit(outcome(sends=[send("a"), send("b", class_="transactional")]), 1, NOON)
+        store.mark([replace(send("a", "sending"), channel="smtp", handed_at=NOON)], [])
+        told = [
+            Moment("ana", NOON, "event", {"event": name, "send": id_}, 2)
+            for id_ in ("a", "b", "nobody")
+            for name in ("Email Marked as Spam", "Email Bounced", "Email Marked as Spam", "Email Opened")
+        ]
+        store.commit(outcome(moments=told), 2, NOON)
+        traffic = store.traffic("set", "rule", NOON)
+        assert (traffic.complaints, traffic.bounces) == ((1, 1), (1, 1))
+
+    def test_an_alarm_holds_the_rule_and_rates_begin_anew_from_there(self, store: StateStore):
+        store.commit(outcome(sends=[send("a"), send("b", due_at=NOON + HOUR)]), 1, NOON)
+        store.mark([replace(send("a", "sending"), channel="smtp", handed_at=NOON)], [])
+        held = Held("set", "rule", "too many", "guard", NOON + 5)
+        store.alarm(held, Alarm("complaints", 7, "too many"))
+        store.alarm(held, Alarm("complaints", 7, "too many"))
+        assert store.holds() == [held]
+        traffic = store.traffic("set", "rule", NOON + 6)
+        assert traffic.alarms == {"complaints": Alarmed(7, NOON + 5)}
+        assert (traffic.complaints, traffic.bounces) == ((0, 0), (1, 0))
+
+    def test_what_waits_of_a_rule_within_an_hour_is_counted_up_to_a_number(self, store: StateStore):
+        sends = [send(f"s{number}", due_at=NOON + number * 30 * MINUTE) for number in range(4)]
+        store.commit(outcome(sends=[*sends, send("x", "scheduled"), send("call", call="crm")]), 1, NOON)
+        assert store.waiting("set", "rule", NOON, 10) == 2
+        assert store.waiting("set", "rule", NOON, 1) == 1
+        assert store.waiting("set", "rule", NOON + 1, 10) == 2
+        assert store.waiting("set", "other", NOON, 10) == 0

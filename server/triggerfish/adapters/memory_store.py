@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from triggerfish.clock import Instant
+from triggerfish.blast import WATCHED, Alarm, Alarmed, Traffic
+from triggerfish.clock import DAY, HOUR, Instant
+from triggerfish.deliver import OPEN
 from triggerfish.engine import Moment, Outcome, Withdrawal, resolve
 from triggerfish.instructions import (
     Allow,
@@ -21,13 +24,17 @@ from triggerfish.instructions import (
     listed_as,
 )
 from triggerfish.log import Position
-from triggerfish.measure import PROOFS
+from triggerfish.measure import NAMES, PROOFS
 from triggerfish.people import Loaded
-from triggerfish.profile import Claim, Profile
+from triggerfish.profile import Claim, Profile, Sent
 from triggerfish.rules import Fitting
 from triggerfish.schedule import Due
 
 _PENDING = frozenset({"scheduled", "due", "retrying", "sending"})
+
+
+def _place(due: Due) -> tuple[Instant, int]:
+    return due.due_at, -due.priority
 
 
 class MemoryStateStore:
@@ -41,6 +48,9 @@ class MemoryStateStore:
         self.moments: list[Moment] = []
         self.suppressions: dict[tuple[str, str], Suppression] = {}
         self.held: dict[tuple[str, str], Held] = {}
+        self.handed: list[tuple[str, Instant, Due]] = []
+        self.heard: list[tuple[str, str, Instant]] = []
+        self.alarms: dict[tuple[str, str, str], Alarmed] = {}
         self.dead_letters: dict[Position, tuple[Instant, str]] = {}
         self._attempts: dict[Position, int] = {}
         self._struck: set[str] = set()
@@ -114,14 +124,17 @@ class MemoryStateStore:
             self._put(due)
         self.moments += outcome.told(self._stop)
         for moment in outcome.moments:
-            if moment.kind == "event" and moment.body["event"] in PROOFS:
-                self._arrived(moment)
+            if moment.kind == "event":
+                self._hear(moment)
         for given in outcome.instructions:
             self._carry_out(given)
 
-    def _arrived(self, moment: Moment) -> None:
-        known = self.sends.get(moment.body.get("send", ""))
-        if known is not None and known.status == "uncertain":
+    def _hear(self, moment: Moment) -> None:
+        send, name = moment.body.get("send", ""), moment.body["event"]
+        if send in self.sends and all((send, name) != told[:2] for told in self.heard):
+            self.heard.append((send, name, moment.at))
+        known = self.sends.get(send)
+        if name in PROOFS and known is not None and known.status == "uncertain":
             known.status, known.reason = "sent", f"shown by {moment.body['event']}"
 
     def _carry_out(self, given: Given) -> None:
@@ -172,21 +185,80 @@ class MemoryStateStore:
     def note_fitted(self, fitting: Fitting) -> None:
         self._fitted = fitting
 
-    def to_send(self, now: Instant, limit: int) -> list[Due]:
-        return self.to_call("", now, limit)
+    def lanes(self) -> dict[str, Instant]:
+        found: dict[str, Instant] = {}
+        for due in self.sends.values():
+            if due.status in OPEN and not due.call:
+                found[due.lane] = min(due.due_at, found.get(due.lane, due.due_at))
+        return found
+
+    def to_send(self, now: Instant, limit: int, lanes: Mapping[str, int | None] | None = None) -> list[Due]:
+        left = dict.fromkeys(self.lanes()) if lanes is None else dict(lanes)
+        found: list[Due] = []
+        for due in sorted(self._outgoing(now), key=_place):
+            most = left.get(due.lane, 0)
+            if due.call or most == 0 or len(found) == limit:
+                continue
+            left[due.lane] = None if most is None else most - 1
+            found.append(replace(due))
+        return found
+
+    def handed_over(self, profiles: Collection[str], since: Instant) -> dict[str, list[Sent]]:
+        found: dict[str, list[Sent]] = {profile: [] for profile in profiles}
+        for due in self.sends.values():
+            at = due.handed_at
+            is_out = due.status in ("sent", "sending", "uncertain")
+            if due.profile in found and at is not None and at > since and is_out:
+                is_marketing = due.class_ == "marketing"
+                sent = Sent(at, due.ruleset, due.rule, is_marketing, due.purpose, due.channel, due.id)
+                found[due.profile].append(sent)
+        return {profile: sorted(sent, key=lambda each: each.at) for profile, sent in found.items()}
+
+    def handed_on(self, channel: str, day: int) -> int:
+        return sum(1 for way, at, _ in self.handed if way == channel and at // DAY == day)
+
+    def traffic(self, ruleset: str, rule: str, at: Instant) -> Traffic:
+        hours = Counter(
+            when // HOUR for _, when, due in self.handed
+            if (due.ruleset, due.rule, due.class_) == (ruleset, rule, "marketing")
+        )  # fmt: skip
+        alarms = {kind: alarm for (*of, kind), alarm in self.alarms.items() if tuple(of) == (ruleset, rule)}
+
+        def rate(kind: str, name: str) -> tuple[int, int]:
+            since = max(at - WATCHED, alarms[kind].at if kind in alarms else 0) // HOUR
+            heard = [self.sends[send] for send, told, when in self.heard if told == name and when // HOUR > since]
+            of_rule = [due for due in heard if (due.ruleset, due.rule, due.class_) == (ruleset, rule, "marketing")]
+            return sum(count for hour, count in hours.items() if hour > since), len(of_rule)
+
+        now = at // HOUR
+        busiest = max((count for hour, count in hours.items() if hour < now), default=0)
+        return Traffic(
+            hours[now], busiest, rate("complaints", NAMES["complained"]), rate("bounces", NAMES["bounced"]), alarms
+        )
+
+    def waiting(self, ruleset: str, rule: str, since: Instant, most: int) -> int:
+        of_rule = (due for due in self._outgoing(since + HOUR - 1) if (due.ruleset, due.rule) == (ruleset, rule))
+        return min(most, sum(1 for due in of_rule if not due.call and due.due_at >= since))
+
+    def alarm(self, held: Held, cause: Alarm) -> None:
+        self.held.setdefault((held.ruleset, held.rule), held)
+        self.alarms[held.ruleset, held.rule, cause.kind] = Alarmed(cause.size, held.at)
 
     def calls_due(self, now: Instant) -> list[str]:
         return sorted({due.call for due in self._outgoing(now) if due.call})
 
     def to_call(self, action: str, now: Instant, limit: int) -> list[Due]:
         outgoing = [due for due in self._outgoing(now) if due.call == action]
-        return [replace(due) for due in sorted(outgoing, key=lambda due: (due.due_at, -due.priority))[:limit]]
+        return [replace(due) for due in sorted(outgoing, key=_place)[:limit]]
 
     def _outgoing(self, now: Instant) -> Iterator[Due]:
-        return (due for due in self.sends.values() if due.status in ("due", "retrying") and due.due_at <= now)
+        return (due for due in self.sends.values() if due.status in OPEN and due.due_at <= now)
 
     def next_send(self) -> Instant | None:
-        return min((due.due_at for due in self.sends.values() if due.status in ("due", "retrying")), default=None)
+        return min((due.due_at for due in self.sends.values() if due.status in OPEN), default=None)
+
+    def next_call(self) -> Instant | None:
+        return min((due.due_at for due in self.sends.values() if due.status in OPEN and due.call), default=None)
 
     def mark(self, sends: Sequence[Due], moments: Sequence[Moment]) -> None:
         for due in sends:
@@ -194,8 +266,11 @@ class MemoryStateStore:
             if known is not None:
                 self.sends[due.id] = replace(
                     known, channel=due.channel, status=due.status, reason=due.reason, due_at=due.due_at,
-                    sent_at=due.sent_at, attempt=due.attempt, address=due.address,
+                    sent_at=due.sent_at, attempt=due.attempt, address=due.address, lane=due.lane,
+                    handed_at=due.handed_at, is_tied=due.is_tied,
                 )  # fmt: skip
+                if due.status == "sending" and not due.call:
+                    self.handed.append((due.channel, due.due_at if due.handed_at is None else due.handed_at, known))
         self.moments += moments
 
     def in_flight(self) -> list[Due]:

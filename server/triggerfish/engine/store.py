@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
+from triggerfish.blast import Alarm, Traffic
 from triggerfish.clock import Instant
 from triggerfish.engine.outcome import Moment, Outcome
 from triggerfish.instructions import Held, Suppression
 from triggerfish.log import Position
 from triggerfish.people import Loaded
-from triggerfish.profile import Claim, Profile
+from triggerfish.profile import Claim, Profile, Sent
 from triggerfish.rules import Fitting
 from triggerfish.schedule import Due
 
@@ -66,8 +67,38 @@ class StateStore(Protocol):
         """
         ...
 
-    def to_send(self, now: Instant, limit: int) -> list[Due]:
-        """Messages due or to be retried at or before `now`: the earliest first, of one instant by priority."""
+    def lanes(self) -> Mapping[str, Instant]:
+        """The lanes in which messages stand that are due or to be retried, now or later, each with its earliest
+        instant.
+        """
+        ...
+
+    def to_send(self, now: Instant, limit: int, lanes: Mapping[str, int | None] | None = None) -> list[Due]:
+        """Messages due or to be retried at or before `now`: the earliest first, of one instant by priority. With
+        `lanes` those only, and of each at most so many.
+        """
+        ...
+
+    def handed_over(self, profiles: Collection[str], since: Instant) -> Mapping[str, Sequence[Sent]]:
+        """The messages that were handed over to a channel after `since`, and that it has or may have, by profile, each
+        with the instant of its last attempt.
+        """
+        ...
+
+    def handed_on(self, channel: str, day: int) -> int:
+        """How many messages were handed to a channel on a day (days since 1970, UTC), every attempt counted."""
+        ...
+
+    def traffic(self, ruleset: str, rule: str, at: Instant) -> Traffic:
+        """What a rule handed over, and what people made of it, as of `at`. Marketing only."""
+        ...
+
+    def waiting(self, ruleset: str, rule: str, since: Instant, most: int) -> int:
+        """How many messages of a rule wait that fall due within an hour from `since`, counted up to `most`."""
+        ...
+
+    def alarm(self, held: Held, cause: Alarm) -> None:
+        """Hold a rule, and remember why, in one transaction. It is on disk on return, as with `mark`."""
         ...
 
     def calls_due(self, now: Instant) -> list[str]:
@@ -82,8 +113,13 @@ class StateStore(Protocol):
         """The earliest instant at which a message or a call is due or to be tried again."""
         ...
 
+    def next_call(self) -> Instant | None:
+        """The earliest instant at which a call is due or to be tried again."""
+        ...
+
     def mark(self, sends: Sequence[Due], moments: Sequence[Moment]) -> None:
-        """Write how far these messages are (status, reason, instants, channel, attempt), in one transaction.
+        """Write how far these messages are (status, reason, instants, channel, lane, attempt), and these moments, in
+        one transaction. Those that are "sending" count as handed over.
 
         On return it is on disk, even should the power fail. A message that is not there stays away.
         """

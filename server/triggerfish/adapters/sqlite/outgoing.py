@@ -5,15 +5,17 @@ changes anything.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from triggerfish.adapters.sqlite import traffic
 from triggerfish.clock import Instant
 from triggerfish.engine import Moment, Withdrawal
 from triggerfish.ingest import Event
 from triggerfish.measure import PROOFS
+from triggerfish.profile import Sent
 from triggerfish.schedule import Due, Merged
 
 _EVENT = msgspec.msgpack.Decoder(Event)
@@ -22,11 +24,11 @@ _PACK = msgspec.msgpack.Encoder().encode
 
 _COLUMNS = (
     "id, profile, ruleset, rule, template, class, purpose, channel, status, reason, due_at, sent_at, attempt, trigger, "
-    "call, data, priority, lane, address, also"
+    "call, data, priority, lane, address, also, since, handed_at, tied"
 )
 # Only what still waits may change its mind: a message that is due, or further, is the sender's.
 _PUT = f"""
-    INSERT INTO sends ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO sends ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO UPDATE SET
         profile = excluded.profile,
         template = CASE excluded.template WHEN '' THEN template ELSE excluded.template END,
@@ -34,7 +36,7 @@ _PUT = f"""
         purpose = CASE excluded.template WHEN '' THEN purpose ELSE excluded.purpose END,
         channel = CASE excluded.template WHEN '' THEN channel ELSE excluded.channel END,
         status = excluded.status, reason = excluded.reason, due_at = excluded.due_at, trigger = excluded.trigger,
-        priority = excluded.priority, lane = excluded.lane, also = excluded.also
+        priority = excluded.priority, lane = excluded.lane, also = excluded.also, since = excluded.since
     WHERE status = 'scheduled'
 """  # noqa: S608  (the columns are ours)
 _HAND_OVER = """
@@ -45,10 +47,44 @@ _WITHDRAW = """
     WHERE id = ? AND status IN ('scheduled', 'due', 'retrying')
 """
 _MARK = """
-    UPDATE sends SET channel = ?, status = ?, reason = ?, due_at = ?, sent_at = ?, attempt = ?, address = ? WHERE id = ?
+    UPDATE sends SET channel = ?, status = ?, reason = ?, due_at = ?, sent_at = ?, attempt = ?, address = ?, lane = ?,
+        handed_at = ?, tied = ?
+    WHERE id = ?
 """
 _OUTGOING = "FROM sends WHERE status IN ('due', 'retrying')"
-_HEARD = "INSERT INTO feedback VALUES (?, ?) ON CONFLICT DO NOTHING"
+_WAITING = f"{_OUTGOING} AND call = ''"
+_CALLED = f"{_OUTGOING} AND call != ''"
+# One step of the index for each lane, however many messages stand in them.
+_LANES = f"""
+    WITH RECURSIVE standing(lane) AS (
+        SELECT min(lane) {_WAITING}
+        UNION ALL
+        SELECT (SELECT min(lane) {_WAITING} AND lane > standing.lane) FROM standing WHERE standing.lane IS NOT NULL
+    )
+    SELECT lane, (SELECT min(due_at) {_WAITING} AND lane = standing.lane) FROM standing WHERE lane IS NOT NULL
+"""  # noqa: S608  (all parts are ours)
+_IN_LANE = f"""
+    SELECT due_at, -priority, number {_WAITING} AND lane = ? AND due_at <= ? ORDER BY due_at, priority DESC, number
+    LIMIT ?
+"""
+_CALLS = f"""
+    WITH RECURSIVE named(call) AS (
+        SELECT min(call) {_CALLED}
+        UNION ALL
+        SELECT (SELECT min(call) {_CALLED} AND call > named.call) FROM named WHERE named.call IS NOT NULL
+    )
+    SELECT call, (SELECT min(due_at) {_CALLED} AND call = named.call) FROM named WHERE call IS NOT NULL
+"""  # noqa: S608
+_HANDED = """
+    SELECT handed_at, ruleset, rule, class, purpose, channel, id FROM sends
+    WHERE profile = ? AND handed_at IS NOT NULL AND handed_at > ? AND call = ''
+        AND status IN ('sent', 'sending', 'uncertain')
+    ORDER BY handed_at
+"""
+_HEARD = """
+    INSERT INTO feedback (send, name, is_human) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET is_human = 1
+    WHERE excluded.is_human > is_human
+"""
 _ARRIVED = "UPDATE sends SET status = 'sent', reason = ? WHERE id = ? AND status = 'uncertain'"
 
 
@@ -70,26 +106,49 @@ def withdraw(db: sqlite3.Connection, withdrawal: Withdrawal) -> bool:
 def hear(db: sqlite3.Connection, moments: Sequence[Moment]) -> None:
     """Note what was heard of sends. Of one whose outcome was uncertain it may show that it arrived."""
     heard = [
-        (moment.body["send"], moment.body["event"])
+        (moment.body["send"], moment.body["event"], not moment.body.get("is_machine"), moment.at)
         for moment in moments
         if moment.kind == "event" and "send" in moment.body
     ]
     if heard:
-        db.executemany(_HEARD, heard)
-        db.executemany(_ARRIVED, [(f"shown by {name}", send) for send, name in heard if name in PROOFS])
+        for send, name, is_human, at in heard:
+            if db.execute(_HEARD, (send, name, is_human)).rowcount > 0:
+                traffic.count_heard(db, send, name, at)
+        db.executemany(_ARRIVED, [(f"shown by {name}", send) for send, name, *_ in heard if name in PROOFS])
 
 
-def to_send(db: sqlite3.Connection, now: Instant, limit: int) -> list[Due]:
+def lanes(db: sqlite3.Connection) -> dict[str, Instant]:
+    """As StateStore.lanes says."""
+    return dict(db.execute(_LANES).fetchall())
+
+
+def to_send(
+    db: sqlite3.Connection, now: Instant, limit: int, wanted: Mapping[str, int | None] | None = None
+) -> list[Due]:
     """As StateStore.to_send says."""
-    query = f"""
-        SELECT {_COLUMNS} {_OUTGOING} AND call = '' AND due_at <= ? ORDER BY due_at, priority DESC, number LIMIT ?
-    """
-    return [_due_of(row) for row in db.execute(query, (now, limit)).fetchall()]
+    if wanted is None:
+        wanted = dict.fromkeys(lanes(db))
+    found: list[tuple[Instant, int, int]] = []
+    for lane, most in wanted.items():
+        # Whole rows only of those that are taken.
+        found += db.execute(_IN_LANE, (lane, now, limit if most is None else min(limit, most))).fetchall()
+    query = f"SELECT {_COLUMNS} FROM sends WHERE number = ?"  # noqa: S608
+    return [_due_of(db.execute(query, (number,)).fetchone()) for _, _, number in sorted(found)[:limit]]
+
+
+def handed_over(db: sqlite3.Connection, profiles: Iterable[str], since: Instant) -> dict[str, list[Sent]]:
+    """As StateStore.handed_over says."""
+    return {
+        profile: [
+            Sent(at, ruleset, rule, class_ == "marketing", purpose, channel, send)
+            for at, ruleset, rule, class_, purpose, channel, send in db.execute(_HANDED, (profile, since)).fetchall()
+        ]
+        for profile in profiles
+    }
 
 
 def calls_due(db: sqlite3.Connection, now: Instant) -> list[str]:
-    query = f"SELECT DISTINCT call {_OUTGOING} AND call != '' AND due_at <= ? ORDER BY call"
-    return [name for (name,) in db.execute(query, (now,)).fetchall()]
+    return [name for name, due_at in db.execute(_CALLS).fetchall() if due_at <= now]
 
 
 def to_call(db: sqlite3.Connection, action: str, now: Instant, limit: int) -> list[Due]:
@@ -97,9 +156,8 @@ def to_call(db: sqlite3.Connection, action: str, now: Instant, limit: int) -> li
     return [_due_of(row) for row in db.execute(query, (action, now, limit)).fetchall()]
 
 
-def next_send(db: sqlite3.Connection) -> Instant | None:
-    instant: Instant | None = db.execute(f"SELECT min(due_at) {_OUTGOING}").fetchone()[0]
-    return instant
+def next_call(db: sqlite3.Connection) -> Instant | None:
+    return min((due_at for _, due_at in db.execute(_CALLS).fetchall()), default=None)
 
 
 def mark(db: sqlite3.Connection, sends: Sequence[Due]) -> None:
@@ -107,10 +165,14 @@ def mark(db: sqlite3.Connection, sends: Sequence[Due]) -> None:
     db.executemany(
         _MARK,
         [
-            (due.channel, due.status, due.reason, due.due_at, due.sent_at, due.attempt, due.address, due.id)
+            (
+                due.channel, due.status, due.reason, due.due_at, due.sent_at, due.attempt, due.address, due.lane,
+                due.handed_at, due.is_tied, due.id,
+            )
             for due in sends
         ],
-    )
+    )  # fmt: skip
+    traffic.count_handed(db, (due for due in sends if due.status == "sending" and not due.call))
 
 
 def in_flight(db: sqlite3.Connection) -> list[Due]:
@@ -130,19 +192,19 @@ def _row_of(due: Due) -> tuple[Any, ...]:
         due.id, due.profile, due.ruleset, due.rule, due.template, due.class_, due.purpose, due.channel,
         due.status, due.reason, due.due_at, due.sent_at, due.attempt, trigger, due.call,
         _PACK(due.data) if due.call else None, due.priority, due.lane, due.address,
-        _PACK(due.also) if due.also else None,
+        _PACK(due.also) if due.also else None, due.since, due.handed_at, due.is_tied,
     )  # fmt: skip
 
 
 def _due_of(row: tuple[Any, ...]) -> Due:
     (
         id_, profile, ruleset, rule, template, class_, purpose, channel, status, reason, due_at, sent_at, attempt,
-        trigger, call, data, priority, lane, address, also,
+        trigger, call, data, priority, lane, address, also, since, handed_at, tied,
     ) = row  # fmt: skip
     return Due(
         id=id_, profile=profile, ruleset=ruleset, rule=rule, template=template, class_=class_, purpose=purpose,
         channel=channel, status=status, reason=reason, due_at=due_at, sent_at=sent_at, attempt=attempt,
         trigger=None if trigger is None else _EVENT.decode(trigger), call=call,
         data={} if data is None else msgspec.msgpack.decode(data), priority=priority, lane=lane, address=address,
-        also=[] if also is None else _ALSO.decode(also),
+        also=[] if also is None else _ALSO.decode(also), since=since, handed_at=handed_at, is_tied=bool(tied),
     )  # fmt: skip

@@ -13,15 +13,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
-from triggerfish.adapters.sqlite import instructions, outgoing
+from triggerfish.adapters.sqlite import instructions, outgoing, traffic
 from triggerfish.adapters.sqlite.health import add_times, begin_reign, count_moments
+from triggerfish.blast import Alarm, Traffic
 from triggerfish.clock import Instant
 from triggerfish.engine import Moment, Outcome
 from triggerfish.errors import SettingsWrong, WorkspaceTaken
@@ -29,7 +30,7 @@ from triggerfish.health import Spent
 from triggerfish.instructions import Held, Suppression
 from triggerfish.log import Position
 from triggerfish.people import Loaded
-from triggerfish.profile import Claim, Profile
+from triggerfish.profile import Claim, Profile, Sent
 from triggerfish.rules import Fitting
 from triggerfish.schedule import Due
 
@@ -240,6 +241,7 @@ class SqliteStateStore:
         """From here on the rulebook of this version decides."""
         with self._transaction("NORMAL"):
             begin_reign(self._db, version, *self._progress())
+            traffic.forget_old(self._db, self._progress()[1])
 
     def everybody(self, after: str, limit: int) -> list[Profile]:
         rows = self._all("SELECT profile FROM profiles WHERE id > ? ORDER BY id LIMIT ?", after, limit)
@@ -258,8 +260,27 @@ class SqliteStateStore:
 
     # --- messages on the way ------------------------------------------------------------------------------------------
 
-    def to_send(self, now: Instant, limit: int) -> list[Due]:
-        return outgoing.to_send(self._db, now, limit)
+    def lanes(self) -> dict[str, Instant]:
+        return outgoing.lanes(self._db)
+
+    def to_send(self, now: Instant, limit: int, lanes: Mapping[str, int | None] | None = None) -> list[Due]:
+        return outgoing.to_send(self._db, now, limit, lanes)
+
+    def handed_over(self, profiles: Collection[str], since: Instant) -> dict[str, list[Sent]]:
+        return outgoing.handed_over(self._db, profiles, since)
+
+    def handed_on(self, channel: str, day: int) -> int:
+        return traffic.handed_on(self._db, channel, day)
+
+    def traffic(self, ruleset: str, rule: str, at: Instant) -> Traffic:
+        return traffic.traffic(self._db, ruleset, rule, at)
+
+    def waiting(self, ruleset: str, rule: str, since: Instant, most: int) -> int:
+        return traffic.waiting(self._db, ruleset, rule, since, most)
+
+    def alarm(self, held: Held, cause: Alarm) -> None:
+        with self._transaction("FULL"):
+            traffic.alarm(self._db, held, cause)
 
     def calls_due(self, now: Instant) -> list[str]:
         return outgoing.calls_due(self._db, now)
@@ -268,7 +289,11 @@ class SqliteStateStore:
         return outgoing.to_call(self._db, action, now, limit)
 
     def next_send(self) -> Instant | None:
-        return outgoing.next_send(self._db)
+        known = [*outgoing.lanes(self._db).values(), outgoing.next_call(self._db)]
+        return min((at for at in known if at is not None), default=None)
+
+    def next_call(self) -> Instant | None:
+        return outgoing.next_call(self._db)
 
     def mark(self, sends: Sequence[Due], moments: Sequence[Moment]) -> None:
         with self._transaction("FULL"):
