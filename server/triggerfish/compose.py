@@ -351,7 +351,9 @@ async def open_house(
             rulebook=workshop.rulebook,
             templates=workshop.templates,
             channel=channel,
-            links=lambda send_id, profile_id, purpose: signer.links(send_id, profile_id, purpose, public_url),
+            links=lambda due, profile, now: signer.links(
+                due.id, profile.id, due.purpose, public_url, at=now, address=str(profile.trait("email") or "")
+            ),
             dice=random.SystemRandom().random,
             actions=actions,
             batch_events=settings.limits.batch_events,

@@ -2,10 +2,12 @@
 
 The addresses in a message carry a signed token. A token is base64url (RFC 4648, section 5, no padding) of
 
-    version (1 byte) | key id (1) | kind (1) | length, send id | length, profile id | length, purpose | url | mac (16)
+    version (1 byte) | key id (1) | kind (1) | when it was sent, in seconds since 1970 (4) | length, send id |
+    length, profile id | length, purpose | url, or a digest of the address | mac (16)
 
 The mac is HMAC-SHA256 (RFC 2104) over everything before it, cut to 128 bits. For a click the target is inside, so a
-link of ours leads nowhere but where the template pointed.
+link of ours leads nowhere but where the template pointed. Links that lead to consent hold a digest of the address that
+the message went to: whoever presses the button has read that mailbox, and no other.
 """
 
 from __future__ import annotations
@@ -20,31 +22,37 @@ from typing import Any, Literal, TypeVar
 
 from msgspec import Struct
 
-from triggerfish.clock import HOUR, Instant
+from triggerfish.clock import HOUR, SECOND, Instant
+from triggerfish.consent import CONFIRMED, UNSUBSCRIBED, UPDATED, digest_of
 from triggerfish.ingest import Event
+from triggerfish.machines import LIKELY_HUMAN
 
-Heard = Literal["delivered", "opened", "clicked", "unsubscribed", "bounced", "complained"]
+Heard = Literal["delivered", "opened", "clicked", "unsubscribed", "bounced", "complained", "confirmed", "preferences"]
 
 NAMES: Mapping[Heard, str] = {
     "delivered": "Email Delivered",
     "opened": "Email Opened",
     "clicked": "Email Link Clicked",
-    "unsubscribed": "Unsubscribed",
+    "unsubscribed": UNSUBSCRIBED,
     "bounced": "Email Bounced",
     "complained": "Email Marked as Spam",
+    "confirmed": CONFIRMED,
+    "preferences": UPDATED,
 }
-"""The events' names, as Segment's email spec has them."""
+"""The events' names, as Segment's email spec has them, and two of our own."""
 
-PROOFS = frozenset(NAMES[kind] for kind in ("delivered", "opened", "clicked", "unsubscribed", "complained"))
+PROOFS = frozenset(name for kind, name in NAMES.items() if kind != "bounced")
 """What nobody could do with a message that never arrived."""
 
 LONGEST_TOKEN = 4_096
 LONGEST_URL = 2_048
 """In bytes of UTF-8. A longer target is not tracked: the link stays as the template made it."""
 
-_VERSION = 1
+_VERSION = 2
 _MAC = 16
-_KINDS: tuple[Heard, ...] = ("opened", "clicked", "unsubscribed")
+_KINDS: tuple[Heard, ...] = ("opened", "clicked", "unsubscribed", "confirmed", "preferences")
+_OF_ADDRESS = frozenset({"confirmed", "preferences"})
+_HEAD = 3 + 4
 _LONGEST_USER_AGENT = 512
 # A backslash is left out because browsers read it as a slash.
 _WEB_ADDRESS = re.compile(
@@ -57,6 +65,8 @@ class Hit(Struct, frozen=True):
 
     Of a bounce or a complaint, `recipient` is the address that it is about, `status` RFC 3463's code ("5.1.1"), and
     `is_permanent` says that no mail will ever arrive there. `user_agent` is that of whoever opened or clicked.
+    Of our own links, `sent_at` is when the message was composed, to the second, and `address`, of those that lead to
+    consent, a digest of where it went (consent.digest_of).
     """
 
     kind: Heard
@@ -69,6 +79,8 @@ class Hit(Struct, frozen=True):
     status: str = ""
     is_permanent: bool = False
     user_agent: str = ""
+    sent_at: Instant = 0
+    address: str = ""
 
 
 class Signer:
@@ -82,41 +94,49 @@ class Signer:
     def __repr__(self) -> str:
         return f"Signer({len(self._keys)} keys)"
 
-    def links(self, send_id: str, profile_id: str, purpose: str, public_url: str) -> SignedLinks:
-        """The tracked addresses of one send, below `public_url` (`https://mail.example.com`)."""
-        return SignedLinks(self, Hit("opened", send_id, profile_id, purpose), public_url.rstrip("/"))
+    def links(
+        self, send_id: str, profile_id: str, purpose: str, public_url: str, *, at: Instant = 0, address: str = ""
+    ) -> SignedLinks:
+        """The tracked addresses of one send, below `public_url` (`https://mail.example.com`), composed at `at` for
+        whoever reads mail at `address`.
+        """
+        send = Hit("opened", send_id, profile_id, purpose, sent_at=at // SECOND * SECOND, address=digest_of(address))
+        return SignedLinks(self, send, public_url.rstrip("/"))
 
     def token(self, hit: Hit) -> str:
         """`hit` as a token. Raises ValueError for a kind that no link has and for ids over 255 bytes."""
         if hit.kind not in _KINDS:
             raise ValueError(f'no link says "{hit.kind}"')
         key = self._keys[0]
-        parts = [bytes((_VERSION, key[0], _KINDS.index(hit.kind)))]
+        parts = [bytes((_VERSION, key[0], _KINDS.index(hit.kind))), min(hit.sent_at // SECOND, 2**32 - 1).to_bytes(4)]
         for text in (hit.send_id, hit.profile_id, hit.purpose):
             raw = text.encode()
             if len(raw) > 255:
                 raise ValueError("an id in a link has at most 255 bytes")
             parts += (bytes((len(raw),)), raw)
-        parts.append(hit.url.encode())
+        parts.append((hit.url or hit.address).encode())
         body = b"".join(parts)
         return urlsafe_b64encode(body + _mac(key, body)).rstrip(b"=").decode()
 
     def read_token(self, token: str) -> Hit | None:
         """What a token says, or None when it is not ours: altered, cut off, too long, of another secret or version."""
         raw = _from_base64(token)
-        if raw is None or len(raw) < 3 + 3 + _MAC or raw[0] != _VERSION:
+        if raw is None or len(raw) < _HEAD + 3 + _MAC or raw[0] != _VERSION:
             return None
         body, mac = raw[:-_MAC], raw[-_MAC:]
         # Key ids are one byte and may be equal by chance, so every key that fits is tried.
         if not any(key[0] == raw[1] and hmac.compare_digest(_mac(key, body), mac) for key in self._keys):
             return None
-        ids, at = [], 3
+        ids, at = [], _HEAD
         for _ in range(3):
             length = body[at]
             ids.append(body[at + 1 : at + 1 + length].decode())
             at += 1 + length
         send_id, profile_id, purpose = ids
-        return Hit(_KINDS[body[2]], send_id, profile_id, purpose, body[at:].decode())
+        kind, sent_at, tail = _KINDS[body[2]], int.from_bytes(body[3:_HEAD]) * SECOND, body[at:].decode()
+        if kind in _OF_ADDRESS:
+            return Hit(kind, send_id, profile_id, purpose, sent_at=sent_at, address=tail)
+        return Hit(kind, send_id, profile_id, purpose, tail, sent_at=sent_at)
 
 
 class SignedLinks(Struct, frozen=True):
@@ -138,8 +158,20 @@ class SignedLinks(Struct, frozen=True):
     def unsubscribe(self) -> str:
         return f"{self.public_url}/t/u/{self._token('unsubscribed')}"
 
+    def confirm(self) -> str:
+        """Where somebody says that they do want what this message is about."""
+        return f"{self.public_url}/t/s/{self._token('confirmed')}"
+
+    def preferences(self) -> str:
+        """Where somebody says what they want to get."""
+        return f"{self.public_url}/t/p/{self._token('preferences')}"
+
     def _token(self, kind: Heard, url: str = "") -> str:
-        return self.signer.token(Hit(kind, self.send.send_id, self.send.profile_id, self.send.purpose, url))
+        send = self.send
+        address = send.address if kind in _OF_ADDRESS else ""
+        return self.signer.token(
+            Hit(kind, send.send_id, send.profile_id, send.purpose, url, sent_at=send.sent_at, address=address)
+        )
 
 
 def is_web_address(url: str) -> bool:
@@ -161,12 +193,12 @@ def to_event(
     Every open and click is an event of its own (`nonce`, random, makes its id). The rest counts once a send however
     often a mail client or a provider repeats it, so its id is made from the send (a bounce for good is another than one
     that may pass). An unsubscribe counts once a send *and hour*: who subscribed again and then uses the link of an old
-    mail means it.
+    mail means it. The same holds for a confirmation; what is chosen on the preference page counts each time.
     """
     match hit.kind:
-        case "opened" | "clicked":
+        case "opened" | "clicked" | "preferences":
             message_id = f"{hit.kind}:{hit.send_id}:{nonce}"
-        case "unsubscribed":
+        case "unsubscribed" | "confirmed":
             message_id = f"{hit.kind}:{hit.send_id}:{at // HOUR}"
         case "bounced" if hit.is_permanent:
             # It may have been given up as a passing trouble first.
@@ -175,7 +207,7 @@ def to_event(
             message_id = f"{hit.kind}:{hit.send_id}"
     said = {
         "send_id": hit.send_id, "template": template, "purpose": hit.purpose, "url": hit.url, "detail": hit.detail,
-        "recipient": hit.recipient, "status": hit.status, "is_permanent": hit.is_permanent,
+        "recipient": hit.recipient, "status": hit.status, "is_permanent": hit.is_permanent, "address": hit.address,
     }  # fmt: skip
     user_agent = user_agent or hit.user_agent
     return Event(
@@ -190,7 +222,11 @@ def to_event(
 
 
 class Results(Struct, frozen=True):
-    """How many sends came to what; each send counts once in each. Who clicked has opened, images shown or not."""
+    """How many sends came to what; each send counts once in each. Who clicked has opened, images shown or not.
+
+    `opened` and `clicked` are those that a human most likely did (machines.py); `opened_by_any` and `clicked_by_any`
+    count those of machines, too.
+    """
 
     sent: int = 0
     delivered: int = 0
@@ -199,28 +235,46 @@ class Results(Struct, frozen=True):
     unsubscribed: int = 0
     bounced: int = 0
     complained: int = 0
+    opened_by_any: int = 0
+    clicked_by_any: int = 0
+
+
+COUNTED: Mapping[Heard, str] = {
+    kind: NAMES[kind] for kind in ("delivered", "opened", "clicked", "unsubscribed", "bounced", "complained")
+}
+"""What results count."""
+
+
+def is_human(properties: Mapping[str, Any]) -> bool:
+    """Whether feedback with these properties most likely comes of a human; who does not say, is taken for one."""
+    human = properties.get("human")
+    return not isinstance(human, int | float) or human >= LIKELY_HUMAN
 
 
 Group = TypeVar("Group", bound=Hashable)
 
 
-def tally(sends: Iterable[tuple[str, Group]], feedback: Iterable[tuple[str, str]]) -> dict[Group, Results]:
+def tally(sends: Iterable[tuple[str, Group]], feedback: Iterable[tuple[str, str, bool]]) -> dict[Group, Results]:
     """Results per group. `sends`: (send id, group), a group being for example (rule set, rule); `feedback`: (send id,
-    event name). Feedback about other sends, and events of other names, are left out.
+    event name, whether it was a human's). Feedback about other sends, and events of other names, are left out.
     """
     group_of = dict(sends)
-    heard: dict[Heard, set[str]] = {kind: set() for kind in NAMES}
-    kind_of = {name: kind for kind, name in NAMES.items()}
-    for send_id, name in feedback:
+    heard: dict[str, set[str]] = {kind: set() for kind in (*COUNTED, "opened_by_any", "clicked_by_any")}
+    kind_of = {name: kind for kind, name in COUNTED.items()}
+    for send_id, name, is_of_human in feedback:
         if send_id in group_of and (kind := kind_of.get(name)):
-            heard[kind].add(send_id)
+            if kind in ("opened", "clicked"):
+                heard[f"{kind}_by_any"].add(send_id)
+            if kind not in ("opened", "clicked") or is_of_human:
+                heard[kind].add(send_id)
     heard["opened"] |= heard["clicked"]
+    heard["opened_by_any"] |= heard["clicked_by_any"]
     counts: dict[Group, dict[str, int]] = {}
     for send_id, group in group_of.items():
-        row = counts.setdefault(group, {"sent": 0, **dict.fromkeys(NAMES, 0)})
+        row = counts.setdefault(group, {"sent": 0, **dict.fromkeys(heard, 0)})
         row["sent"] += 1
-        for kind, ids in heard.items():
-            row[kind] += send_id in ids
+        for what, ids in heard.items():
+            row[what] += send_id in ids
     return {group: Results(**row) for group, row in counts.items()}
 
 

@@ -116,7 +116,7 @@ class House:
     """What the worker needs to follow the log and to send.
 
     `batch_events` bounds the events decided together, `agenda_batch` the profiles whose time has come. `links` makes
-    the tracked addresses of one send from (send id, profile id, purpose). `actions` are plugins', by name. `dice`
+    the tracked addresses of one send that is composed for a person now. `actions` are plugins', by name. `dice`
     gives numbers in [0, 1). `tell_decision` and `tell_receipt` let plugins listen; they never raise.
     """
 
@@ -126,7 +126,7 @@ class House:
     rulebook: Rulebook
     templates: Mapping[str, Template]
     channel: OpenChannel
-    links: Callable[[str, str, str], Links]
+    links: Callable[[Due, Profile, Instant], Links]
     dice: Callable[[], float]
     actions: Mapping[str, OpenAction] = field(default_factory=dict)
     batch_events: int = 500
@@ -323,7 +323,7 @@ def _compose(house: House, due: Due, loaded: Loaded, now: Instant) -> Message | 
         _mark(due, "skipped", refusal, due.due_at)
     else:
         try:
-            return compose(house.rulebook, template, profile, due, house.links(due.id, profile.id, due.purpose), now)
+            return compose(house.rulebook, template, profile, due, house.links(due, profile, now), now)
         except (MissingData, Refused) as error:
             _mark(due, "failed", str(error), due.due_at)
         except Exception as error:

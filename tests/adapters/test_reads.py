@@ -358,15 +358,21 @@ def test_results_are_what_measure_counts(shop: Shop):
         (sent[0], "Email Opened"), (sent[0], "Email Opened"), (sent[0], "Email Link Clicked"),
         (sent[1], "Email Link Clicked"), (sent[2], "Unsubscribed"), (sent[2], "Email Opened"),
     ]  # fmt: skip
+    machines = [(sent[2], "Email Link Clicked"), (sent[3], "Email Opened"), (sent[0], "Email Opened")]
     for place, (due, name) in enumerate(heard):
         shop.take(feedback(name, NOON + 2 * HOUR + place, due.profile, send_id=due.id))
+    for place, (due, name) in enumerate(machines):
+        shop.take(feedback(name, NOON + 4 * HOUR + place, due.profile, send_id=due.id, human=0.1, machine="a program"))
     shop.take(feedback("Email Opened", NOON + 3 * HOUR, sent[0].profile, send_id="another server's"))
     rows = {(row.ruleset, row.rule): row for row in shop.reads.results()}
     expected = measure.tally(
-        [(due.id, (due.ruleset, due.rule)) for due in sent], [(due.id, name) for due, name in heard]
+        [(due.id, (due.ruleset, due.rule)) for due in sent],
+        [(due.id, name, place < len(heard)) for place, (due, name) in enumerate([*heard, *machines])],
     )
     assert rows["all", "bought"].results == expected["all", "bought"]
-    assert rows["all", "bought"].results == measure.Results(sent=4, opened=3, clicked=2, unsubscribed=1)
+    assert rows["all", "bought"].results == measure.Results(
+        sent=4, opened=3, clicked=2, unsubscribed=1, opened_by_any=4, clicked_by_any=3
+    )
     assert rows["all", "bought"].sends == {"sent": 4}
     assert rows["all", "viewed"].sends == {"due": 4}
     assert rows["all", "viewed"].results == measure.Results()

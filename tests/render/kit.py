@@ -30,6 +30,12 @@ class SeenLinks:
     def unsubscribe(self) -> str:
         return "https://t.example/u?a=1&b=2"
 
+    def confirm(self) -> str:
+        return "https://t.example/confirm"
+
+    def preferences(self) -> str:
+        return "https://t.example/preferences"
+
 
 def email(body: str, *, footer: str = UNSUBSCRIBE) -> str:
     """MJML with the components in one column."""

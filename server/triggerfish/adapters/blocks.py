@@ -20,7 +20,7 @@ LONGEST = 300_000
 """Characters of a template with all its blocks."""
 
 ROOTS = frozenset({"traits", "event", "profile", "segments", "segment", "sent_at", "company", "web", "unsubscribe_url",
-                   "open_pixel_url", "subject", "preheader", "forloop"})  # fmt: skip
+                   "preferences_url", "confirm_url", "open_pixel_url", "subject", "preheader", "forloop"})  # fmt: skip
 """What a template can read. docs/templates.md says what each holds; docs and this list are compared by a test."""
 
 _RENDER = re.compile(

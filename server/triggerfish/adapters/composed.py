@@ -138,6 +138,7 @@ class CompiledTemplate:
         Raises MissingData.
         """
         facts: dict[str, Any] = {**data, **self._given, "unsubscribe_url": sending.unsubscribe_url}
+        facts |= {"preferences_url": sending.preferences_url, "confirm_url": sending.confirm_url}
         subject = shorten(one_line(self._write("subject", facts, sending)), LONGEST_SUBJECT)
         if not subject:
             raise MissingData(f'template "{self.name}" has an empty subject for this person')
@@ -160,6 +161,12 @@ class PlainLinks:
 
     def unsubscribe(self) -> str:
         return "https://triggerfish.invalid/unsubscribe"
+
+    def confirm(self) -> str:
+        return "https://triggerfish.invalid/confirm"
+
+    def preferences(self) -> str:
+        return "https://triggerfish.invalid/preferences"
 
 
 def preview(template: CompiledTemplate) -> Message:

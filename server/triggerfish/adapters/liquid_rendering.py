@@ -68,13 +68,15 @@ class Sending:
 
     def __init__(self, links: Links, unsubscribe_url: str, limits: Limits = LIMITS) -> None:
         self.unsubscribe_url = unsubscribe_url
+        self.preferences_url = links.preferences()
+        self.confirm_url = links.confirm()
         self.has_unsubscribe_link = False
         self.ends_at = time.monotonic() + limits.seconds
         self._links = links
         self._made: dict[str, str] = {}
 
     def link(self, url: str, token: Token) -> str:
-        """The address to print for a link: tracked, or as it is (unsubscribe, mailto, tel, #here)."""
+        """The address to print for a link: tracked, or as it is (unsubscribe, preferences, mailto, tel, #here)."""
         made = self._made.get(url)
         if made is None:
             made = self._made[url] = self._make(url, token)
@@ -84,7 +86,7 @@ class Sending:
         if url == self.unsubscribe_url:
             self.has_unsubscribe_link = True
             return url
-        if url.startswith("#"):
+        if url.startswith("#") or url in (self.preferences_url, self.confirm_url):
             return url
         is_tracked = _LINK_SCHEMES.get(checked_url(url, token).partition(":")[0].lower())
         if is_tracked is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from typing import Any
 
 from triggerfish.clock import Instant
 from triggerfish.engine import alarms, firing, journeys
@@ -11,6 +12,7 @@ from triggerfish.engine.record import Record
 from triggerfish.engine.turn import Turn
 from triggerfish.ingest import Event
 from triggerfish.instructions import Allow, given_in
+from triggerfish.measure import is_human
 from triggerfish.people import Loaded, People
 from triggerfish.profile import Profile, allow, claims_of, remember
 from triggerfish.rules import Rulebook
@@ -61,9 +63,11 @@ class Run:
             journeys.leave_twice_entered(turn, event)
             turn.is_moved = True
         remember(profile, event.message_id)
-        body = {"event": event.name}
+        body: dict[str, Any] = {"event": event.name}
         if event.kind == "feedback":
             body["send"] = str(event.properties.get("send_id", ""))
+            if not is_human(event.properties):
+                body["is_machine"] = True
         self._record.note(profile, arrival.at, "event", body, arrival.position)
         turn.happen(event)
         self._end(turn)

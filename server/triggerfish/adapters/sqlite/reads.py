@@ -20,7 +20,7 @@ from triggerfish.errors import NotFound, SettingsWrong
 from triggerfish.health import RuleHealth, tell_health
 from triggerfish.ingest import Event
 from triggerfish.log import EventLog, Position
-from triggerfish.measure import NAMES, Results
+from triggerfish.measure import COUNTED, Results
 from triggerfish.profile import Profile
 from triggerfish.reads import (
     LONGEST_PAGE,
@@ -58,7 +58,8 @@ _MOMENTS = f"{_LINES} WHERE profile = ? AND id < ?"
 _NEWEST = 2**63 - 1
 _HEARD = """
     SELECT ruleset, rule, CASE name WHEN 'Email Link Clicked' THEN 'Email Opened' ELSE name END AS heard,
-        count(DISTINCT send), sum(name = 'Email Link Clicked')
+        count(DISTINCT send), sum(name = 'Email Link Clicked'),
+        count(DISTINCT CASE WHEN is_human THEN send END), sum(name = 'Email Link Clicked' AND is_human)
     FROM feedback JOIN sends ON sends.id = feedback.send
     WHERE status = 'sent' GROUP BY ruleset, rule, heard
 """
@@ -260,12 +261,14 @@ class SqliteReads:
         for ruleset, rule, status, count in decided:
             sends.setdefault((ruleset, rule), {})[status] = count
         results = {group: {"sent": counts.get("sent", 0)} for group, counts in sends.items()}
-        field_of = {name: field for field, name in NAMES.items()}
-        for ruleset, rule, name, count, clicked in heard:
-            if name in field_of:
-                results[ruleset, rule][field_of[name]] = count
-            if clicked:
-                results[ruleset, rule]["clicked"] = clicked
+        field_of = {name: field for field, name in COUNTED.items()}
+        for ruleset, rule, name, count, clicked, by_humans, clicked_by_humans in heard:
+            row = results[ruleset, rule]
+            if name == COUNTED["opened"]:
+                row |= {"opened": by_humans, "opened_by_any": count}
+                row |= {"clicked": clicked_by_humans, "clicked_by_any": clicked}
+            elif name in field_of:
+                row[field_of[name]] = count
         reasons: dict[tuple[str, str], list[ReasonView]] = {}
         for ruleset, rule, *reason in said:
             reasons.setdefault((ruleset, rule), []).append(ReasonView(*reason))
