@@ -10,6 +10,7 @@ from liquid import Environment
 from liquid.exceptions import LiquidError
 
 from triggerfish.adapters import liquid
+from triggerfish.adapters.inputs import Shared, literal
 from triggerfish.adapters.mjml_reader import LIQUID, Complaint
 from triggerfish.adapters.sources import NOWHERE, Piece, Sources, Woven
 from triggerfish.rulefile.problems import nearest
@@ -20,7 +21,7 @@ LONGEST = 300_000
 """Characters of a template with all its blocks."""
 
 ROOTS = frozenset({"traits", "event", "profile", "segments", "segment", "sent_at", "company", "web", "unsubscribe_url",
-                   "preferences_url", "confirm_url", "open_pixel_url", "subject", "preheader", "forloop"})  # fmt: skip
+                   "preferences_url", "confirm_url", "open_pixel_url", "subject", "preheader", "language", "feeds", "forloop"})  # fmt: skip
 """What a template can read. docs/templates.md says what each holds; docs and this list are compared by a test."""
 
 _RENDER = re.compile(
@@ -33,11 +34,12 @@ _COMMENT = re.compile(r"<!--(?!\[if).*?-->", re.DOTALL)
 class Blocks:
     """The blocks of one templates folder, by the name that templates use ("blocks/button.mjml")."""
 
-    def __init__(self, sources: Sources, files: Mapping[str, str], label: str, environment: Environment) -> None:
-        """`files`: name -> text. `label` is the folder's name in problems ("templates")."""
-        self.files = {name: text.replace("\r\n", "\n") for name, text in files.items()}
+    def __init__(self, sources: Sources, blocks: Mapping[str, Shared], environment: Environment) -> None:
+        self.blocks = blocks
         self._environment = environment
-        self._starts = {name: sources.add(f"{label}/{name}", text) for name, text in self.files.items()}
+        self._starts = {
+            name: sources.add(each.file.label, each.file.text) + each.body_at for name, each in blocks.items()
+        }
         self._names: dict[str, frozenset[str]] = {}
 
     def weave(self, source: Woven, complaints: list[Complaint], within: Sequence[str] = ()) -> Woven:
@@ -69,13 +71,15 @@ class Blocks:
             )
         name = parsed["name"]
         place = (parsed.start("name"), len(name))
-        if name not in self.files:
-            known = nearest(name, self.files) or f"the blocks are the files in templates/{FOLDER}/"
+        if name not in self.blocks:
+            known = nearest(name, self.blocks) or f"the blocks are the files in templates/{FOLDER}/"
             return complain(f'there is no block "{name}"', known, *place)
         if name in within or len(within) >= DEEPEST:
             chain = " > ".join(PurePosixPath(block).stem for block in (*within, name))
             return complain("blocks hold each other too deeply", chain, *place)
-        wanted = self._wanted(name, complaints, within)
+        declared = self.blocks[name].inputs
+        read = self._reads(name, complaints, within)
+        wanted = read if declared is None else frozenset(declared)
         arguments, args = set(), parsed["args"] or ""
         end = 0
         for argument in _ARGUMENT.finditer(args):
@@ -87,7 +91,7 @@ class Blocks:
                 start = parsed.start("args") + argument.start("name")
                 complain(
                     f'"{name}" takes no "{argument["name"]}"',
-                    nearest(argument["name"], wanted),
+                    nearest(argument["name"], wanted) or _takes(wanted),
                     start,
                     len(argument["name"]),
                 )
@@ -99,10 +103,25 @@ class Blocks:
                 start,
                 len(args[end:]),
             )
+        fallbacks = declared or {}
+        missing = [each for each, fallback in fallbacks.items() if fallback is None and each not in arguments]
+        if missing:
+            example = f'write {{% render "{name}", {missing[0]}: … %}}'
+            start = source.origin(at)
+            complaints += [Complaint("TF335", start, f'"{name}" needs "{each}"', example, len(tag)) for each in missing]
+            return []
         inner = self.weave(self._text(name), complaints, (*within, name)).pieces
-        nothing = ", ".join(f"{missing}: nil" for missing in sorted(wanted - arguments))
-        if not wanted:
+        # What a block reads and does not take must not be found outside of it.
+        more = dict.fromkeys(sorted((read | wanted) - arguments), "nil")
+        more |= {each: literal(fallback) for each, fallback in fallbacks.items() if each not in arguments}
+        more |= {
+            each + liquid.INSTEAD: literal(fallback)
+            for each, fallback in fallbacks.items()
+            if each in arguments and literal(fallback) != "nil"
+        }
+        if not more and not arguments:
             return list(inner)
+        nothing = ", ".join(f"{each}: {value}" for each, value in more.items())
         given = source.cut(at + parsed.start("args"), at + parsed.start("args") + end) if arguments else []
         comma = ", " if nothing and arguments and not args[:end].rstrip().endswith(",") else ""
         opening: list[Piece] = [("{% with ", NOWHERE), *given, (f"{comma}{nothing} %}}", NOWHERE)]
@@ -110,19 +129,30 @@ class Blocks:
 
     def _text(self, name: str) -> Woven:
         """A block's text without its comments: they are for the reader."""
-        start, text = self._starts[name], self.files[name]
+        start, block = self._starts[name], self.blocks[name]
+        text = block.file.text[block.body_at :]
         if text.rfind("<!--") > text.rfind("-->"):  # one is never closed: said where the template is read
             return Woven([(text, start)])
         return Woven([(text, start)]).edited([(found.start(), found.end(), []) for found in _COMMENT.finditer(text)])
 
-    def _wanted(self, name: str, complaints: list[Complaint], within: Sequence[str]) -> frozenset[str]:
-        """The names that a block reads and that are none of ROOTS: its values."""
+    def _reads(self, name: str, complaints: list[Complaint], within: Sequence[str]) -> frozenset[str]:
+        """The names that a block reads and that are none of ROOTS: its inputs, if it does not declare them."""
         if name not in self._names:
             unplaced: list[Complaint] = []
             woven = self.weave(self._text(name), unplaced, (*within, name))
             try:
-                analysis = liquid.parse(self._environment, woven.text).analyze()
-                self._names[name] = frozenset(analysis.globals) - ROOTS
+                found = liquid.parse(self._environment, woven.text).analyze().globals
             except LiquidError:
-                self._names[name] = frozenset()  # said when the whole template is parsed, with its place
+                found = {}  # said when the whole template is parsed, with its place
+            self._names[name] = frozenset(found) - ROOTS
+            declared = self.blocks[name].inputs
+            for each in sorted(self._names[name] - (declared or {}).keys()) if declared is not None else ():
+                at, hint = found[each][0].span.index, nearest(each, {*declared, *ROOTS}) or "add it to inputs: above"
+                complaints.append(
+                    Complaint("TF332", woven.origin(at), f'this block takes no "{each}"', hint, len(each))
+                )
         return self._names[name]
+
+
+def _takes(wanted: frozenset[str]) -> str:
+    return f"it takes {', '.join(sorted(wanted))}" if wanted else "it takes no values"

@@ -10,9 +10,9 @@ from triggerfish.adapters.workfile import ReadFile, no_file, read_form
 from triggerfish.rulefile.marks import Marks
 from triggerfish.rulefile.problems import Problem
 
-EMAIL_KEYS = frozenset(
-    {"subject", "preheader", "from", "reply_to", "class", "purpose", "language", "description"}
-)  # fmt: skip
+VARIANT_KEYS = frozenset({"subject", "preheader", "from", "reply_to", "layout", "inputs"})
+"""What the front matter of email.de.mjml may hold: what differs from language to language."""
+EMAIL_KEYS = VARIANT_KEYS | {"class", "purpose", "language", "description", "feeds"}  # fmt: skip
 """What the front matter of email.mjml may hold."""
 
 _OPENING = re.compile(r"---[ \t]*\n")
@@ -32,7 +32,12 @@ def has_front(text: str) -> bool:
 
 
 def read_front(
-    file: ReadFile, known: Collection[str], required: Collection[str], problems: list[Problem]
+    file: ReadFile,
+    known: Collection[str],
+    required: Collection[str],
+    problems: list[Problem],
+    *,
+    elsewhere: Collection[str] = (),
 ) -> Front:  # fmt: skip
     """The front matter of a file. Problems (TF302 and YAML's own) have their place in the whole file.
 
@@ -56,5 +61,5 @@ def read_front(
         )  # fmt: skip
         return Front(None, len(file.text))
     # The opening line stays: it begins a YAML document, and each line keeps its number.
-    form = read_form(ReadFile(file.text[: closing.start()], file.label), known, required, problems)
+    form = read_form(ReadFile(file.text[: closing.start()], file.label), known, required, problems, elsewhere=elsewhere)
     return Front(form, closing.end())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TextIO
+from urllib.parse import quote
 
 from liquid import Environment, RenderContext
 from liquid.ast import BlockNode, Node
@@ -18,6 +19,7 @@ from liquid.builtin.tags.for_tag import ForNode, ForTag
 from liquid.exceptions import LiquidError, LiquidTypeError, ResourceLimitError
 from liquid.expression import Expression
 from liquid.extra.tags import WithTag
+from liquid.extra.tags._with import WithNode
 from liquid.parser import get_parser
 from liquid.stream import TokenStream
 from liquid.stringify import to_liquid_string
@@ -38,6 +40,8 @@ from triggerfish.adapters.liquid_rendering import (
     sending_of,
 )
 
+INSTEAD = "__instead"
+"""`{% with url: event.url, url__instead: web.home %}`: the second stands in when the first is missing or blank."""
 LINK_TAG = "tracked_link"
 IMAGE_TAG = "checked_image"
 
@@ -82,6 +86,45 @@ class _For(ForNode):
 
 class _ForTag(ForTag):
     node_class = _For
+
+
+class _With(WithNode):
+    __slots__ = ()
+
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        given: dict[str, object] = {}
+        for argument in self.args:
+            value = argument.value.evaluate(context)
+            name = str(argument.name).removesuffix(INSTEAD)
+            if name == argument.name or _is_blank(given.get(name)):
+                given[name] = value
+        with context.extend(given):
+            return self.block.render(context, buffer)
+
+
+def _is_blank(value: object) -> bool:
+    return value is None or type(value) is Missing or (isinstance(value, str) and not value.strip())
+
+
+class _WithTag(WithTag):
+    node_class = _With
+
+
+class _UrlOutput(_Output):
+    """A value within the address of a feed: it can bring no part of an address of its own."""
+
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        inner = context.get_buffer(buffer)
+        super().render_to_output(context, inner)
+        return buffer.write(quote(inner.getvalue().encode("utf-8", "replace"), safe=""))
+
+
+class _UrlOutputTag(Output):
+    node_class = _UrlOutput
+
+
+class _UrlEcho(EchoTag):
+    node_class = _UrlOutput  # type: ignore[assignment]
 
 
 class _Address(Node):
@@ -211,9 +254,15 @@ class _Environment(Environment):
 
 
 def environment(
-    *, is_html: bool, filters: Mapping[str, Callable[..., Any]], language: str, currency: str
+    *,
+    is_html: bool,
+    filters: Mapping[str, Callable[..., Any]],
+    language: str,
+    currency: str,
+    is_url: bool = False,
 ) -> Environment:
-    """The Liquid of one part of a message: HTML (autoescape on) or plain text (off).
+    """The Liquid of one part of a message: HTML (autoescape on) or plain text (off); or of an address, in which values
+    are percent-encoded.
 
     Differences from python-liquid's standard: no include, render (blocks are woven in before), tablerow; no `safe` and
     `escapejs` filters; our own date and money. `filters` are the plugins'.
@@ -221,7 +270,8 @@ def environment(
     made = _Environment(autoescape=is_html, undefined=Missing)
     for name in ("include", "render", "tablerow"):
         del made.tags[name]
-    for tag in (_OutputTag, _Echo, _ForTag, WithTag, _LinkTag, _ImageTag):
+    outputs: tuple[type[Tag], ...] = (_UrlOutputTag, _UrlEcho) if is_url else (_OutputTag, _Echo)
+    for tag in (*outputs, _ForTag, _WithTag, _LinkTag, _ImageTag):
         made.add_tag(tag)
     named = standard_filters(made.filters, is_html=is_html, language=language, currency=currency)
     named.update(filters)
@@ -260,6 +310,7 @@ def _swap(expression: Expression) -> None:
 
 __all__ = [
     "IMAGE_TAG",
+    "INSTEAD",
     "LIMITS",
     "LINK_TAG",
     "Compiled",

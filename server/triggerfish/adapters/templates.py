@@ -1,49 +1,43 @@
 """`templates/<name>/` becomes a Template: read, checked with every problem at its place, compiled once.
 
-Problems have codes TF300 to TF349 (docs/templates.md lists them). A template with a problem never goes live.
+Problems have codes TF300 to TF369 (docs/templates.md lists them). A template with a problem never goes live.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
-from liquid import Environment
-from liquid.exceptions import LiquidError
-from liquid.token import TOKEN_EOF
-
-from triggerfish.adapters import liquid, mailcheck, plaintext
-from triggerfish.adapters.blocks import FOLDER, ROOTS, Blocks
-from triggerfish.adapters.brand import BRAND_FILE, Brand, read_brand
-from triggerfish.adapters.composed import ENVELOPE_FIELDS, CompiledTemplate, Envelope, Part, preview, sample_facts
-from triggerfish.adapters.frontmatter import EMAIL_KEYS, read_front
-from triggerfish.adapters.links import add_pixel, find_unsubscribe_link, track_links, wrap_image
+from triggerfish.adapters import blocks, layouts, mailcheck
+from triggerfish.adapters.composed import CompiledTemplate, Part, Variant, preview, sample_facts
+from triggerfish.adapters.feed_specs import DeclaredFeed, read_feeds
+from triggerfish.adapters.frontmatter import EMAIL_KEYS, VARIANT_KEYS, read_front
+from triggerfish.adapters.liquid_checks import Checks
 from triggerfish.adapters.liquid_filters import locale_of
-from triggerfish.adapters.liquid_reads import Reading, reads_of
-from triggerfish.adapters.mjml import compile_mjml
-from triggerfish.adapters.mjml_reader import Complaint, Element, read_mjml, unclosed_tag
-from triggerfish.adapters.sources import NOWHERE, Sources, Woven
+from triggerfish.adapters.notes import Notes
+from triggerfish.adapters.shelf import Shelf, read_shelf
+from triggerfish.adapters.variants import Common, VariantReader
 from triggerfish.adapters.workfile import ReadFile, no_file, read_file, read_form
 from triggerfish.errors import MissingData, Refused, RulebookBroken
-from triggerfish.render import (
-    Address,
-    Class,
-    mailbox,
-    safe_header_value,
-)
+from triggerfish.languages import tag_of
+from triggerfish.render import Class, safe_header_value
 from triggerfish.rulefile.marks import Marks
-from triggerfish.rulefile.problems import Problem, nearest
+from triggerfish.rulefile.problems import Problem
 
-BODY, SAMPLE, TEXT = "email.mjml", "sample.yaml", "email.txt"
+BODY, SAMPLE = "email.mjml", "sample.yaml"
 CLIPPED_BYTES = 102_000
 """Gmail cuts a message's HTML off here and hides the rest, the unsubscribe link included."""
 MOST_TEMPLATES = 1_000
+MOST_LANGUAGES = 50
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_PREVIEW = "{% if preheader %}{{ preheader }}" + "&#8199;&#65279;&#847; " * 30 + "{% endif %}"
-"""The preheader, then blanks, so that no mail program goes on with the first words of the body."""
+_EMAIL = re.compile(r"email(?:\.(?P<tag>[A-Za-z0-9_-]+))?\.(?P<kind>mjml|txt)")
+_ADDRESS_ROOTS = frozenset(
+    {"traits", "event", "profile", "segments", "segment", "sent_at", "company", "web", "language"}
+)
+"""What the address of a feed can read."""
 
 
 def load_templates(
@@ -51,8 +45,9 @@ def load_templates(
 ) -> dict[str, CompiledTemplate]:
     """All templates below the folder, by name.
 
-    `company` has "name", "address" (postal) and "sender" (a mailbox). `filters` are the plugins' Liquid filters.
-    Raises RulebookBroken with all problems of all templates; warnings alone do not raise (see `check_templates`).
+    `company` has "name", "address" (postal) and "sender" (a mailbox). `filters` are the plugins' Liquid filters and the
+    catalogue's. Raises RulebookBroken with all problems of all templates; warnings alone do not raise (see
+    `check_templates`).
     """
     templates, problems = check_templates(folder, company, filters=filters)
     if any(not problem.is_warning for problem in problems):
@@ -68,137 +63,150 @@ def check_templates(
     templates: dict[str, CompiledTemplate] = {}
     if not folder.is_dir():
         return {}, [no_file(folder.name, "TF300", "there is no folder of templates")]
-    brand = read_brand(folder / BRAND_FILE, f"{folder.name}/{BRAND_FILE}", problems)
-    blocks = {}
-    for file in sorted((folder / FOLDER).glob("*.mjml")):
-        read = read_file(file, f"{folder.name}/{FOLDER}/{file.name}", problems)
-        if read:
-            blocks[f"{FOLDER}/{file.name}"] = read.text
-    names = sorted(
-        path for path in folder.iterdir() if path.is_dir() and path.name != FOLDER and path.name[:1] not in "._"
-    )
-    for path in names[:MOST_TEMPLATES]:
-        loader = _Loader(path, f"{folder.name}/{path.name}", company, brand, blocks, folder.name, filters or {})
+    shelf = read_shelf(folder, company, filters or {}, problems)
+    shared = (blocks.FOLDER, layouts.FOLDER)
+    names = sorted(path for path in folder.iterdir() if path.is_dir() and path.name not in shared)
+    for path in [each for each in names if each.name[:1] not in "._"][:MOST_TEMPLATES]:
+        loader = _Loader(shelf, path)
         template = loader.load()
-        problems += loader.problems
-        if template and not any(not problem.is_warning for problem in loader.problems):
+        problems += loader.notes.problems
+        if template and not loader.notes.is_broken:
             templates[template.name] = template
     return templates, sorted(dict.fromkeys(problems))
+
+
+class _Email(NamedTuple):
+    """One of a template's emails as its file has it, and the language that the file's name tells."""
+
+    language: str
+    file: ReadFile
+    marks: Marks | None
+    body_at: int
 
 
 class _Loader:
     """Reads one template folder."""
 
-    def __init__(
-        self, path: Path, label: str, company: Mapping[str, str], brand: Brand, blocks: Mapping[str, str],
-        root_label: str, filters: Mapping[str, Callable[..., Any]],
-    ) -> None:  # fmt: skip
+    def __init__(self, shelf: Shelf, path: Path) -> None:
+        self.shelf = shelf
         self.path = path
-        self.label = label
         self.name = path.name
-        self.company = company
-        self.brand = brand
-        self.block_files = blocks
-        self.root_label = root_label
-        self.filters = filters
-        self.problems: list[Problem] = []
-        self.sources = Sources()
-        self.variables: set[str] = set()
-        self.readings: list[Reading] = []
-        self.made: tuple[Woven, Element, Woven] | None = None
+        self.notes = Notes(path.name, f"{shelf.label}/{path.name}")
+        self.problems = self.notes.problems
 
     def load(self) -> CompiledTemplate | None:
         if not _NAME.fullmatch(self.name):
-            self.problems.append(
-                no_file(self.label, "TF300", "a template's name has letters, digits, hyphens and dots")
-            )
+            sentence = "a template's name has letters, digits, hyphens and dots"
+            self.problems.append(no_file(self.notes.label, "TF300", sentence))
             return None
-        body = read_file(self.path / BODY, f"{self.label}/{BODY}", self.problems)
-        marks, body_at = read_front(body, EMAIL_KEYS, {"subject"}, self.problems) if body else (None, 0)
-        envelope, sender, reply_to = self._envelope(marks) if marks else (None, None, None)
+        main, others = self._emails()
+        if main is None:
+            return None
+        declared = read_feeds(main.marks, self.problems) if main.marks else {}
+        common = Common(self._class(main.marks) == "marketing", frozenset(declared), self._text(main.marks, "layout"))
         sample = self._sample()
-        language = (envelope.language if envelope else "") or self.brand.language
-        self.html = self._environment(language, is_html=True)
-        self.plain = self._environment(language, is_html=False)
-        parts: dict[str, Part] = {}
-        if marks and envelope:
-            for key, text in (("subject", envelope.subject), ("preheader", envelope.preheader)):
-                part = self._line(marks, key, text)
-                if part:
-                    parts[key] = part
-        is_marketing = envelope is None or envelope.class_ == "marketing"
-        if body:
-            parts |= self._body(
-                body, body_at, language, is_marketing, has_preheader=bool(envelope and envelope.preheader)
-            )
-        if not (envelope and sender and len(parts) == 4) or any(not problem.is_warning for problem in self.problems):
+        readers: list[VariantReader] = []
+        variants: list[Variant] = []
+        for email in (main, *others):
+            reader = VariantReader(self.shelf, self.notes, common, email.language)
+            ending = "" if email is main else f".{_tag_in(email.file.label)}"
+            made = reader.read(email.file, email.marks, email.body_at, self.path / f"email{ending}.txt")
+            readers.append(reader)
+            variants += [made] if made else []
+        feed_parts = self._feed_parts(readers, main.marks, declared) if main.marks else {}
+        for email, reader in zip(others, readers[1:], strict=True):
+            self._compare(readers[0].checks, reader.checks, email)
+        if self.notes.is_broken or len(variants) < len(readers):
             return None
-        given = {
-            "company": {key: self.company[key] for key in ("name", "address") if self.company.get(key)},
-            "web": self.brand.web,
-        }
         template = CompiledTemplate(
-            self.name, envelope, sender, reply_to, parts, sample, given, frozenset(self.variables),
-            tuple(self.readings),
+            self.name, variants, class_=self._class(main.marks), purpose=self._text(main.marks, "purpose"),
+            description=self._text(main.marks, "description"), sample=sample, given=self.shelf.given,
+            variables=frozenset().union(*(reader.checks.variables for reader in readers)),
+            readings=tuple(reading for reader in readers for reading in reader.checks.readings),
+            feeds={name: feed.spec for name, feed in declared.items()}, feed_parts=feed_parts,
         )  # fmt: skip
-        if self._try_sample(template) and marks:
-            self._look(template, marks)
+        for email, reader in zip((main, *others), readers, strict=True):
+            if self._try_sample(template, email):
+                self._look(template, email, reader)
         return template
 
-    def _environment(self, language: str, *, is_html: bool) -> Environment:
-        return liquid.environment(
-            is_html=is_html, filters=self.filters, language=language, currency=self.brand.currency
-        )
+    def _emails(self) -> tuple[_Email | None, list[_Email]]:
+        """email.mjml and those in other languages, as far as their names and front matter can be read."""
+        main: _Email | None = None
+        others: list[_Email] = []
+        for path in sorted(self.path.glob("email*.*")):
+            found, label = _EMAIL.fullmatch(path.name), f"{self.notes.label}/{path.name}"
+            if not found and path.suffix in (".mjml", ".txt"):
+                hint = "an email in another language is called like email.de.mjml or email.pt-BR.mjml"
+                self.problems.append(no_file(label, "TF300", "this file is not used", hint=hint))
+            if found and found["tag"] and self._is_language(found["tag"], label) and found["kind"] == "mjml":
+                email = self._email(path, label, VARIANT_KEYS, tag_of(found["tag"]))
+                others += [email] if email else []
+            elif found and found["kind"] == "txt" and not path.with_suffix(".mjml").exists():
+                self.problems.append(no_file(label, "TF300", f"there is no {path.stem}.mjml that this belongs to"))
+        main = self._email(self.path / BODY, f"{self.notes.label}/{BODY}", EMAIL_KEYS, "")
+        if main is None:
+            return None, []
+        main = main._replace(language=self._own_language(main.marks))
+        others = others[:MOST_LANGUAGES]
+        taken = {main.language: main}
+        for email in list(others):
+            if (other := taken.setdefault(email.language, email)) is not email:
+                sentence = f"this is the same language as {Path(other.file.label).name}"
+                self.problems.append(no_file(email.file.label, "TF300", sentence, hint="keep one of the two"))
+                others.remove(email)
+        if main.marks and "preheader" in main.marks.data:
+            for email in others:
+                if email.marks and "preheader" not in email.marks.data:
+                    sentence = "the preheader is missing, which email.mjml has"
+                    self.problems.append(email.marks.problem((), "TF302", sentence))
+        return main, others
 
-    def _envelope(self, marks: Marks) -> tuple[Envelope | None, Address | None, Address | None]:
-        """The front matter as a Struct with its mailboxes; None where something is wrong."""
-        data, before = dict(marks.data), len(self.problems)
-        for key in data.keys() & EMAIL_KEYS:
-            if not isinstance(data[key], str):
-                self.problems.append(
-                    marks.problem((key,), "TF303", f"{key} must be a text", hint='put it into quotes: "…"')
-                )
-        if data.get("class", "marketing") not in get_args(Class):
-            self.problems.append(marks.problem(("class",), "TF303", "class is marketing or transactional"))
-        if isinstance(data.get("language"), str):
-            try:
-                locale_of(data["language"])
-            except ValueError as error:
+    def _email(self, path: Path, label: str, keys: frozenset[str], language: str) -> _Email | None:
+        file = read_file(path, label, self.problems)
+        if file is None:
+            return None
+        front = read_front(file, keys, {"subject"}, self.problems, elsewhere=EMAIL_KEYS)
+        return _Email(language, file, front.marks, front.body_at)
+
+    def _is_language(self, tag: str, label: str) -> bool:
+        try:
+            locale_of(tag_of(tag) or tag)
+        except ValueError as error:
+            self.problems.append(no_file(label, "TF300", str(error)))
+            return False
+        return True
+
+    def _own_language(self, marks: Marks | None) -> str:
+        language = self._text(marks, "language")
+        try:
+            locale_of(language or "en")
+        except ValueError as error:
+            if marks:
                 self.problems.append(marks.problem(("language",), "TF303", str(error)))
-        sender = self._mailbox(marks, "from") or self._company_sender(marks)
-        reply_to = self._mailbox(marks, "reply_to")
-        if len(self.problems) > before:
-            return None, sender, reply_to
-        fields = {ENVELOPE_FIELDS.get(str(key), str(key)): value for key, value in data.items()}
-        return Envelope(**fields), sender, reply_to
+            language = ""
+        return tag_of(language or self.shelf.brand.language)
 
-    def _mailbox(self, marks: Marks, key: str) -> Address | None:
-        text = marks.data.get(key)
-        if not isinstance(text, str) or not text:
-            return None
-        try:
-            return mailbox(text)
-        except Refused as error:
-            hint = "write it like Shop <hello@shop.example>"
-            self.problems.append(marks.problem((key,), "TF303", error.sentence, hint=hint))
-            return None
+    def _text(self, marks: Marks | None, key: str) -> str:
+        found = marks.data.get(key) if marks else None
+        return found if isinstance(found, str) else ""
 
-    def _company_sender(self, marks: Marks) -> Address | None:
-        if marks.data.get("from"):
-            return None
-        try:
-            return mailbox(self.company.get("sender", ""))
-        except Refused:
-            hint = "add from: here, or set the sender in triggerfish.toml"
-            self.problems.append(marks.problem((), "TF304", "this email has no sender", hint=hint))
-            return None
+    def _class(self, marks: Marks | None) -> Class:
+        """The class; a problem, once, when it is none."""
+        found = marks.data.get("class", "marketing") if marks else "marketing"
+        if found in get_args(Class):
+            return "transactional" if found == "transactional" else "marketing"
+        if marks:
+            problem = marks.problem(("class",), "TF303", "class is marketing or transactional")
+            self.problems += [problem] if problem not in self.problems else []
+        return "marketing"
 
     def _sample(self) -> dict[str, Any]:
-        """sample.yaml: traits, event, segments; what is not there is empty."""
-        sample: dict[str, Any] = {"traits": {}, "event": {}, "segments": []}
+        """sample.yaml: traits, event, segments, feeds; what is not there is empty."""
+        sample: dict[str, Any] = {"traits": {}, "event": {}, "segments": [], "feeds": {}}
         if not (self.path / SAMPLE).exists():
             return sample
-        file = read_file(self.path / SAMPLE, f"{self.label}/{SAMPLE}", self.problems)
+        file = read_file(self.path / SAMPLE, f"{self.notes.label}/{SAMPLE}", self.problems)
         marks = read_form(file, set(sample), set(), self.problems) if file else None
         for key, usual in sample.items():
             if marks and key in marks.data:
@@ -210,163 +218,54 @@ class _Loader:
                     )
         return sample
 
-    def _line(self, marks: Marks, key: str, text: str) -> Part | None:
-        """The subject or preheader: Liquid that makes one line of plain text."""
-
-        def place(at: int) -> str:
-            found = marks.place((key,), at)
-            return f"{marks.path}:{found.line}:{found.column}"
-
-        def complain(code: str, at: int, sentence: str, hint: str = "", width: int = 1) -> None:
-            self.problems.append(
-                marks.problem((key,), code, sentence, hint=hint, offset=at if text else None, width=width)
-            )
-
-        if key == "subject" and not text.strip():
-            complain("TF303", 0, "the subject is empty")
-        template = self._parse(self.plain, text, complain)
-        return Part(template, place) if template else None
-
-    def _body(
-        self, body: ReadFile, body_at: int, language: str, is_marketing: bool, *, has_preheader: bool
+    def _feed_parts(
+        self, readers: list[VariantReader], marks: Marks, declared: Mapping[str, DeclaredFeed]
     ) -> dict[str, Part]:
-        """The HTML and the text part of email.mjml."""
-        source = Woven([(body.text[body_at:], self.sources.add(body.label, body.text) + body_at)])
-        complaints: list[Complaint] = []
-        blocks = Blocks(self.sources, self.block_files, self.root_label, self.html)
-        woven = blocks.weave(source, complaints)
-        self._note(complaints, lambda at: at)
-        if complaints:
-            return {}
+        """The addresses of the feeds as Liquid. A feed that nothing reads is a warning."""
+        main, parts = readers[0], {}
+        gathered = main.checks
+        read = {name for reader in readers for name in reader.checks.read_feeds}
+        main.checks = Checks(self.notes, _ADDRESS_ROOTS, ())
+        for name, feed in declared.items():
+            part = main.line(marks, feed.path, feed.url, main.tongue.url)
+            if part:
+                parts[name] = part
+            if name not in read and not self.notes.is_broken:
+                problem = marks.problem(
+                    ("feeds", name), "TF336", f'nothing reads the feed "{name}"', hint="take it out", at_key=True,
+                    is_warning=True,
+                )  # fmt: skip
+                self.problems.append(problem)
+        gathered.variables |= main.checks.variables
+        gathered.readings += [reading._replace(is_needed=False) for reading in main.checks.readings]
+        main.checks = gathered
+        return parts
 
-        def complain(code: str, at: int, sentence: str, hint: str = "", width: int = 1) -> None:
-            self._note([Complaint(code, at, sentence, hint, width)], woven.origin)
-
-        before = len(self.problems)
-        self._parse(self.html, woven.text, complain)
-        if len(self.problems) > before and any(problem.code == "TF330" for problem in self.problems[before:]):
-            return {}
-        root, found = read_mjml(woven.text)
-        self._note(found, woven.origin)
-        if root is None or any(not complaint.is_warning for complaint in found):
-            return {}
-        compiled = compile_mjml(
-            woven,
-            root,
-            language=language,
-            title="{{ subject }}",
-            preview=_PREVIEW if has_preheader else "",
-            wrap_image=wrap_image,
-        )
-        self._note(compiled.complaints, woven.origin)
-        self.made = (woven, root, compiled.html)
-        html, complaints = track_links(compiled.html)
-        self._note(complaints, compiled.html.origin)
-        if is_marketing and not find_unsubscribe_link(html.text):
-            hint = 'put {% render "blocks/footer.mjml" %} before </mj-body>'
-            self._note([Complaint("TF340", 0, "a marketing email needs an unsubscribe link", hint)], lambda _: NOWHERE)
-        if len(self.problems) > before and any(not problem.is_warning for problem in self.problems[before:]):
-            return {}
-        parts = {"html": self._part(self.html, add_pixel(html))}
-        written = self._written_text()
-        parts["text"] = self._part(self.plain, written or plaintext.text_of(woven, root))
-        return {key: part for key, part in parts.items() if part}
-
-    def _written_text(self) -> Woven | None:
-        """email.txt, when somebody wrote the plain text by hand."""
-        if not (self.path / TEXT).exists():
-            return None
-        file = read_file(self.path / TEXT, f"{self.label}/{TEXT}", self.problems)
-        if not file:
-            return None
-        woven = Woven([(file.text, self.sources.add(file.label, file.text))])
-
-        def complain(code: str, at: int, sentence: str, hint: str = "", width: int = 1) -> None:
-            self._note([Complaint(code, at, sentence, hint, width)], woven.origin)
-
-        self._parse(self.plain, woven.text, complain)
-        return woven
-
-    def _part(self, environment: Environment, woven: Woven) -> Part | None:
-        def place(at: int) -> str:
-            found = self.sources.place(woven.origin(at))
-            return f"{found.path}:{found.line}:{found.column}"
-
-        def complain(code: str, at: int, sentence: str, hint: str = "", width: int = 1) -> None:
-            self._note([Complaint(code, at, sentence, hint, width)], woven.origin)
-
-        try:
-            return Part(liquid.parse(environment, woven.text), place)
-        except LiquidError as error:
-            complain("TF330", error.token.start_index if error.token else 0, str(error.message))
-            return None
-
-    def _parse(self, environment: Environment, text: str, complain: Callable[..., None]) -> liquid.Compiled | None:
-        """The text as Liquid; what it reads is noted, and what it cannot read is said."""
-        try:
-            template = liquid.parse(environment, text)
-        except LiquidError as error:
-            token, unclosed = error.token, unclosed_tag(text)
-            if unclosed and (token is None or token.kind == TOKEN_EOF or "found end" in str(error.message)):
-                tag, at = unclosed
-                complain("TF330", at, f"{{% {tag} %}} is never closed", f"add {{% end{tag} %}}", 2)
-            else:
-                at, width = (token.start_index, len(token.value)) if token else (0, 1)
-                complain("TF330", at, f"this is no Liquid: {error.message}", "", max(1, width))
-            return None
-        analysis = template.analyze()
-        for name, spans in analysis.filters.items():
-            if name not in environment.filters:
-                for span in spans:
-                    complain(
-                        "TF331",
-                        span.index,
-                        f'there is no filter "{name}"',
-                        nearest(name, environment.filters),
-                        len(name),
+    def _compare(self, main: Checks, other: Checks, email: _Email) -> None:
+        """Warn when a language needs what email.mjml can do without: its readers alone would get no mail."""
+        needed = {(each.root, each.name) for each in main.readings if each.is_needed}
+        told = set()
+        for each in other.readings:
+            what = (each.root, each.name)
+            if each.is_needed and what not in needed and what not in told:
+                told.add(what)
+                sentence = f"{email.language} needs {each.root}.{each.name}, which email.mjml can do without"
+                hint = "give it a fallback, or put the sentence into {% if %}"
+                place = each.place
+                self.problems.append(
+                    Problem(
+                        path=place.path, line=place.line, column=place.column, code="TF337", sentence=sentence,
+                        hint=hint, within=place.within, source=place.source, width=place.width, is_warning=True,
                     )
-        for name, found in analysis.globals.items():
-            for variable in found:
-                if name not in ROOTS:
-                    hint = nearest(name, ROOTS) or f"there are {', '.join(sorted(ROOTS - {'forloop'}))}"
-                    complain("TF332", variable.span.index, f'there is no "{name}" to read here', hint, len(name))
-                else:
-                    self.variables.add(str(variable))
-        for read in reads_of(template):
-            complain("TF607", read.at, "", "", read.width)
-            self.readings.append(Reading(read.root, read.name, read.is_needed, self.problems.pop()))
-        return template
+                )  # fmt: skip
 
-    def _note(self, complaints: Iterable[Complaint], origin: Callable[[int], int]) -> None:
-        for complaint in complaints:
-            at = self.sources.place(origin(complaint.at))
-            # A block's problem is the block's: said once, however many templates use it.
-            within = f'template "{self.name}"' if at.path.startswith(f"{self.label}/") else ""
-            self.problems.append(
-                Problem(
-                    path=at.path, line=at.line, column=at.column, code=complaint.code, sentence=complaint.sentence,
-                    hint=complaint.hint, within=within, source=at.source,
-                    width=max(1, min(complaint.width, len(at.source) - at.column + 1)), is_warning=complaint.is_warning,
-                )
-            )  # fmt: skip
-
-    def _look(self, template: CompiledTemplate, marks: Marks) -> None:
-        """What the people who get it will see: the lines of the inbox, pictures, contrast, what mail programs lack."""
-        facts = sample_facts(template)
-        for line in mailcheck.inspect_lines(facts["subject"], facts["preheader"]):
-            self.problems.append(marks.problem((line.key,), line.code, line.sentence, hint=line.hint, is_warning=True))
-        if self.made:
-            found = mailcheck.inspect(*self.made, environment=self.plain, facts=facts)
-            self._note(found.complaints, lambda at: at)
-            template.notes = tuple(found.notes)
-
-    def _try_sample(self, template: CompiledTemplate) -> bool:
+    def _try_sample(self, template: CompiledTemplate, email: _Email) -> bool:
         """Compose for the sample person, so that what can only be seen in a real mail is seen now."""
         try:
-            message = preview(template)
+            message = preview(template, email.language)
             safe_header_value(message.subject)
         except (MissingData, Refused) as error:
-            label = f"{self.label}/{SAMPLE}"
+            label = f"{self.notes.label}/{SAMPLE}"
             self.problems.append(no_file(label, "TF341", f"for the sample person, {error.sentence}", hint=error.hint))
             return False
         size = len(message.html.encode())
@@ -374,5 +273,23 @@ class _Loader:
             sentence = (
                 f"with the sample this mail has {size // 1000} KB of HTML; Gmail cuts it at {CLIPPED_BYTES // 1000} KB"
             )
-            self.problems.append(no_file(f"{self.label}/{BODY}", "TF342", sentence, is_warning=True))
+            self.problems.append(no_file(email.file.label, "TF342", sentence, is_warning=True))
         return True
+
+    def _look(self, template: CompiledTemplate, email: _Email, reader: VariantReader) -> None:
+        """What the people who get it will see: the lines of the inbox, pictures, contrast, what mail programs lack."""
+        facts = sample_facts(template, email.language)
+        if marks := email.marks:
+            self.problems += [
+                marks.problem((line.key,), line.code, line.sentence, hint=line.hint, is_warning=True)
+                for line in mailcheck.inspect_lines(facts["subject"], facts["preheader"])
+            ]
+        if reader.made:
+            found = mailcheck.inspect(*reader.made, environment=reader.tongue.plain, facts=facts)
+            self.notes.add(found.complaints, lambda at: at)
+            template.notes = tuple(dict.fromkeys((*template.notes, *found.notes)))
+
+
+def _tag_in(label: str) -> str:
+    """The language as the file's name writes it: "de" for templates/welcome/email.de.mjml."""
+    return Path(label).name.removeprefix("email.").removesuffix(".mjml")

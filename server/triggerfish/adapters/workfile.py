@@ -52,9 +52,16 @@ def read_file(path: Path, label: str, problems: list[Problem]) -> ReadFile | Non
 
 
 def read_form(
-    file: ReadFile, known: Collection[str], required: Collection[str], problems: list[Problem]
+    file: ReadFile,
+    known: Collection[str],
+    required: Collection[str],
+    problems: list[Problem],
+    *,
+    elsewhere: Collection[str] = (),
 ) -> Marks | None:
-    """A YAML mapping with known keys; or None and problems (YAML's own, TF302 for keys)."""
+    """A YAML mapping with known keys; or None and problems (YAML's own, TF302 for keys). Keys `elsewhere` are those of
+    email.mjml, which hold for all languages.
+    """
     marks, found = read_yaml(file.text, file.label)
     problems += found
     if found or not marks.is_readable:
@@ -65,6 +72,8 @@ def read_form(
     for key in marks.data:
         if key not in known:
             hint = nearest(key, known) or f"there are {', '.join(sorted(known))}"
+            if key in elsewhere:
+                hint = "it stands in email.mjml, and holds for all languages"
             problems.append(marks.problem((key,), "TF302", f'unknown key "{key}"', hint=hint, at_key=True))
     missing = [key for key in required if key not in marks.data]
     problems += [marks.problem((), "TF302", f'the key "{key}" is missing') for key in missing]
