@@ -9,8 +9,9 @@ from triggerfish.plugin.action import Action
 from triggerfish.plugin.channel import BlockingChannel, Channel, Kept, NotHandedOver, PluginContext
 from triggerfish.plugin.hookspecs import hookimpl
 from triggerfish.plugin.settings import PluginConfig
-from triggerfish.plugin.source import Incoming, Source
+from triggerfish.plugin.source import Door, Incoming, Source, StreamSource
 from triggerfish.render import Address, Message, mail_address, safe_header_value
+from triggerfish.reports import MailHeard
 
 __all__ = [
     "Action",
@@ -19,11 +20,13 @@ __all__ = [
     "Call",
     "Channel",
     "Clock",
+    "Door",
     "Features",
     "Hit",
     "Incoming",
     "Instant",
     "Kept",
+    "MailHeard",
     "Message",
     "NotHandedOver",
     "PluginConfig",
@@ -34,6 +37,7 @@ __all__ = [
     "SettingsWrong",
     "Source",
     "Status",
+    "StreamSource",
     "TriggerfishError",
     "Verdict",
     "hookimpl",

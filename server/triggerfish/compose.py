@@ -29,15 +29,18 @@ from triggerfish.config import Settings, starter_path
 from triggerfish.engine import Moment
 from triggerfish.errors import RulebookBroken, SettingsWrong
 from triggerfish.log import EventLog
+from triggerfish.mailroom import MailRoom
 from triggerfish.measure import Signer
 from triggerfish.plan import LivePlan
 from triggerfish.plugin.channel import PluginContext
 from triggerfish.plugin.guard import GuardedChannel
 from triggerfish.plugin.manager import Plugins, load_plugins
 from triggerfish.plugin.source import Source
+from triggerfish.plugin.streams import GuardedStream
 from triggerfish.quarantine import Quarantine
 from triggerfish.reads import Reads
 from triggerfish.render import Template
+from triggerfish.reports import Mail
 from triggerfish.rulefile.compile import Examine, load_rulebook
 from triggerfish.rulefile.folder import read_folder
 from triggerfish.rulefile.plan_templates import check_readings
@@ -217,7 +220,10 @@ class Desk:
     quarantine: Quarantine
     signer: Signer
     channel: GuardedChannel
+    context: PluginContext
     sources: Mapping[str, Source]
+    streams: Mapping[str, GuardedStream]
+    mailroom: MailRoom
     versions: KeptVersions
     archive: Archive
     public_url: str
@@ -234,7 +240,8 @@ async def open_desk(
         log = stack.enter_context(contextlib.closing(open_log(settings)))
         front = front_door(settings, log, ring=ring, demo_since=demo_since)
         channel = channel_of(settings, plugins, front.clock, is_demo=demo_since is not None)
-        await channel.open(plugin_context(settings, public_url, front.clock))
+        context = plugin_context(settings, public_url, front.clock)
+        await channel.open(context)
         stack.push_async_callback(channel.close)
         reads = stack.enter_context(contextlib.closing(SqliteReads(settings.state_path, log, settings.rulebook_path)))
         yield Desk(
@@ -244,7 +251,10 @@ async def open_desk(
             quarantine=stack.enter_context(contextlib.closing(SqliteQuarantine(settings.log_path))),
             signer=signer_of(settings),
             channel=channel,
+            context=context,
             sources=plugins.sources(_tables(settings)),
+            streams=plugins.streams(_tables(settings)),
+            mailroom=mailroom_of(settings, front, reads),
             versions=KeptVersions(settings.versions_path),
             archive=stack.enter_context(contextlib.closing(open_archive(settings, plugins))),
             public_url=public_url,
@@ -277,6 +287,26 @@ def open_archive(settings: Settings, plugins: Plugins, *, patience_seconds: floa
         return None
 
     return Archive(load, patience_seconds=patience_seconds)
+
+
+def mailroom_of(settings: Settings, front: FrontDoor, reads: Reads) -> MailRoom:
+    """Where reports on our messages come in."""
+    is_trusted = _trust_nobody
+    if settings.reports.feedback_from:
+        from triggerfish.adapters.signatures import TrustedSigners
+
+        is_trusted = TrustedSigners(settings.reports.feedback_from).has_signed
+    return MailRoom(
+        front=front,
+        signer=signer_of(settings),
+        verp=Verp(settings.keys.secret.reveal()),
+        find=reads.send,
+        is_trusted=is_trusted,
+    )
+
+
+async def _trust_nobody(mail: Mail, raw: bytes) -> bool:
+    return False
 
 
 def signer_of(settings: Settings) -> Signer:

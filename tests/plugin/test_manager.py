@@ -257,10 +257,10 @@ def test_each_app_has_plugins_of_its_own(install):
 
 def test_the_public_surface_is_this_list():
     assert sorted(triggerfish.__all__) == triggerfish.__all__ == [
-        "Action", "Address", "BlockingChannel", "Call", "Channel", "Clock", "Features", "Hit", "Incoming", "Instant",
-        "Kept", "Message", "NotHandedOver", "PluginConfig", "PluginContext", "PluginFailed", "Receipt", "Refused",
-        "SettingsWrong",
-        "Source", "Status", "TriggerfishError", "Verdict", "hookimpl", "mail_address", "safe_header_value", "to_mime",
+        "Action", "Address", "BlockingChannel", "Call", "Channel", "Clock", "Door", "Features", "Hit", "Incoming",
+        "Instant", "Kept", "MailHeard", "Message", "NotHandedOver", "PluginConfig", "PluginContext", "PluginFailed",
+        "Receipt", "Refused", "SettingsWrong", "Source", "Status", "StreamSource", "TriggerfishError", "Verdict",
+        "hookimpl", "mail_address", "safe_header_value", "to_mime",
     ]  # fmt: skip
     assert all(hasattr(triggerfish, name) for name in triggerfish.__all__)
     assert triggerfish.hookimpl is hookimpl

@@ -29,6 +29,7 @@ def _count(least: int, most: int) -> Meta:
 
 
 _ADDRESS = r"[^\s<>@,;\x00-\x1f\x7f]+@[^\s<>@,;\x00-\x1f\x7f]+"
+_DOMAIN = r"\A(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9-]{2,63}\Z"
 _SENDER = re.compile(rf"(?P<name>[^<>@\x00-\x1f\x7f]*)<(?P<address>{_ADDRESS})>|(?P<bare>{_ADDRESS})")
 
 
@@ -111,6 +112,17 @@ class Rules(Struct, frozen=True, forbid_unknown_fields=True):
     load_mb: Annotated[int, _count(64, 65_536)] = 2_048
 
 
+class Reports(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose word about our messages is taken. `feedback_from`: domains of mailbox providers; what they sign (DKIM) of
+    complaints counts for whatever message they name.
+    """
+
+    feedback_from: Annotated[
+        tuple[Annotated[str, _text("a domain like arf.example.com", pattern=_DOMAIN, most=253)], ...],
+        Meta(max_length=100, description="a list of domains"),
+    ] = ()
+
+
 class Log(Struct, frozen=True, forbid_unknown_fields=True):
     """What the server says about itself, on stderr."""
 
@@ -131,6 +143,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     delivery: Delivery = Delivery()
     limits: Limits = Limits()
     rules: Rules = Rules()
+    reports: Reports = Reports()
     log: Log = Log()
     plugins: Annotated[dict[str, PluginTable], Meta(description="made of one table for each plugin")] = {}
 

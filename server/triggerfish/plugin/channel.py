@@ -7,8 +7,6 @@ calls `open` once, `send` many times (at once, too) and `close` at the end. The 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +17,7 @@ from msgspec import Struct
 from triggerfish.clock import Clock, Instant
 from triggerfish.deliver import Features, Receipt
 from triggerfish.plugin.settings import PluginConfig
+from triggerfish.plugin.threads import NoThread, in_thread
 from triggerfish.render import Message
 from triggerfish.verp import Verp
 
@@ -123,39 +122,8 @@ class BlockingChannel(Channel):
                 await places.acquire()
         except TimeoutError:
             raise NotHandedOver(f"all {self.threads} threads of the channel are busy") from None
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[T] = loop.create_future()
-
-        def give_back(result: T | None, error: Exception | None) -> None:
-            places.release()
-            if answer.cancelled():
-                return
-            if error is not None:
-                answer.set_exception(error)
-            else:
-                answer.set_result(result)  # type: ignore[arg-type]
-
-        def run() -> None:
-            result: T | None = None
-            error: Exception | None = None
-            try:
-                result = call(*args)
-            except StopIteration:
-                error = RuntimeError("StopIteration")  # a Future refuses it
-            except Exception as raised:
-                error = raised
-            except BaseException as raised:
-                # SystemExit in a plugin's thread must not end the server.
-                error = RuntimeError(f"{type(raised).__name__}: {raised}")
-            # The loop is closed when the server stopped without waiting for this thread; then nobody listens.
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(give_back, result, error)
-
-        # A daemon, unlike a ThreadPoolExecutor's: a thread that hangs must not keep the process from ending.
-        thread = threading.Thread(target=run, name=f"channel {self.name}", daemon=True)
         try:
-            thread.start()
-        except RuntimeError as refused:
+            return await in_thread(f"channel {self.name}", call, *args, ended=places.release)
+        except NoThread as refused:
             places.release()
             raise NotHandedOver(f"no thread could be started: {refused}") from refused
-        return await answer

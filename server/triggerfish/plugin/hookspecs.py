@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from triggerfish.deliver import Receipt, Verdict
     from triggerfish.plugin.action import Action
     from triggerfish.plugin.channel import Channel, PluginContext
-    from triggerfish.plugin.source import Source
+    from triggerfish.plugin.source import Source, StreamSource
     from triggerfish.render import Message
 
 GROUP = "triggerfish"
@@ -33,8 +33,8 @@ def register_channels() -> Sequence[type[Channel]]:  # type: ignore[empty-body]
 
 
 @hookspec
-def register_sources() -> Sequence[type[Source]]:  # type: ignore[empty-body]
-    """Sources: webhooks in, at `POST /v1/hooks/{name}`."""
+def register_sources() -> Sequence[type[Source | StreamSource]]:  # type: ignore[empty-body]
+    """Sources: webhooks in, at `POST /v1/hooks/{name}`, and streams, which listen by themselves."""
 
 
 @hookspec

@@ -22,7 +22,8 @@ from triggerfish.plugin.channel import Channel, PluginContext
 from triggerfish.plugin.guard import GuardedChannel
 from triggerfish.plugin.registering import named_things, said, wrong
 from triggerfish.plugin.settings import decode_config, needs_nothing
-from triggerfish.plugin.source import Source
+from triggerfish.plugin.source import Source, StreamSource
+from triggerfish.plugin.streams import GuardedStream
 from triggerfish.render import Message
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class _Registered(Struct):
     """What plugins registered: name -> (plugin, object)."""
 
     channels: dict[str, tuple[str, type[Channel]]] = {}
-    sources: dict[str, tuple[str, type[Source]]] = {}
+    sources: dict[str, tuple[str, type[Source] | type[StreamSource]]] = {}
     actions: dict[str, tuple[str, type[Action]]] = {}
     functions: dict[str, tuple[str, Callable[..., Any]]] = {}
     filters: dict[str, tuple[str, Callable[..., Any]]] = {}
@@ -99,11 +100,19 @@ class Plugins:
         }
 
     def sources(self, tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Source]:
-        """The sources that have a table, by name. Raises as `channels` does."""
+        """The webhooks that have a table, by name. Raises as `channels` does."""
         return {
             name: _make(source, plugin, tables[name])
             for name, (plugin, source) in self._registered.sources.items()
-            if name in tables
+            if name in tables and issubclass(source, Source)
+        }
+
+    def streams(self, tables: Mapping[str, Mapping[str, Any]]) -> dict[str, GuardedStream]:
+        """The streams that have a table, by name, not running yet. Raises as `channels` does."""
+        return {
+            name: GuardedStream(_make(stream, plugin, tables[name]), plugin=plugin)
+            for name, (plugin, stream) in self._registered.sources.items()
+            if name in tables and issubclass(stream, StreamSource)
         }
 
     def actions(self, tables: Mapping[str, Mapping[str, Any]], clock: Clock) -> dict[str, GuardedChannel]:
@@ -263,7 +272,7 @@ def load_plugins(named: Collection[str], found: Iterable[EntryPoint] | None = No
     return plugins
 
 
-Made = TypeVar("Made", Channel, Source, Action)
+Made = TypeVar("Made", Channel, Source, StreamSource, Action)
 
 
 def _make(kind: type[Made], plugin: str, table: Mapping[str, Any]) -> Made:

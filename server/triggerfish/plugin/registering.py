@@ -11,7 +11,7 @@ from triggerfish.errors import PluginFailed
 from triggerfish.plugin.action import Action
 from triggerfish.plugin.channel import Channel
 from triggerfish.plugin.settings import PluginConfig
-from triggerfish.plugin.source import Source
+from triggerfish.plugin.source import Source, StreamSource
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,49}")
 _FUNCTION = re.compile(r"[a-z][a-z0-9_]{0,49}")
@@ -39,14 +39,15 @@ def named_things(plugin: str, hook: str, given: object) -> list[tuple[str, Any]]
     return things
 
 
-_PARENTS: Mapping[str, type[Channel] | type[Source] | type[Action]] = {
-    "register_channels": Channel, "register_sources": Source, "register_actions": Action,
+_Parent = type[Channel] | type[Source] | type[StreamSource] | type[Action]
+_PARENTS: Mapping[str, tuple[_Parent, ...]] = {
+    "register_channels": (Channel,), "register_sources": (Source, StreamSource), "register_actions": (Action,),
 }  # fmt: skip
 
 
-def _check_class(plugin: str, hook: str, thing: object, parent: type[Channel] | type[Source] | type[Action]) -> None:
-    if not (isinstance(thing, type) and issubclass(thing, parent)):
-        raise wrong(plugin, hook, f"{thing!r} is no subclass of {parent.__name__}")
+def _check_class(plugin: str, hook: str, thing: object, parents: tuple[_Parent, ...]) -> None:
+    if not (isinstance(thing, type) and issubclass(thing, parents)):
+        raise wrong(plugin, hook, f"{thing!r} is no subclass of {' or '.join(each.__name__ for each in parents)}")
     if inspect.isabstract(thing):
         absent = ", ".join(sorted(thing.__abstractmethods__))
         raise wrong(plugin, hook, f"{thing.__name__} lacks {absent}")
@@ -54,6 +55,8 @@ def _check_class(plugin: str, hook: str, thing: object, parent: type[Channel] | 
         raise wrong(plugin, hook, f"{thing.__name__} needs a name of lower-case letters, digits, - and _")
     if not issubclass(thing.Config, PluginConfig):
         raise wrong(plugin, hook, f"{thing.__name__}.Config has to be a subclass of PluginConfig")
+    if issubclass(thing, StreamSource) and not inspect.iscoroutinefunction(thing.run):
+        raise wrong(plugin, hook, f"{thing.__name__}.run has to be async")
     if issubclass(thing, Channel | Action):
         if issubclass(thing, Channel) and not inspect.iscoroutinefunction(thing.send):
             raise wrong(plugin, hook, f"{thing.__name__}.send has to be async (or make it a BlockingChannel)")

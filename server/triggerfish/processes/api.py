@@ -18,7 +18,8 @@ from triggerfish.processes.control import Control
 from triggerfish.processes.doorbell import Bell
 from triggerfish.processes.logs import set_up_logs
 from triggerfish.processes.orders import Orders, Report, read_orders
-from triggerfish.web import hooks, pages, plan, profiles, status, tracking
+from triggerfish.processes.streams import listening
+from triggerfish.web import hooks, pages, plan, profiles, reports, status, tracking
 from triggerfish.web.app import build_app
 from triggerfish.web.serve import make_server
 
@@ -44,7 +45,8 @@ async def run(orders: Orders) -> int:
         # The kernel queues connections on the listener until the server takes them.
         await control.report(Report(is_ready=True))
         orphaned = asyncio.create_task(control.gone())
-        await asyncio.wait({serving, orphaned}, return_when=asyncio.FIRST_COMPLETED)
+        async with listening(desk):
+            await asyncio.wait({serving, orphaned}, return_when=asyncio.FIRST_COMPLETED)
         server.should_exit = True
         await serving
         orphaned.cancel()
@@ -55,7 +57,15 @@ def app_for(desk: Desk) -> Litestar:
     """All that the server answers, in one application."""
     return build_app(
         desk.front,
-        [*tracking.routes, *hooks.routes, *profiles.routes, *status.routes, *plan.routes, *pages.routes],
+        [
+            *tracking.routes,
+            *hooks.routes,
+            *reports.routes,
+            *profiles.routes,
+            *status.routes,
+            *plan.routes,
+            *pages.routes,
+        ],
         dependencies={"signer": desk.signer, "desk": desk},
     )
 

@@ -50,3 +50,22 @@ class Mail(Struct, frozen=True):
     sender: str = ""
     subject: str = ""
     feedback_type: str = ""
+
+
+class MailHeard(Struct, frozen=True):
+    """What was made of a mail.
+
+    heard: it proves which message it is about, and `events` are on disk. noted: there is nothing to do about it (a
+    delay, a vacation notice). unmatched: nothing proves what it is about, or it is no report; `reason` says so. `by` is
+    what proves it: "return path", "link" or "signature".
+    """
+
+    outcome: Literal["heard", "noted", "unmatched"]
+    kind: Kind
+    by: str = ""
+    send_id: str = ""
+    recipient: str = ""
+    status: str = ""
+    is_permanent: bool = False
+    events: int = 0
+    reason: str = ""
