@@ -15,7 +15,8 @@ from triggerfish.adapters.mjml_reader import Complaint
 
 NEEDED, NEEDED_IF_LARGE = 4.5, 3.0
 _LARGE, _LARGE_IF_BOLD = 24.0, 18.66
-_SEEN = re.compile(r"(?:(?!&#?\w+;)[^\W_]|\ue000)[^\n]*")
+_BLANKS = re.compile(r"(?:&#?\w{1,31};|(?!\ue000)[\W_])*+")
+"""What shows no letter: blanks, marks, entities such as `&nbsp;`."""
 
 
 def check(mail: Mail, notes: list[str]) -> Iterator[Complaint]:
@@ -30,8 +31,9 @@ def check(mail: Mail, notes: list[str]) -> Iterator[Complaint]:
             if look.is_hidden or look.size == 0:
                 continue
             for text in node.texts:
-                found = _SEEN.search(mail.markup.visible, text.start, text.end)
-                if not found:
+                blanks = _BLANKS.match(mail.markup.visible, text.start, text.end)
+                start = blanks.end() if blanks else text.start
+                if start >= text.end:
                     continue
                 if look.ink is None or look.ground is None:
                     unknown += 1
@@ -42,8 +44,8 @@ def check(mail: Mail, notes: list[str]) -> Iterator[Complaint]:
                 pair = (ink.hex, look.ground.hex)
                 if pair not in seen and contrast(ink, look.ground) < needed:
                     seen.add(pair)
-                    width = len(found[0].rstrip())
-                    yield mail.in_html(code, found.start(), *_said(ink, look.ground, needed, where), width)
+                    width = len(mail.markup.visible[start : text.end].split("\n")[0].rstrip())
+                    yield mail.in_html(code, start, *_said(ink, look.ground, needed, where), width)
         if unknown:
             noun = "1 text lies" if unknown == 1 else f"{unknown} texts lie"
             notes.append(f"contrast{where}: {noun} on a picture or a colour that only a send knows, and was not judged")
