@@ -19,16 +19,22 @@ _VALUE = re.compile(r"\{\{-?\s*(?P<path>[A-Za-z_][\w.]*)\s*-?\}\}")
 
 
 class Shared(NamedTuple):
-    """A block or a layout as its file has it. `inputs` is None when it declares none."""
+    """A block or a layout as its file has it. `inputs` is None when it declares none. Of one whose front matter cannot
+    be read (`is_sound` is False), only that is told.
+    """
 
     file: ReadFile
     body_at: int
     inputs: Inputs | None
+    is_sound: bool = True
 
 
 def read_shared(file: ReadFile, roots: frozenset[str], problems: list[Problem]) -> Shared:
     """A block or layout. Problems: TF302 and TF303 at their places; `roots` are names that no input can have."""
+    before = len(problems)
     marks, body_at = read_front(file, ("inputs", "description"), (), problems)
+    if len(problems) > before:
+        return Shared(file, body_at, None, is_sound=False)
     if marks is None or "inputs" not in marks.data:
         return Shared(file, body_at, None)
     declared = marks.data["inputs"]

@@ -19,6 +19,11 @@ def name_of(label: str) -> str:
     return PurePosixPath(label).stem
 
 
+def is_whole(body: Woven) -> bool:
+    """Whether this is a whole MJML document and needs no layout."""
+    return _WHOLE.match(body.text) is not None
+
+
 def in_layout(layout: Shared, body: Woven, notes: Notes) -> Woven | None:
     """The layout with the email's sections in their place; None and a problem (TF334) where that cannot be."""
     name = name_of(layout.file.label)

@@ -103,7 +103,8 @@ class _Loader:
         if main is None:
             return None
         declared = read_feeds(main.marks, self.problems) if main.marks else {}
-        common = Common(self._class(main.marks) == "marketing", frozenset(declared), self._text(main.marks, "layout"))
+        layout = self._text(main.marks, "layout") if main.marks else None
+        common = Common(self._class(main.marks) == "marketing", frozenset(declared), layout)
         sample = self._sample()
         readers: list[VariantReader] = []
         variants: list[Variant] = []

@@ -12,7 +12,7 @@ from triggerfish.adapters import liquid, plaintext
 from triggerfish.adapters.blocks import ROOTS, Blocks
 from triggerfish.adapters.composed import Part, Variant
 from triggerfish.adapters.inputs import Inputs, literal
-from triggerfish.adapters.layouts import in_layout
+from triggerfish.adapters.layouts import in_layout, is_whole
 from triggerfish.adapters.links import add_pixel, find_unsubscribe_link, track_links, wrap_image
 from triggerfish.adapters.liquid_checks import Checks
 from triggerfish.adapters.mjml import compile_mjml
@@ -32,11 +32,13 @@ _PREVIEW = "{% if preheader %}{{ preheader }}" + "&#8199;&#65279;&#847; " * 30 +
 
 
 class Common(NamedTuple):
-    """What all languages of a template share: class, the names of feeds, and the layout unless one names another."""
+    """What all languages of a template share: class, the names of feeds, and the layout unless one names another; None
+    when front matter cannot be read.
+    """
 
     is_marketing: bool
     feeds: frozenset[str]
-    layout: str
+    layout: str | None
 
 
 class VariantReader:
@@ -59,7 +61,7 @@ class VariantReader:
         texts = self._texts(marks) if marks else {}
         sender = (self._mailbox(marks, "from") or self._company_sender(marks)) if marks else None
         reply_to = self._mailbox(marks, "reply_to") if marks else None
-        layout = texts.get("layout", self.common.layout)
+        layout = texts.get("layout", self.common.layout) if marks else None
         inputs = self._layout_inputs(marks, layout) if marks else {}
         self.checks.roots |= inputs.keys()
         parts: dict[str, Part | None] = {}
@@ -124,16 +126,20 @@ class VariantReader:
             self.notes.problems.append(marks.problem((), "TF304", "this email has no sender", hint=hint))
             return None
 
-    def _layout_inputs(self, marks: Marks, layout: str) -> dict[str, Any]:
+    def _layout_inputs(self, marks: Marks, layout: str | None) -> dict[str, Any]:
         """What the layout takes: as front matter gives it, or its fallbacks."""
         problems = self.notes.problems
         given = marks.data.get("inputs", {})
         if not isinstance(given, dict):
             problems.append(marks.problem(("inputs",), "TF303", "inputs holds the names that the layout takes"))
             return {}
+        if layout is None:
+            return {}
         if layout and layout not in self.shelf.layouts:
             hint = nearest(layout, self.shelf.layouts) or "the layouts are the files in templates/layouts/"
             problems.append(marks.problem(("layout",), "TF334", f'there is no layout "{layout}"', hint=hint))
+            return {}
+        if layout and not self.shelf.layouts[layout].is_sound:
             return {}
         declared: Inputs = (self.shelf.layouts[layout].inputs or {}) if layout else {}
         for name in given.keys() - declared.keys():
@@ -159,18 +165,21 @@ class VariantReader:
         return found
 
     def _body(
-        self, file: ReadFile, body_at: int, layout: str, text_path: Path, *, has_preheader: bool
+        self, file: ReadFile, body_at: int, layout: str | None, text_path: Path, *, has_preheader: bool
     ) -> dict[str, Part | None]:
         """The HTML and the text part."""
         notes = self.notes
         before = len(notes.problems)
         start = notes.sources.add(file.label, file.text) + body_at
-        source: Woven | None = Woven([(file.text[body_at:], start)])
-        if layout and source:
+        source = Woven([(file.text[body_at:], start)])
+        if layout is None and not is_whole(source):
+            return {}  # whether it is right, only the front matter could tell
+        if layout:
             frame = self.shelf.layouts.get(layout)
-            source = in_layout(frame, source, notes) if frame else None
-        if source is None:
-            return {}
+            framed = in_layout(frame, source, notes) if frame and frame.is_sound else None
+            if framed is None:
+                return {}
+            source = framed
         complaints: list[Complaint] = []
         woven = Blocks(notes.sources, self.shelf.blocks, self.tongue.html).weave(source, complaints)
         notes.add(complaints, lambda at: at)
