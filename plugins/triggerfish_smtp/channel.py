@@ -221,7 +221,7 @@ class _Work:
 
 
 def read_keys(config: SmtpConfig, workspace: Path) -> list[Key]:
-    """The keys that sign. Raises SettingsWrong (TF424) for one that cannot; warns of one that is weak."""
+    """The keys that sign. Raises SettingsWrong (TF425) for one that cannot; warns of one that is weak."""
     keys: list[Key] = []
     for selector, name, file in config.dkim_keys:
         try:
@@ -229,11 +229,11 @@ def read_keys(config: SmtpConfig, workspace: Path) -> list[Key]:
         except BadKey as bad:
             sentence = f'[plugins.smtp] {name} "{file}" cannot sign: {bad}'
             raise SettingsWrong(
-                sentence, code="TF424", hint="triggerfish doctor --new-dkim-key FILE makes one"
+                sentence, code="TF425", hint="triggerfish doctor --new-dkim-key FILE makes one"
             ) from bad
         if key.algorithm in {other.algorithm for other in keys}:
             sentence = f"[plugins.smtp] {name}: both keys are {key.algorithm}"
-            raise SettingsWrong(sentence, code="TF424", hint="one is RSA, for everybody, the other Ed25519")
+            raise SettingsWrong(sentence, code="TF425", hint="one is RSA, for everybody, the other Ed25519")
         if key.algorithm == "rsa-sha256" and key.bits < GOOD_RSA:
             log.warning("[plugins.smtp] %s has %d bits; take a key of %d", name, key.bits, GOOD_RSA)
         keys.append(key)

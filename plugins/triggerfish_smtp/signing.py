@@ -140,11 +140,9 @@ def relaxed_body(body: bytes) -> bytes:
     while b"  " in body:
         body = body.replace(b"  ", b" ")
     body = body.replace(b" \r\n", b"\r\n")
-    # RFC 6376 lets the last line end without CRLF, and then adds one.
-    stripped = body.removesuffix(b" ")
-    while stripped.endswith(b"\r\n"):
-        stripped = stripped[:-2]
-    return stripped + b"\r\n" if stripped else b""
+    while body.endswith(b"\r\n"):
+        body = body[:-2]
+    return body + b"\r\n" if body else b""
 
 
 def _folded(names: Sequence[str]) -> str:
