@@ -75,7 +75,8 @@ def to_datetime(instant: Instant) -> datetime:
 
 def from_datetime(when: datetime) -> Instant:
     """An aware datetime as an instant (microseconds are cut off)."""
-    return (when - _EPOCH) // timedelta(milliseconds=1)
+    since = when - _EPOCH
+    return since.days * DAY + since.seconds * SECOND + since.microseconds // 1_000
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

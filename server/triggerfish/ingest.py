@@ -225,10 +225,11 @@ def _to_event(
         context = shared.context | context
     if shared.integrations:
         integrations = shared.integrations | integrations
-    user_id = _text(call.user_id, place, "userId")
-    anonymous_id = _text(call.anonymous_id, place, "anonymousId")
-    previous_id = _text(call.previous_id, place, "previousId")
-    group_id = _text(call.group_id, place, "groupId")
+    # Most calls have one identity: what is not there is not looked at.
+    user_id = None if call.user_id is None else _text(call.user_id, place, "userId")
+    anonymous_id = None if call.anonymous_id is None else _text(call.anonymous_id, place, "anonymousId")
+    previous_id = None if call.previous_id is None else _text(call.previous_id, place, "previousId")
+    group_id = None if call.group_id is None else _text(call.group_id, place, "groupId")
     if user_id is None and anonymous_id is None:
         raise Refused(
             "the event does not say whose it is", code="TF103", field=f"{place}userId",
@@ -249,8 +250,9 @@ def _to_event(
         for key, value in (("name", call.name), ("category", call.category)):
             if value:
                 properties.setdefault(key, value)
-    _check_names(properties, place, "properties")
-    _check_names(traits, place, "traits")
+    if len(json) > LONGEST_NAME:
+        _check_names(properties, place, "properties")
+        _check_names(traits, place, "traits")
     event = Event(
         kind, name, _text(call.message_id, place, "messageId") or new_id(),
         _event_time(call, place, shared.sent_at, received_at), user_id, anonymous_id, previous_id, group_id, None,
@@ -321,16 +323,23 @@ def _instant(text: str | None, field: str) -> Instant | None:
     if not text:
         return None
     try:
-        when = datetime.fromisoformat(text.strip().upper())
-        instant = from_datetime(when if when.tzinfo is not None else when.replace(tzinfo=UTC))
+        instant = _to_instant(text)
     except (ValueError, OverflowError):
-        instant = -1
+        try:
+            instant = _to_instant(text.strip().upper())
+        except (ValueError, OverflowError):
+            instant = -1
     if instant < 0:
         raise Refused(
             f'{field} is no time that we can read: "{_short(text)}"', code="TF104", field=field,
             expected="ISO 8601, from 1970 on, such as 2026-01-31T09:00:00.000Z",
         )  # fmt: skip
     return instant
+
+
+def _to_instant(text: str) -> Instant:
+    when = datetime.fromisoformat(text)
+    return from_datetime(when if when.tzinfo is not None else when.replace(tzinfo=UTC))
 
 
 def _check_names(table: dict[str, Any], place: str, field: str) -> None:

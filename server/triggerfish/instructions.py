@@ -1,6 +1,6 @@
-"""Instructions: what an operator, a page or the server itself decides about no person in particular. They go through the
-log as events do, so that they are durable, in order with everything else, and carried out exactly once; the store does
-that in the transaction of the batch that they came in.
+"""Instructions: what an operator, a page or the server itself decides about no person in particular. They go through
+the log as events do, so that they are durable, in order with everything else, and carried out exactly once; the store
+does that in the transaction of the batch that they came in.
 """
 
 from __future__ import annotations

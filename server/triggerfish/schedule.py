@@ -22,12 +22,13 @@ Status = Literal["scheduled", "due", "sending", "sent", "retrying", "skipped", "
 
 
 class Merged(Struct, frozen=True):
-    """A message that lost to another one and became part of it: its rule, its template, its event's properties."""
+    """A message that lost to another one and became part of it: its rule, its template, purpose and event."""
 
     ruleset: str
     rule: str
     template: str
     event: dict[str, Any]
+    purpose: str = "marketing"
 
 
 class Due(Struct, kw_only=True, omit_defaults=True):

@@ -30,7 +30,14 @@ from triggerfish.quarantine import QUARANTINE_LIMIT, Aside, Counted, Key, add_up
 _log = logging.getLogger("triggerfish.log")
 
 _NEWEST = "SELECT position, received_at FROM events ORDER BY position DESC LIMIT 1"
-_INSERT = "INSERT INTO events (received_at, event) VALUES (?, ?)"
+_ROWS_AT_ONCE = (1_024, 256, 64, 16, 4, 1)
+"""Rows of one INSERT, the largest number that there is first. Every step of a statement lets another thread have the
+interpreter, and a busy one gives it back after 5 ms: many rows in one step cost one such wait, not many.
+"""
+_INSERTS = {
+    rows: f"INSERT INTO events (received_at, event) VALUES {', '.join(['(?, ?)'] * rows)}"  # noqa: S608  (nothing but marks)
+    for rows in _ROWS_AT_ONCE
+}
 _PROBE = "UPDATE probe SET writes = writes + 1"
 
 NOTE_SECONDS = 1.0
@@ -43,7 +50,7 @@ _DECODER = msgspec.json.Decoder(Event)
 class _Append(Struct, gc=False):
     """One call of append that waits: (instant, JSON) of each event, those for the quarantine, and whom to tell."""
 
-    rows: list[tuple[Instant, str]]
+    rows: list[tuple[Instant, bytes]]
     aside: Sequence[Aside]
     bytes: int
     done: asyncio.Future[None]
@@ -89,7 +96,7 @@ class SqliteEventLog:
         for event, received_at in arrivals:
             json = _ENCODER.encode(event)
             size += len(json)
-            rows.append((received_at, json.decode()))
+            rows.append((received_at, json))
         size += sum(len(_ENCODER.encode(held.event)) for held in aside)
         loop = asyncio.get_running_loop()
         append = _Append(rows, aside, size, loop.create_future(), loop)
@@ -216,7 +223,7 @@ def _commit(connection: sqlite3.Connection, group: list[_Append], noted: dict[Ke
     """
     connection.execute("BEGIN IMMEDIATE")
     newest = (connection.execute(_NEWEST).fetchone() or (0, 0))[1]
-    rows = []
+    values: list[Any] = []
     for append in group:
         append.refusal = None
         if append.aside:
@@ -226,9 +233,13 @@ def _commit(connection: sqlite3.Connection, group: list[_Append], noted: dict[Ke
             put_aside(connection, append.aside)
         for received_at, json in append.rows:
             newest = max(newest, received_at)
-            rows.append((newest, json))
-    if rows:
-        connection.executemany(_INSERT, rows)
+            values += (newest, json)
+    if values:
+        place = 0
+        for rows, insert in _INSERTS.items():
+            while len(values) - place >= 2 * rows:
+                connection.execute(insert, values[place : place + 2 * rows])
+                place += 2 * rows
     else:
         connection.execute(_PROBE)
     if noted:
