@@ -42,6 +42,7 @@ def table(heading: str) -> list[list[str]]:
         ("key of an event", forms.EventForm),
         ("key of a property", forms.PropertyForm),
         ("key of the plan", forms.PlanForm),
+        ("key of a purpose", forms.PurposeForm),
         ("key of a segment", forms.SegmentForm),
         ("key of a rule", forms.RuleForm),
         ("key of an action", forms.ActionForm),

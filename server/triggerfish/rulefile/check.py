@@ -13,6 +13,7 @@ from zoneinfo import available_timezones
 from msgspec import Struct
 
 from triggerfish.clock import parse_duration
+from triggerfish.consent import EVENTS as CONSENT_EVENTS
 from triggerfish.ingest import Kind
 from triggerfish.measure import NAMES as FEEDBACK_NAMES
 from triggerfish.rulefile.decode import decode_file
@@ -22,7 +23,7 @@ from triggerfish.rulefile.forms import actions_of, events_of
 from triggerfish.rulefile.marks import Marks, Path
 from triggerfish.rulefile.problems import Problem, nearest, quote
 
-KINDS = tuple(kind for kind in get_args(Kind) if kind not in ("track", "feedback", "instruction"))
+KINDS = tuple(kind for kind in get_args(Kind) if kind not in ("track", "consent", "feedback", "instruction"))
 """Calls that rules can listen to by their kind."""
 
 SEGMENT_EVENTS = ("segment.entered", "segment.left")
@@ -77,7 +78,7 @@ def check_files(files: Mapping[str, str], *, decode: Decode = decode_file) -> Ch
 
 def _known_events(read: list[tuple[FileForm, Marks]]) -> frozenset[str]:
     """Every name that an event is known by: short and own names, kinds, feedback, and what rules emit."""
-    known = {*KINDS, *SEGMENT_EVENTS, *FEEDBACK_NAMES.values()}
+    known = {*KINDS, *SEGMENT_EVENTS, *CONSENT_EVENTS.values(), *FEEDBACK_NAMES.values()}
     for form, _ in read:
         for short, event in form.events.items():
             known |= {short, event if isinstance(event, str) else event.name}
@@ -114,6 +115,7 @@ class _Checker:
 
     def check(self, names: _Names, known: frozenset[str]) -> None:
         self.events(names)
+        self.purposes(names)
         self.policy(names)
         for path, segment in _segments(self.form.segments, ("segments",)):
             self.name("segment", segment.name, names, (*path, "name"))
@@ -131,9 +133,13 @@ class _Checker:
         for short in self.form.events:
             path = ("events", short)
             self.name("event", short, names, path, at_key=True)
-            if short in KINDS or short in SEGMENT_EVENTS:
+            if short in (*KINDS, *SEGMENT_EVENTS, *CONSENT_EVENTS.values()):
                 sentence = f"{quote(short)} is taken: rules already know it as an event of its own"
                 self.report(path, "TF277", sentence, "choose another short name", at_key=True)
+
+    def purposes(self, names: _Names) -> None:
+        for purpose in self.form.purposes:
+            self.name("purpose", purpose, names, ("purposes", purpose), at_key=True)
 
     def policy(self, names: _Names) -> None:
         policy: PolicyForm | None = self.form.policy

@@ -23,6 +23,7 @@ from triggerfish.rulefile.plan import plan_of
 from triggerfish.rulefile.plan_types import check_types
 from triggerfish.rulefile.policy import policy_of
 from triggerfish.rulefile.problems import Problem
+from triggerfish.rulefile.purposes import purposes_of
 from triggerfish.rulefile.rule import rule_of
 from triggerfish.rules import Matcher, Policy, Rule, Rulebook, RuleSet
 from triggerfish.segments import Segment, SegmentTree, ranked
@@ -110,6 +111,7 @@ class _Compiler:
         for form, desk in desks:
             if form.policy is not None:
                 self.policy = policy_of(form.policy, desk, self.rulesets)
+        self.policy = replace(self.policy, purposes=purposes_of(desks))
 
     def pin(self, older: _Compiler) -> None:
         """Keep the pinned journeys of an earlier version that this one says otherwise, as far as they still compile."""

@@ -229,13 +229,30 @@ class PolicyForm(Form, frozen=True):
     caps: list[CapForm] = []
 
 
+LanguageTag = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}(?!\n)$")]
+Shown = Annotated[str, Meta(max_length=1_000)]
+
+
+class PurposeForm(Form, frozen=True):
+    """What people can consent to, as the preference page shows it. `title` and `description` are one text for all, or
+    one for each language; `categories` are what a consent banner calls it.
+    """
+
+    title: Shown | Annotated[dict[LanguageTag, Shown], Meta(min_length=1)] = ""
+    description: Shown | Annotated[dict[LanguageTag, Shown], Meta(min_length=1)] = ""
+    consent: Literal["opt_out", "opt_in", "double_opt_in"] = "opt_out"
+    gpc: bool = False
+    categories: list[Annotated[str, Meta(min_length=1, max_length=200)]] = []
+
+
 class FileForm(Form, frozen=True):
-    """A file of rules/: any of define, events, traits, plan, policy, segments; and at most one rule set."""
+    """A file of rules/: any of define, events, traits, plan, purposes, policy, segments; and at most one rule set."""
 
     define: dict[DefinedName, str | int | float | DefinedList | DefinitionForm] = {}
     events: dict[Name, EventName | EventForm] = {}
     traits: dict[FieldName, PropertyType | PropertyForm] = {}
     plan: PlanForm | None = None
+    purposes: Annotated[dict[Name, Shown | PurposeForm], Meta(max_length=100)] = {}
     policy: PolicyForm | None = None
     segments: list[SegmentForm] = []
     ruleset: Name | None = None

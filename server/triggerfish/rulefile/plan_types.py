@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from triggerfish.consent import EVENTS as CONSENT_EVENTS
 from triggerfish.plan import TYPES, Field, Plan, article, type_of
 from triggerfish.rulefile.format import (
     ComputedForm,
@@ -65,7 +66,7 @@ def fields_of(plan: Plan, names: Sequence[str]) -> Fields:
 
 _OURS: Mapping[str, Mapping[str, Field]] = {
     name: {"segment": Field("text")} for name in ("segment.entered", "segment.left")
-}
+} | {name: {"purpose": Field("text"), "source": Field("text")} for name in CONSENT_EVENTS.values()}
 
 
 def _both(one: Field, other: Field) -> Field:

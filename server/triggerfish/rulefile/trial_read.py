@@ -10,6 +10,8 @@ import msgspec
 from msgspec import Struct, inspect
 
 from triggerfish.clock import Instant, Millis, parse_duration
+from triggerfish.consent import CONFIRMED, UPDATED
+from triggerfish.consent import EVENTS as CONSENT_EVENTS
 from triggerfish.engine.journeys import HOLDOUT
 from triggerfish.measure import NAMES as FEEDBACK_NAMES
 from triggerfish.rulefile.check import KINDS
@@ -158,7 +160,7 @@ class _Names:
             {*rulebook.short_names, *rulebook.short_names.values(), *KINDS, *FEEDBACK_NAMES.values(), *self.emitted}
             | {name for rule in rules for name in (*rule.on, *rule.unless)}
             | {event for activity in rulebook.activities for event in activity.events}
-        ) - {"segment.entered", "segment.left"}
+        ) - {"segment.entered", "segment.left", *CONSENT_EVENTS.values()}
         splits = [step for rule in rules for step in rule.steps if isinstance(step, Split)]
         self.experiments = {
             split.experiment: frozenset(
@@ -272,6 +274,8 @@ class _Reader:
             sentence = f"no rule, segment or short name knows an event {quote(name)}"
             if name in ("segment.entered", "segment.left"):
                 sentence = "segments are entered and left by what a person does"
+            elif name in CONSENT_EVENTS.values():
+                sentence = f"consent changes by what a person says: {quote(CONFIRMED)}, {quote(UPDATED)}, Unsubscribed"
             hint = nearest(name, self.names.events) or "an event that nothing knows would change nothing"
             self.report(path, "TF611", sentence, hint)
 

@@ -30,6 +30,7 @@ _NOUNS: dict[type, str] = {
     forms.LimitForm: "a limit",
     forms.CapForm: "a cap",
     forms.PolicyForm: "the policy",
+    forms.PurposeForm: "a purpose",
 }
 
 EXAMPLES = {
@@ -64,6 +65,7 @@ DESCRIPTIONS = {
     "file.events": "Short names for events: on the left what rules say, on the right what the shop or app sends.",
     "file.traits": "The traits that people may have, each with its type or more: country: text",
     "file.plan": "What becomes of events that break the tracking plan. A rulebook has one.",
+    "file.purposes": "What people can consent to, or opt out of: newsletter: Our newsletter, or more about it.",
     "file.policy": "What holds for every marketing message. A rulebook has one policy.",
     "file.segments": "Groups of people that rules and conditions can name.",
     "file.ruleset": "The name of this file's rule set.",
@@ -163,6 +165,11 @@ DESCRIPTIONS = {
     "split.name": "The experiment's name; no other experiment has it, since people are assigned by it.",
     "split.variants": "What people get, each one of these.",
     "split.holdout": "Of 100 people, so many get none of the variants.",
+    "purpose.title": "What people see of it on the preference page: one text, or one for each language: {en: News}.",
+    "purpose.description": "A sentence more about it, for the same page.",
+    "purpose.consent": "opt_out: whoever does not object. opt_in: who said yes. double_opt_in: and confirmed by mail.",
+    "purpose.gpc": "true: a browser's Global Privacy Control counts as an opt-out.",
+    "purpose.categories": "What a consent banner calls it: the categories of context.consent that mean this purpose.",
     "quiet.start": 'When quiet hours begin, in the person\'s own time zone, like "21:00".',
     "quiet.end": 'When they end, like "08:00"; before `start`, it is the next morning.',
     "limit.sends": "At most so many of the rule's messages to one person …",
