@@ -46,14 +46,16 @@ MARKETING = """
 class: marketing
 purpose: newsletter
 subject: "SUBJECT"
+preheader: There is something for you.
 """
 TRANSACTIONAL = """
 class: transactional
 purpose: orders
 subject: "SUBJECT"
+preheader: There is something for you.
 """
 BODY = """
-<mjml><mj-body>
+<mjml><mj-head><mj-raw><meta name="color-scheme" content="light"></mj-raw></mj-head><mj-body>
   <mj-section><mj-column>
     <mj-text>Hi {{ profile.first_name | default: "there" }}. <a href="https://shop.example/offer?a=1&amp;b=2">Look</a></mj-text>
     <mj-text><a href="{{ unsubscribe_url }}">Unsubscribe</a> {{ company.address }}</mj-text>

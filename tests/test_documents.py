@@ -101,6 +101,7 @@ def raised() -> set[str]:
 
 def explained() -> list[str]:
     sections = re.findall(r"(?m)^### (TF\d{3}): \S", read("docs/errors.md"))
+    sections += re.findall(r"(?m)^### (TF\d{3}): \S", read("docs/email-checks.md"))
     return sections + re.findall(r"(?m)^\| (TF3\d\d) \|", read("docs/templates.md"))
 
 

@@ -25,8 +25,9 @@ LIBRARY = REPOSITORY / "tests" / "golden" / "problems"
 FAULTS = sorted(path.stem for path in LIBRARY.glob("*.yaml"))
 
 TEMPLATE = {
-    "email.mjml": "---\nsubject: Hello\nclass: transactional\n---\n<mjml><mj-body><mj-section><mj-column>"
-    "<mj-text>Hello</mj-text></mj-column></mj-section></mj-body></mjml>",
+    "email.mjml": "---\nsubject: Hello\npreheader: There is something for you.\nclass: transactional\n---\n"
+    '<mjml><mj-head><mj-raw><meta name="color-scheme" content="light"></mj-raw></mj-head>'
+    "<mj-body><mj-section><mj-column><mj-text>Hello</mj-text></mj-column></mj-section></mj-body></mjml>",
     "sample.yaml": "traits: {}\n",
 }
 

@@ -201,7 +201,7 @@ def test_a_comparison_that_the_plan_calls_wrong_has_one_answer_for_all_that_the_
 
 # --- templates --------------------------------------------------------------------------------------------------------
 
-MAIL = """<mjml><mj-body><mj-section><mj-column><mj-text>
+MAIL = """<mjml><mj-head><mj-raw><meta name="color-scheme" content="light"></mj-raw></mj-head><mj-body><mj-section><mj-column><mj-text>
 {body}
 </mj-text></mj-column></mj-section></mj-body></mjml>"""
 COMPANY = {"name": "Shop", "address": "1 Reef Street", "sender": "Shop <hello@shop.example>"}
@@ -214,7 +214,7 @@ def told_of(
     """The code of each warning, what it underlines, and its hint."""
     mail = folder / "templates" / "mail"
     mail.mkdir(parents=True)
-    front = f"---\nsubject: '{subject}'\nclass: transactional\n---\n"
+    front = f"---\nsubject: '{subject}'\npreheader: There is something for you.\nclass: transactional\n---\n"
     (mail / "email.mjml").write_text(front + MAIL.format(body=body))
     (mail / "sample.yaml").write_text(SAMPLE)
     templates, problems = check_templates(folder / "templates", COMPANY)
