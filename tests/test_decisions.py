@@ -6,9 +6,10 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from triggerfish.clock import DAY, HOUR, MINUTE, from_datetime
-from triggerfish.decisions import quiet_until, refusal_to
+from triggerfish.decisions import refusal_to
 from triggerfish.profile import Consent, Profile, Trait
 from triggerfish.rules import Policy, Quiet
+from triggerfish.windows import quiet_until
 from triggerfish.zones import Local
 from worlds import MONDAY, NOON, World, feedback, identify, track
 

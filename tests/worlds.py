@@ -26,6 +26,7 @@ NOON = MONDAY + 12 * 3_600_000
 class Facts(Struct):
     class_: Literal["marketing", "transactional"] = "marketing"
     purpose: str = "marketing"
+    variables: frozenset[str] = frozenset()
 
 
 TEMPLATES = {
@@ -33,6 +34,7 @@ TEMPLATES = {
     "offer": Facts(),
     "news": Facts(purpose="news"),
     "receipt": Facts("transactional", "orders"),
+    "digest": Facts(variables=frozenset({"also"})),
 }
 
 

@@ -6,41 +6,87 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from triggerfish.clock import Instant, say_duration
 from triggerfish.conditions import View
 from triggerfish.consent import refusal
+from triggerfish.hours import Hours, best, rhythm_of
 from triggerfish.instructions import Suppression
 from triggerfish.profile import Profile, Sent, remember_sent, stamp, stamped_at, suppression_of
 from triggerfish.rules import Cap, Policy, Rule
 from triggerfish.steps import Computed, Send
-from triggerfish.zones import Local, next_daily
+from triggerfish.windows import shut as shut_at
 
 
 class Verdict(Struct, frozen=True):
-    """go: let it leave. skip: it never will. hold: ask again at `until`."""
+    """go: let it leave. skip: it never will. hold: ask again at `until`. `has_lost`: others have come before it."""
 
     what: Literal["go", "skip", "hold"]
     reason: str = ""
     until: Instant = 0
+    has_lost: bool = False
 
 
 GO = Verdict("go")
 
 
-def weigh(profile: Profile, rule: Rule, send: Send, policy: Policy, view: View) -> Verdict:
-    """Whether a rule's message may leave now. Quiet hours come before caps: what is held counts when it is let go."""
-    now = view.now
+class Asking(Struct, frozen=True):
+    """What is known of a message that asks to leave, besides its rule: its id, when it first asked and when it first
+    stood back for others (0: not before now), and what everybody's opens weigh by hour (hours.py).
+    """
+
+    identifier: str = ""
+    offered: Instant = 0
+    lost: Instant = 0
+    hours: Hours = ()
+
+
+FIRST = Asking()
+
+
+def weigh(profile: Profile, rule: Rule, send: Send, policy: Policy, view: View, asking: Asking = FIRST) -> Verdict:
+    """Whether a rule's message may leave now. Hours come before caps: what is held counts when it is let go. What the
+    arbiter says (engine/rounds.py) comes last.
+    """
     refusal = refusal_to(profile, send.class_, send.purpose, policy) or _refusal_of_rule(profile, rule, view)
     if refusal:
         return Verdict("skip", refusal)
     if send.class_ == "transactional":
         return GO
-    until = quiet_until(policy, view.local)
-    if until is not None:
-        return Verdict("hold", "quiet hours", until)
-    found = reached(policy.caps, profile.sent, as_sent(rule, send, now))
-    return GO if found is None else Verdict("skip", found.reason)
+    if send.best_within and (later := _best_hour(profile, send, policy, view, asking)) is not None:
+        return later
+    if (shut := shut_at(policy, view.local)) is not None:
+        return Verdict("hold", shut.reason, shut.until)
+    if not policy.caps:
+        return GO
+    found = reached(policy.caps, profile.sent, as_sent(rule, send, view.now, asking.identifier))
+    return GO if found is None else stand_back(rule, found.reason, found.until, view.now, asking)
+
+
+def stand_back(rule: Rule, reason: str, until: Instant, now: Instant, asking: Asking) -> Verdict:
+    """What becomes of a message that others came before: it asks again at `until` if the rule defers, but not for longer
+    than it says; else it never leaves.
+    """
+    if rule.losing != "defer":
+        return Verdict("skip", reason, has_lost=True)
+    if until - (asking.lost or now) > rule.defer_at_most:
+        patience = say_duration(rule.defer_at_most)
+        return Verdict("skip", f"{reason}, and would stand back for longer than {patience}", has_lost=True)
+    return Verdict("hold", f"{DEFERRED}{reason}", until, has_lost=True)
+
+
+DEFERRED = "deferred: "
+
+
+def _best_hour(profile: Profile, send: Send, policy: Policy, view: View, asking: Asking) -> Verdict | None:
+    """Hold a message until the person's best hour, if that is still to come within the time that it may take."""
+    rhythm = rhythm_of(profile.openings, asking.hours, view.now)
+    until = (asking.offered or view.now) + send.best_within
+    found = best(rhythm, view.local, until, lambda local: shut.until if (shut := shut_at(policy, local)) else local.now)
+    if found is None or found.at <= view.now:
+        return None
+    return Verdict("hold", f"best hour, {found.hour:02d}:00 ({found.source})", found.at)
 
 
 class Reached(Struct, frozen=True):
@@ -76,9 +122,12 @@ def as_sent(rule: Rule, send: Send, at: Instant, identifier: str = "") -> Sent:
 
 def _refusal_of_rule(profile: Profile, rule: Rule, view: View) -> str:
     """Why the rule itself does not want to send to this person again so soon."""
-    if not (rule.cooldown or rule.limits or rule.once_per):
+    if not (rule.cooldown or rule.set_cooldown or rule.limits or rule.once_per):
         return ""
-    sent = [each.at for each in profile.sent if (each.ruleset, each.rule) == (rule.ruleset, rule.name)]
+    of_set = [each for each in profile.sent if each.ruleset == rule.ruleset]
+    if rule.set_cooldown and of_set and view.now - of_set[-1].at < rule.set_cooldown:
+        return f"its rule set sent less than {say_duration(rule.set_cooldown)} ago"
+    sent = [each.at for each in of_set if each.rule == rule.name]
     if rule.cooldown and sent and view.now - max(sent) < rule.cooldown:
         return f"this rule sent less than {say_duration(rule.cooldown)} ago"
     for limit in rule.limits:
@@ -144,19 +193,13 @@ def refusal_of_list(lines: Iterable[Suppression], profile: Profile, class_: str,
     return ""
 
 
-def quiet_until(policy: Policy, local: Local) -> Instant | None:
-    """The end of the quiet hours that this local time lies in, or None."""
-    quiet = policy.quiet
-    if quiet is None:
-        return None
-    # By what comes next and not by the clock's face, which shows some times twice and others never.
-    start, end = (next_daily(local.now, minute, local.zone) for minute in (quiet.start, quiet.end))
-    is_over_midnight = quiet.start > quiet.end
-    return end if end < start or (end == start and is_over_midnight) else None
-
-
-def note_sent(profile: Profile, rule: Rule, send: Send, view: View, identifier: str) -> None:
-    """Count a message that was let go, in a working copy."""
-    remember_sent(profile, as_sent(rule, send, view.now, identifier))
+def note_sent(
+    profile: Profile, rule: Rule, send: Send, view: View, identifier: str, *, is_merged: bool = False
+) -> None:
+    """Count a message that was let go, in a working copy. One that became part of another counts for its rule's own
+    limits and for no cap: there is one message the less.
+    """
+    sent = as_sent(rule, send, view.now, identifier)
+    remember_sent(profile, replace(sent, is_marketing=False) if is_merged else sent)
     if rule.once_per is not None:
         stamp(profile, _once_stamp(rule, view), view.now)

@@ -7,7 +7,7 @@ has a userId of its own; then an anonymousId goes over to the person who used it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -30,10 +30,13 @@ _STRENGTH = {"anonymous": 0, "email": 1, "user": 2}
 
 
 class Loaded(Struct, frozen=True):
-    """What the store gave for a batch: profiles by id, and who owns which name. Never changed."""
+    """What the store gave for a batch: profiles by id, who owns which name, and what everybody's opens weigh by local
+    hour, in thousandths (24 of them; none: nothing is known). Never changed.
+    """
 
     profiles: Mapping[str, Profile]
     owners: Mapping[Claim, str]
+    hours: Sequence[int] = ()
 
 
 class People:

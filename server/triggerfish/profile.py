@@ -28,6 +28,7 @@ MERGE_LIMIT = 50
 STAMP_LIMIT = 500
 ASSIGNMENT_LIMIT = 200
 TROUBLE_LIMIT = 20
+OPENING_LIMIT = 60
 
 
 Trouble = Literal["hard bounce", "complaint"]
@@ -59,6 +60,9 @@ class Wait(Struct, frozen=True, array_like=True):
 
     A run stands at `step`, at most until `deadline`; `due_at` may be earlier, to look whether time has brought what
     ends it. `key` tells runs of one journey apart. `version` names the rule's if the run is pinned to it.
+
+    Of a message that is held, `round` is the instant at which the arbiter looks at it next to the person's others,
+    `offered` when it first asked to leave, and `lost` when it first had to stand back for others (0: it has not).
     """
 
     due_at: Instant
@@ -71,6 +75,17 @@ class Wait(Struct, frozen=True, array_like=True):
     deadline: Instant = 0
     key: str = ""
     version: str = ""
+    round: Instant = 0
+    offered: Instant = 0
+    lost: Instant = 0
+
+
+class Opening(Struct, frozen=True, array_like=True, gc=False):
+    """An open or a click: the hour of the person's day at which it was, 0 to 23, and how surely a person did it."""
+
+    at: Instant
+    hour: int
+    human: float
 
 
 class Sent(Struct, frozen=True, array_like=True, gc=False):
@@ -133,6 +148,8 @@ class Profile(Struct, array_like=True):
     """The variants of experiments."""
     troubles: dict[str, Trouble] = {}
     """Addresses that nothing, or no marketing, goes to any more; `suppressed` says it of whichever they have."""
+    openings: list[Opening] = []
+    """Opens and clicks, by which their best hour is found (hours.py)."""
 
     def copy(self) -> Profile:
         """A profile that shares nothing mutable with this one."""
@@ -148,6 +165,7 @@ class Profile(Struct, array_like=True):
             merges=self.merges.copy(),
             stamps=self.stamps.copy(),
             assignments=self.assignments.copy(),
+            openings=self.openings.copy(),
             troubles=self.troubles.copy(),
         )
 
@@ -414,6 +432,7 @@ def merge(into: Profile, other: Profile, *, because: str, message_id: str, now: 
         known_one = into.assignments.get(experiment)
         if known_one is None or assignment.at < known_one.at:
             into.assignments[experiment] = assignment
+    into.openings = sorted(into.openings + other.openings, key=lambda opening: opening.at)[-OPENING_LIMIT:]
     know_seen(into, other)
     into.suppressed = into.suppressed or other.suppressed
     for address, trouble in other.troubles.items():

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 from msgspec import Struct
 
 from triggerfish.activity import Activity
-from triggerfish.clock import HOUR, Millis
+from triggerfish.clock import DAY, HOUR, Millis
 from triggerfish.conditions import Condition, View
 from triggerfish.consent import Purpose
 from triggerfish.plan import Plan
@@ -23,9 +23,14 @@ from triggerfish.timetable import Anniversary, Timetable
 from triggerfish.zones import Zones
 
 Again = Literal["always", "once"] | Millis
+Losing = Literal["drop", "defer", "merge"]
 Period = Literal["day", "week", "month", "year", "ever"]
 Fitting = frozenset[tuple[str, str]]
 """What people are fitted to, as (kind, name): `activity` by its key, `segment` and `calendar` by a fingerprint."""
+
+
+_PRIORITIES = 2_000_003
+"""More than there are priorities: -1,000,000 to 1,000,000."""
 
 
 class Schedule(Struct, frozen=True):
@@ -79,7 +84,8 @@ class Rule(Struct, frozen=True):
     person may enter once more, `goals` and `exits` what ends a run at once; `is_pinned` keeps people inside to the
     steps that they entered with, `version` names this one.
 
-    Of the messages of one `group`, a round of the arbiter lets one leave (docs/arbitration.md).
+    Of the messages of one `group`, a round of the arbiter lets one leave (docs/arbitration.md). `losing` says what
+    becomes of one of this rule's that loses there, or at a cap. `set_cooldown` lies between any two of its rule set's.
     """
 
     ruleset: str
@@ -105,6 +111,9 @@ class Rule(Struct, frozen=True):
     is_pinned: bool = False
     version: str = ""
     group: str = ""
+    losing: Losing = "drop"
+    defer_at_most: Millis = DAY
+    set_cooldown: Millis = 0
 
     @property
     def full_name(self) -> str:
@@ -156,12 +165,33 @@ class Quiet(Struct, frozen=True):
     end: int
 
 
+class SendWindow(Struct, frozen=True):
+    """Marketing may leave on these weekdays (Monday is 0) from one local minute of the day to another. One that ends no
+    later than it begins ends on the next day.
+    """
+
+    days: frozenset[int]
+    start: int
+    end: int
+
+
+class Arbitration(Struct, frozen=True):
+    """The marketing messages that want to leave to one person within `window` of the first stand against one another;
+    `most` of them leave (docs/arbitration.md).
+    """
+
+    window: Millis
+    most: int = 1
+
+
 class Policy(Struct, frozen=True):
-    """What holds for every rule."""
+    """What holds for every rule. `windows` are when marketing may leave; none: always."""
 
     time_zone: str = "UTC"
     quiet: Quiet | None = None
     caps: tuple[Cap, ...] = ()
+    windows: tuple[SendWindow, ...] = ()
+    arbitration: Arbitration | None = None
     purposes: Mapping[str, Purpose] = {}
 
 
@@ -195,6 +225,7 @@ class Rulebook:
         self.activities = tuple(activities)
         self._rules = {(rule.ruleset, rule.name): rule for ruleset in self.rulesets for rule in ruleset.rules}
         self._rulesets = {ruleset.name: ruleset for ruleset in self.rulesets}
+        self._places = {name: place for place, name in enumerate(self._rules)}
         self._pinned = {(rule.ruleset, rule.name, rule.version): rule for rule in pinned}
         self.schedules = tuple(rule for rule in self._rules.values() if rule.schedule is not None)
         self._counts: dict[str, list[Activity]] = {}
@@ -229,6 +260,19 @@ class Rulebook:
 
     def ruleset(self, name: str) -> RuleSet:
         return self._rulesets[name]
+
+    def rank(self, rule: Rule) -> tuple[int, int, int]:
+        """What rules are ordered by when they stand against one another, the first to come first: the priority of the
+        rule set, their own, the order of the files. A rule of an earlier version comes behind its equals.
+        """
+        ruleset = self._rulesets.get(rule.ruleset)
+        place = self._places.get((rule.ruleset, rule.name), len(self._places))
+        return -(ruleset.priority if ruleset is not None else 0), -rule.priority, place
+
+    def priority(self, rule: Rule, class_: str) -> int:
+        """The same as one number for the messages of a rule, the higher to leave first; transactional above all."""
+        of_set, own, _ = self.rank(rule)
+        return -of_set * _PRIORITIES - own + (_PRIORITIES**2 if class_ == "transactional" else 0)
 
     def counts(self, event: str) -> Sequence[Activity]:
         """The activities that an event of this name adds to."""

@@ -31,12 +31,17 @@ Values = Mapping[str, Any | Computed]
 
 
 class Send(Struct, frozen=True):
-    """Send a template over a channel. `class_` and `purpose` are the rule's, or else the template's."""
+    """Send a template over a channel. `class_` and `purpose` are the rule's, or else the template's. With `best_within`
+    it leaves at the person's best hour within that time. `reads_also`: the template shows messages that became part of
+    this one.
+    """
 
     template: str
     class_: Literal["marketing", "transactional"] = "marketing"
     purpose: str = "marketing"
     channel: str = ""
+    best_within: Millis = 0
+    reads_also: bool = False
 
 
 class Set(Struct, frozen=True):

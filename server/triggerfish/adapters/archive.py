@@ -34,6 +34,7 @@ class Facts(Struct, frozen=True):
 
     class_: Class = "marketing"
     purpose: str = ""
+    variables: frozenset[str] = frozenset()
 
 
 def read_facts(folder: Path) -> dict[str, Facts]:

@@ -7,6 +7,7 @@ what is to become of all of them. Rule tests, replays, explanations and the live
     turn.py       one person at one instant: what happens to them, until nothing follows any more
     firing.py     a rule fires: act now, or wait
     journeys.py   a rule with steps: people are inside it for a while
+    rounds.py     the arbiter: of what wants to leave at nearly one time, what comes first
     alarms.py     rules that the calendar wakes
     record.py     what is written down
     outcome.py    what comes in and goes out        store.py   the StateStore port

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from triggerfish import decisions
 from triggerfish.clock import Instant, say_duration, to_iso
 from triggerfish.conditions import View, explain, first_failed
-from triggerfish.engine import journeys
+from triggerfish.engine import journeys, rounds
 from triggerfish.ingest import Event
 from triggerfish.profile import Wait, set_traits
 from triggerfish.rules import Rule
@@ -85,7 +85,7 @@ def end_wait(turn: Turn, wait: Wait) -> None:
             return _skip_sends(turn, wait, f"no longer true: {failed}")
     if not wait.only:
         return act_all(turn, rule, wait.trigger, wait.sends, 0)
-    _offer_or_hold(turn, rule, dict(_sends(rule))[wait.only], wait.only, wait.sends, wait.trigger)
+    _offer_or_hold(turn, rule, dict(_sends(rule))[wait.only], wait.only, wait.sends, wait.trigger, wait)
     return None
 
 
@@ -119,31 +119,66 @@ def act_all(turn: Turn, rule: Rule, event: Event, sends: Mapping[str, str], dept
                 place = journeys.go_on(turn, rule, step, place, event)
 
 
-def _offer_or_hold(turn: Turn, rule: Rule, send: Send, label: str, sends: Mapping[str, str], event: Event) -> None:
-    """In a rule without steps, a message that is held holds nothing else."""
+def _offer_or_hold(
+    turn: Turn,
+    rule: Rule,
+    send: Send,
+    label: str,
+    sends: Mapping[str, str],
+    event: Event,
+    before: Wait | None = None,
+) -> None:
+    """In a rule without steps, a message that is held holds nothing else. `before` is the wait that held it so far."""
     identifier = sends.get(label) or send_id(turn.profile, rule, label, event)
-    until = offer(turn, rule, send, identifier, event)
-    if until is not None:
-        wait = Wait(until, rule.ruleset, rule.name, event, {label: identifier}, label)
+    held = offer(turn, rule, send, identifier, event, before)
+    if held is not None:
+        wait = Wait(
+            held.until, rule.ruleset, rule.name, event, {label: identifier}, label,
+            round=held.round, offered=held.offered, lost=held.lost,
+        )  # fmt: skip
         turn.profile.waits.append(wait)
 
 
-def offer(turn: Turn, rule: Rule, send: Send, identifier: str, event: Event) -> Instant | None:
-    """Ask whether a message may leave, and write down the answer. Gives the instant until which it is held."""
+class Held(NamedTuple):
+    """A message is held until an instant; the others are as in Wait."""
+
+    until: Instant
+    round: Instant
+    offered: Instant
+    lost: Instant
+
+
+def offer(turn: Turn, rule: Rule, send: Send, identifier: str, event: Event, before: Wait | None = None) -> Held | None:
+    """Ask whether a message may leave, and write down the answer. `before` is the wait that held it so far. Gives how
+    it is held now; None when it is not.
+    """
     profile, record, at = turn.profile, turn.record, turn.at
-    view = turn.view(event)
-    verdict = decisions.weigh(profile, rule, send, turn.rulebook.policy, view)
+    view, policy = turn.view(event), turn.rulebook.policy
+    offered, lost = (0, 0) if before is None else (before.offered, before.lost)
+    asking = decisions.Asking(identifier, offered, lost, record.hours)
+    verdict = decisions.weigh(profile, rule, send, policy, view, asking)
+    is_marketing = send.class_ == "marketing"
+    if verdict.what == "go" and is_marketing:
+        verdict = rounds.judge(turn, rule, asking)
     match verdict.what:
         case "go":
             decisions.note_sent(profile, rule, send, view, identifier)
             record.send(profile, rule, send, identifier, at, "due", "", at, event)
+            if turn.round is not None and is_marketing:
+                turn.round.winners.append((rule, send, identifier))
+        case "skip" if verdict.has_lost and rule.losing == "merge":
+            reason, is_merged = rounds.merge(turn, rule, send, event, verdict.reason)
+            if is_merged:
+                decisions.note_sent(profile, rule, send, view, identifier, is_merged=True)
+            record.send(profile, rule, send, identifier, at, "skipped", reason)
         case "skip":
             record.send(profile, rule, send, identifier, at, "skipped", verdict.reason)
         case "hold" if len(profile.waits) >= WAIT_LIMIT:
             record.send(profile, rule, send, identifier, at, "skipped", TOO_MANY_WAITS)
         case "hold":
             record.send(profile, rule, send, identifier, at, "scheduled", verdict.reason, verdict.until)
-            return verdict.until
+            ends = verdict.until if policy.arbitration is not None else 0
+            return Held(verdict.until, ends, offered or at, lost or (at if verdict.has_lost else 0))
     return None
 
 

@@ -158,10 +158,13 @@ def _advance(turn: Turn, rule: Rule, run: Wait, place: int, depth: int) -> None:
         match step:
             case Act(label=label, action=Send() as send):
                 identifier = run.sends.get(label) or send_id(turn.profile, rule, label, event)
-                run = replace(run, sends=run.sends | {label: identifier})
-                until = firing.offer(turn, rule, send, identifier, event)
-                if until is not None:
-                    return _stand(turn, rule, replace(run, step=label, deadline=until))
+                before = run if run.step == label else None
+                run = replace(run, sends=run.sends | {label: identifier}, round=0, offered=0, lost=0)
+                held = firing.offer(turn, rule, send, identifier, event, before)
+                if held is not None:
+                    until, ends, offered, lost = held
+                    run = replace(run, step=label, deadline=until, round=ends, offered=offered, lost=lost)
+                    return _stand(turn, rule, run)
             case Act(label=label, action=Set() | Emit() | Call() as action):
                 firing.act(turn, rule, action, label, event, depth)
                 if (ending := _ended_by(turn, rule, run, None)) is not None:

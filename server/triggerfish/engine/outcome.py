@@ -58,7 +58,8 @@ class Outcome(Struct, frozen=True):
     """What became of a batch: to be committed in one transaction with the log position that it came from.
 
     `profiles` are new or changed; `merged` maps profiles that are gone to the one that took them in; `owners` are names
-    that changed hands; `repeats` counts events that were seen before; `instructions` are to be carried out in order.
+    that changed hands; `repeats` counts events that were seen before; `instructions` are to be carried out in order;
+    `hours` are to be added to what everybody's opens weigh by local hour, in thousandths.
     """
 
     profiles: Mapping[str, Profile]
@@ -70,6 +71,7 @@ class Outcome(Struct, frozen=True):
     repeats: int = 0
     withdrawals: Sequence[Withdrawal] = ()
     instructions: Sequence[Given] = ()
+    hours: Mapping[int, int] = {}
 
     def told(self, is_stopped: Callable[[Withdrawal], bool]) -> list[Moment]:
         """The moments that are true, when withdrawing stops those messages that `is_stopped` says."""

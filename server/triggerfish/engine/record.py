@@ -8,24 +8,35 @@ from typing import Any
 from triggerfish.clock import Instant
 from triggerfish.conditions import Condition, View, explain, findings
 from triggerfish.engine.outcome import Kind, Moment, Withdrawal
+from triggerfish.hours import Hours
 from triggerfish.ingest import Event
 from triggerfish.instructions import Given
+from triggerfish.lanes import lane_of
 from triggerfish.log import Position
 from triggerfish.profile import Profile, Wait
-from triggerfish.rules import Rule
+from triggerfish.rules import Rule, Rulebook
 from triggerfish.schedule import Due, Status
 from triggerfish.steps import Send
 
 
 class Record:
-    """What one batch writes down. `rulebook` is the version that decides."""
+    """What one batch writes down. `rulebook` decides; `hours` are what everybody's opens weigh by now (hours.py), and
+    `opened` what this batch adds to them.
+    """
 
-    def __init__(self, rulebook: str) -> None:
+    def __init__(self, rulebook: Rulebook, hours: Hours = ()) -> None:
         self._rulebook = rulebook
+        self.hours = [*hours] or [0] * 24
+        self.opened: dict[int, int] = {}
         self.sends: dict[str, Due] = {}
         self.moments: list[Moment] = []
         self.withdrawals: list[Withdrawal] = []
         self.instructions: list[Given] = []
+
+    def open(self, hour: int, weight: int) -> None:
+        """Somebody opened or clicked at this hour of their day."""
+        self.hours[hour] += weight
+        self.opened[hour] = self.opened.get(hour, 0) + weight
 
     def note(self, profile: Profile, at: Instant, kind: Kind, body: dict[str, Any], position: Position = 0) -> None:
         self.moments.append(Moment(profile.id, at, kind, body, position))
@@ -45,6 +56,7 @@ class Record:
         """A message came to a status; `send` is None when the rule that knows it is gone."""
         name = rule.name if isinstance(rule, Rule) else rule.rule
         known = self.sends.get(identifier)
+        class_ = send.class_ if send else "marketing"
         template = send.template if send else (known.template if known else "")
         due = Due(
             id=identifier,
@@ -52,14 +64,18 @@ class Record:
             ruleset=rule.ruleset,
             rule=name,
             template=template,
-            class_=send.class_ if send else "marketing",
+            class_=class_,
             purpose=send.purpose if send else "",
             channel=send.channel if send else "",
             status=status,
             reason=reason,
             due_at=at if due_at is None else due_at,
             trigger=trigger,
+            priority=self._rulebook.priority(rule, class_) if isinstance(rule, Rule) else 0,
         )
+        if send is not None and status == "due":
+            due.since = at
+            due.lane = str(lane_of(send.channel, class_, profile.trait("email"))) if send.channel else ""
         if known is None or known.status == "scheduled":
             self.sends[identifier] = due
         self.note(profile, at, "send", _send_body(due))
@@ -108,7 +124,7 @@ class Record:
             "rule": rule.full_name,
             "outcome": outcome,
             "event": event.name,
-            "rulebook": self._rulebook,
+            "rulebook": self._rulebook.version,
         }
         if reason:
             body["reason"] = reason

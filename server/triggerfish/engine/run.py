@@ -6,7 +6,7 @@ import heapq
 from typing import Any
 
 from triggerfish.clock import Instant
-from triggerfish.engine import alarms, firing, journeys
+from triggerfish.engine import alarms, journeys, rounds
 from triggerfish.engine.outcome import Arrival, Membership, Outcome
 from triggerfish.engine.record import Record
 from triggerfish.engine.turn import Turn
@@ -25,7 +25,7 @@ class Run:
         self._people = People(loaded)
         self._rulebook = rulebook
         self._now = now
-        self._record = Record(rulebook.version)
+        self._record = Record(rulebook, loaded.hours)
         self._repeats = 0
         self._agenda = [
             (profile.wake_at, profile.id)
@@ -61,6 +61,7 @@ class Run:
         if len(self._people.merged) > merges_before:
             self._record.merges(profile, event, arrival.at, self._people.merged)
             journeys.leave_twice_entered(turn, event)
+            rounds.unite(turn)
             turn.is_moved = True
         remember(profile, event.message_id)
         body: dict[str, Any] = {"event": event.name}
@@ -90,14 +91,12 @@ class Run:
         cause = Event(kind="derived", name="time", message_id=f"time:{profile.id}:{at}", timestamp=at)
         turn = Turn(self._rulebook, self._record, profile, at, at)
         turn.settle(cause, 0)
-        for wait in sorted((wait for wait in profile.waits if wait.due_at <= at), key=lambda wait: wait.due_at):
+        ended = [wait for wait in profile.waits if wait.due_at <= at and not 0 < wait.round <= at]
+        for wait in sorted(ended, key=lambda wait: wait.due_at):
             # One that ended before may have taken this one with it.
             if wait in profile.waits:
-                if wait.step:
-                    journeys.resume(turn, wait)
-                else:
-                    profile.waits.remove(wait)
-                    firing.end_wait(turn, wait)
+                rounds.end(turn, wait)
+        rounds.close(turn)
         turn.hear_of_traits(0)
         for event in alarms.due(profile, self._rulebook, at, is_moved=turn.is_moved):
             turn.following.append((event, 0))
@@ -134,4 +133,5 @@ class Run:
             repeats=self._repeats,
             withdrawals=record.withdrawals,
             instructions=record.instructions,
+            hours=record.opened,
         )

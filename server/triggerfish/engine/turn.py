@@ -12,6 +12,8 @@ from triggerfish.clock import Instant
 from triggerfish.conditions import View
 from triggerfish.engine import firing, journeys
 from triggerfish.engine.record import Record
+from triggerfish.engine.rounds import Round
+from triggerfish.hours import note_opening
 from triggerfish.ingest import Event
 from triggerfish.instructions import Given, Suppress
 from triggerfish.profile import Profile, fold, hear_consent, trouble_with
@@ -27,10 +29,10 @@ class Turn:
     """`profile` is a working copy. `since` is how old all that follows is: as the event that came; when it was time
     that passed, as old as now. `following` are events that are still to happen, and how many came before each, one
     from another. `is_moved` says that traits, time zone or segments changed: what the calendar goes by. `has_set` says
-    that a rule set traits since runs of journeys were last looked at.
+    that a rule set traits since runs of journeys were last looked at. `round` is the arbiter's that ends just now.
     """
 
-    __slots__ = ("at", "following", "has_set", "is_moved", "profile", "record", "rulebook", "since")
+    __slots__ = ("at", "following", "has_set", "is_moved", "profile", "record", "round", "rulebook", "since")
 
     def __init__(self, rulebook: Rulebook, record: Record, profile: Profile, at: Instant, since: Instant) -> None:
         self.rulebook = rulebook
@@ -41,6 +43,7 @@ class Turn:
         self.following: deque[tuple[Event, int]] = deque()
         self.is_moved = False
         self.has_set = False
+        self.round: Round | None = None
 
     def happen(self, event: Event) -> None:
         """An event happens, and whatever follows from it."""
@@ -65,6 +68,8 @@ class Turn:
             firing.cancel_waits(self, event)
         counted = self.rulebook.counts(event.name)
         did_more = fold(profile, event, counted, self.at)
+        if (opened := note_opening(profile, event, self.rulebook.zones)) is not None:
+            self.record.open(*opened)
         self.hear_of_consent(event, depth)
         self.is_moved = self.is_moved or did_more
         self.settle(event, depth, None if did_more else self.rulebook.segments.readers(counted))

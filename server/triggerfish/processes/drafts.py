@@ -33,6 +33,7 @@ class Facts(Struct, frozen=True):
     class_: Class
     purpose: str
     content: str
+    variables: frozenset[str] = frozenset()
 
 
 class Draft(Struct, frozen=True):

@@ -153,17 +153,24 @@ class _Checker:
             self.time_zone(policy.time_zone)
         for place, cap in enumerate(policy.caps):
             self.length(cap.within, ("policy", "caps", place, "within"))
+        if policy.arbitration is not None:
+            self.length(policy.arbitration.window, ("policy", "arbitration", "window"))
+        for place, window in enumerate(policy.send_windows):
+            for key, text in (("from", window.from_), ("to", window.to)):
+                self.time_of_day(text, ("policy", "send_windows", place, key))
         quiet = policy.quiet_hours
         if quiet is None:
             return
         for key, text in (("start", quiet.start), ("end", quiet.end)):
-            if not _is_time_of_day(text):
-                sentence = f"{quote(text)} is no time of day"
-                hint = 'write hours and minutes with two digits each, from "00:00" to "23:59"'
-                self.report(("policy", "quiet_hours", key), "TF275", sentence, hint)
+            self.time_of_day(text, ("policy", "quiet_hours", key))
         if quiet.start == quiet.end:
             hint = "delete quiet_hours if there are none"
             self.report(("policy", "quiet_hours", "end"), "TF275", "quiet hours end when they start", hint)
+
+    def time_of_day(self, text: str, path: Path) -> None:
+        if not _is_time_of_day(text):
+            hint = 'write hours and minutes with two digits each, from "00:00" to "23:59"'
+            self.report(path, "TF275", f"{quote(text)} is no time of day", hint)
 
     def time_zone(self, name: str) -> None:
         by_city = {zone.rpartition("/")[2].casefold(): zone for zone in sorted(_time_zones())}
@@ -180,7 +187,7 @@ class _Checker:
                 hint = "give it rules, or delete it"
                 self.report(("ruleset",), "TF272", "this rule set has no rules", hint)
             return
-        for key in ("rules", "priority", "mode", "max_age"):
+        for key in ("rules", "priority", "mode", "max_age", "cooldown"):
             if key in self.marks.data and not (key == "rules" and not form.rules):
                 hint = "name the rule set:  ruleset: cart-recovery"
                 self.report(

@@ -163,7 +163,7 @@ class Walk:
             sentence = f"{kind} does one thing, and this one does {' and '.join(verbs)}"
             hint = f'begin another one with "- {verb}:"'
             self.report((*path, verb), "TF220", sentence, hint=hint, at_key=True)
-        for key, verb in (("properties", "emit"), ("with", "call")):
+        for key, verb in (("properties", "emit"), ("with", "call"), ("at", "send"), ("within", "send")):
             if key in value and verb not in value:
                 hint = "a template reads the triggering event's own properties" if "send" in value else "delete it"
                 self.report((*path, key), "TF222", f'"{key}" goes with {verb} only', hint=hint, at_key=True)
@@ -214,7 +214,9 @@ class Walk:
         return _example(path)
 
 
-_WITH_UNITS = ("wait", "cooldown", "max_age", "within", "before", "after", "at_most", "again")
+_WITH_UNITS = (
+    "wait", "cooldown", "max_age", "within", "before", "after", "at_most", "again", "window", "defer_at_most",
+)  # fmt: skip
 _TRUTHS = {"yes": "write true", "on": "write true", "no": "write false", "off": "write false"}
 
 

@@ -31,8 +31,10 @@ _ORDER: tuple[What, ...] = (
 _NAMED: Mapping[str, What] = {"events": "event", "traits": "trait", "define": "definition"}
 """Keys of a file that hold things by name."""
 _WHOLE: Mapping[str, What] = {"plan": "tracking plan", "policy": "policy"}
-_OF_A_SET = ("description", "priority", "mode", "max_age")
-_LENGTHS = frozenset({"wait", "cooldown", "max_age", "within", "at_most", "before", "after", "again"})
+_OF_A_SET = ("description", "priority", "mode", "max_age", "cooldown")
+_LENGTHS = frozenset({
+    "wait", "cooldown", "max_age", "within", "at_most", "before", "after", "again", "window", "defer_at_most",
+})  # fmt: skip
 """Keys whose text is a length of time, or at least may be."""
 _CONDITIONS = frozenset({"when", "all", "any", "none", "value", "key"})
 """Keys whose texts are expressions, alone or in lists."""

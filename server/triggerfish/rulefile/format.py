@@ -96,9 +96,13 @@ class ComputedForm(Form, frozen=True):
 
 
 class ActionForm(Form, frozen=True):
-    """Exactly one of send, set, emit, call, split; `properties` goes with emit, `with` with call."""
+    """Exactly one of send, set, emit, call, split; `at` and `within` go with send, `properties` with emit, `with` with
+    call.
+    """
 
     send: Name | None = None
+    at: Literal["best_hour"] | None = None
+    within: str | None = None
     set: dict[str, Scalar | ComputedForm] | None = None
     emit: EventName | None = None
     properties: dict[str, Scalar | ComputedForm] | None = None
@@ -185,6 +189,8 @@ class RuleForm(Form, frozen=True):
     once_per: str | None = None
     limit: LimitForm | Annotated[list[LimitForm], Meta(min_length=1)] | None = None
     group: Name | None = None
+    losing: Literal["drop", "defer", "merge"] = "drop"
+    defer_at_most: str = "1 day"
     purpose: Name | None = None
     class_: Literal["marketing", "transactional"] | None = field(default=None, name="class")
     key: str | None = None
@@ -201,6 +207,24 @@ class QuietForm(Form, frozen=True):
 
     start: str
     end: str
+
+
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+
+
+class SendWindowForm(Form, frozen=True):
+    """Marketing leaves between these local times ("09:00" to "20:00"), on these days; what comes outside is held."""
+
+    from_: str = field(name="from")
+    to: str
+    days: Literal["weekdays", "weekend"] | Annotated[list[Weekday], Meta(min_length=1)] | None = None
+
+
+class ArbitrationForm(Form, frozen=True):
+    """Marketing messages to one person within `window` stand against one another, and `most` of them leave."""
+
+    window: str
+    most: Annotated[int, Meta(ge=1, le=100)] = 1
 
 
 class LimitForm(Form, frozen=True):
@@ -222,11 +246,13 @@ class CapForm(LimitForm, frozen=True):
 
 
 class PolicyForm(Form, frozen=True):
-    """What holds for every rule: the default time zone, quiet hours, frequency caps."""
+    """What holds for every rule: the default time zone, when marketing leaves, how much of it, and what comes first."""
 
     time_zone: str = "UTC"
     quiet_hours: QuietForm | None = None
     caps: list[CapForm] = []
+    send_windows: list[SendWindowForm] = []
+    arbitration: ArbitrationForm | None = None
 
 
 LanguageTag = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}(?!\n)$")]
@@ -260,4 +286,5 @@ class FileForm(Form, frozen=True):
     priority: Priority = 0
     mode: Literal["first", "all"] = "all"
     max_age: str = "1 hour"
+    cooldown: str | None = None
     rules: list[RuleForm] = []

@@ -15,10 +15,10 @@ from triggerfish.rulefile.places import Places, Site
 
 NOTHING = "nothing happens"
 """An event that never comes, in the place of one that does."""
-_LENGTHS = ("wait", "cooldown", "max_age", "before", "after", "within", "at_most")
+_LENGTHS = ("wait", "cooldown", "max_age", "before", "after", "within", "at_most", "window", "defer_at_most")
 _EVENTS = ("on", "unless", "goal", "exit", "emit")
-_COUNTS = ("sends",)
-_TIMES = ("start", "end", "at")
+_COUNTS = ("sends", "most")
+_TIMES = ("start", "end", "at", "from", "to")
 _VALUES = ("value", "key")
 _WORDS: Mapping[str, Mapping[Any, str]] = {
     "while_waiting": {"restart": "keep", "keep": "restart", "each": "restart"},
@@ -28,6 +28,7 @@ _WORDS: Mapping[str, Mapping[Any, str]] = {
     "once_per": {"day": "week", "week": "month", "month": "year", "year": "ever", "ever": "year"},
     "class": {"marketing": "transactional", "transactional": "marketing"},
     "mode": {"first": "all", "all": "first"},
+    "losing": {"drop": "defer", "defer": "drop", "merge": "drop"},
 }
 _TIME = re.compile(r"(\d\d):(\d\d)")
 _LISTS = {"all": "any", "any": "all", "none": "any"}
@@ -80,7 +81,7 @@ class _Finder:
             data = {key: value for key, value in site.data.items() if key not in ("segments", "name", "priority")}
             self.values(marks, data, site.path, (owner,))
         rules = tuple(("rule", site.full_name) for site in sites if site.kind == "rule")
-        shared = {key: marks.data[key] for key in ("max_age", "mode") if key in marks.data and rules}
+        shared = {key: marks.data[key] for key in ("max_age", "mode", "cooldown") if key in marks.data and rules}
         if len(rules) < 2:
             shared.pop("mode", None)
         self.values(marks, shared, (), rules)

@@ -6,10 +6,11 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from triggerfish.clock import Millis, parse_duration
-from triggerfish.rulefile.format import CapForm, PolicyForm
+from triggerfish.rulefile.format import CapForm, PolicyForm, SendWindowForm
 from triggerfish.rulefile.marks import Path
 from triggerfish.rulefile.problems import nearest, quote
-from triggerfish.rules import Cap, Policy, Quiet, RuleSet
+from triggerfish.rules import Arbitration, Cap, Policy, Quiet, RuleSet, SendWindow
+from triggerfish.zones import WEEKDAYS
 
 if TYPE_CHECKING:
     from triggerfish.rulefile.desk import Desk
@@ -20,10 +21,16 @@ def policy_of(form: PolicyForm, desk: Desk, rulesets: Sequence[RuleSet]) -> Poli
     quiet = form.quiet_hours
     for place, cap in enumerate(form.caps):
         _names(cap, desk, rulesets, ("policy", "caps", place))
+    windows = tuple(_window(window) for window in form.send_windows)
+    if windows and not _open_minutes(form, windows):
+        hint = "let a window and the hours that are not quiet have some time in common"
+        desk.problem(("policy", "send_windows"), "TF641", "no marketing could ever leave", hint, at_key=True)
     return Policy(
         time_zone=form.time_zone,
         quiet=None if quiet is None else Quiet(_minute(quiet.start), _minute(quiet.end)),
         caps=tuple(_cap(cap) for cap in form.caps),
+        windows=windows,
+        arbitration=_arbitration(form),
     )
 
 
@@ -36,6 +43,41 @@ def _cap(form: CapForm) -> Cap:
         ruleset=form.ruleset or "",
         group=form.group or "",
     )
+
+
+def _window(form: SendWindowForm) -> SendWindow:
+    match form.days:
+        case None:
+            days = range(7)
+        case "weekdays":
+            days = range(5)
+        case "weekend":
+            days = range(5, 7)
+        case list() as listed:
+            return SendWindow(frozenset(WEEKDAYS.index(day) for day in listed), _minute(form.from_), _minute(form.to))
+    return SendWindow(frozenset(days), _minute(form.from_), _minute(form.to))
+
+
+def _arbitration(form: PolicyForm) -> Arbitration | None:
+    given = form.arbitration
+    return None if given is None else Arbitration(_length(given.window), given.most)
+
+
+def _open_minutes(form: PolicyForm, windows: Sequence[SendWindow]) -> set[int]:
+    """The minutes of an ordinary week at which marketing leaves."""
+    minutes: set[int] = set()
+    for window in windows:
+        length = (window.end - window.start - 1) % _DAY + 1
+        for day in window.days:
+            minutes.update((day * _DAY + window.start + minute) % (7 * _DAY) for minute in range(length))
+    if form.quiet_hours is not None:
+        start, end = _minute(form.quiet_hours.start), _minute(form.quiet_hours.end)
+        quiet = {(start + minute) % _DAY for minute in range((end - start) % _DAY)}
+        minutes = {minute for minute in minutes if minute % _DAY not in quiet}
+    return minutes
+
+
+_DAY = 24 * 60
 
 
 def _names(cap: CapForm, desk: Desk, rulesets: Sequence[RuleSet], path: Path) -> None:

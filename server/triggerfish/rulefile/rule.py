@@ -58,6 +58,9 @@ def rule_of(desk: Desk, form: RuleForm, file: FileForm, path: Path) -> Rule:
         exits=stops(desk, form.exit, (*path, "exit")),
         is_pinned=form.in_flight == "pin",
         group=form.group or "",
+        losing=form.losing,
+        defer_at_most=desk.length(form.defer_at_most, (*path, "defer_at_most")),
+        set_cooldown=0 if file.cooldown is None else desk.length(file.cooldown, ("cooldown",)),
         version=version,
     )
 
@@ -74,6 +77,9 @@ def _keys(desk: Desk, form: RuleForm, path: Path) -> None:
         (() if is_date else ONLY_DATE, "goes with a date", {}),
         (() if is_date else ("at",), "goes with a date", {}),
     ]
+    if "defer_at_most" in given and form.losing != "defer":
+        hint = "write losing: defer"
+        desk.problem((*path, "defer_at_most"), "TF281", '"defer_at_most" goes with losing: defer', hint, at_key=True)
     for keys, why, ways in wrong:
         for key in keys:
             if key in given:

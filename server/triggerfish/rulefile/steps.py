@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from triggerfish.clock import DAY, Millis
 from triggerfish.rulefile.format import ActionForm, RuleForm, StepForm, Stops, WaitUntilForm
 from triggerfish.rulefile.forms import stops_of
 from triggerfish.rulefile.marks import Path
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from triggerfish.rulefile.desk import Desk
 
 UNTIL = "until "
+BEST_WITHIN_LIMIT: Millis = 7 * DAY
 NO_HOLDOUT = 100
 
 
@@ -97,7 +99,12 @@ class StepWriter:
                 hint = nearest(form.send, desk.templates) or "make the folder templates/" + form.send
                 desk.problem((*path, "send"), "TF260", f'there is no template "{form.send}"', hint)
                 return None
-            return Send(form.send, self._rule.class_ or facts.class_, self._rule.purpose or facts.purpose, desk.channel)
+            class_ = self._rule.class_ or facts.class_
+            return Send(
+                form.send, class_, self._rule.purpose or facts.purpose, desk.channel,
+                best_within=self._best_within(form, path, class_),
+                reads_also=any(name == "also" or name.startswith(("also.", "also[")) for name in facts.variables),
+            )  # fmt: skip
         if form.set is not None:
             return Set(desk.values(form.set, (*path, "set")))
         if form.emit is not None:
@@ -108,6 +115,24 @@ class StepWriter:
                 desk.problem((*path, "call"), "TF288", f'no plugin has an action "{form.call}"', hint)
             return Call(form.call, desk.values(form.with_ or {}, (*path, "with")))
         return None
+
+    def _best_within(self, form: ActionForm, path: Path, class_: str) -> Millis:
+        """How long a message may wait for its best hour; 0 when it leaves at once."""
+        desk = self._desk
+        if form.at is None or form.within is None:
+            for key, missing in (("at", "within"), ("within", "at")):
+                if getattr(form, key) is not None:
+                    hint = "within: 24 hours" if missing == "within" else "at: best_hour"
+                    desk.problem((*path, key), "TF642", f'"{key}" needs "{missing}" beside it', hint, at_key=True)
+            return 0
+        if class_ == "transactional":
+            sentence = "a transactional message leaves at once, and never waits for an hour"
+            desk.problem((*path, "at"), "TF642", sentence, "delete at and within", at_key=True)
+        length = desk.length(form.within, (*path, "within"))
+        if length > BEST_WITHIN_LIMIT:
+            hint = "24 hours hold every hour of the day once"
+            desk.problem((*path, "within"), "TF642", "a message waits at most 7 days for its best hour", hint)
+        return length
 
     def _pause(self, text: str, path: Path, label: str) -> Pause:
         if text.startswith(UNTIL):
