@@ -171,7 +171,7 @@ def test_rules_for_dark_mode_need_the_declaration(tmp_path: Path) -> None:
         ('<mj-text><img src="https://shop.example/a.png" width="9" /></mj-text>', ["TF350"]),
         ('<mj-text><a href="https://a.example/"><img src="https://a.example/a.png" width="9" alt="" /></a></mj-text>',
          ["TF350"]),
-        ('<mj-text><a href="#a" style="color:#333"><img src="https://a.example/" width="9" alt="" /> Shop</a></mj-text>',
+        ('<mj-text><a href="#a" style="color:#333"><img src="cid:a" width="9" alt="" /> Shop</a></mj-text>',
          ["TF360"]),
         ('<mj-text><!-- <img src="https://a.example/a.png"> --></mj-text>', []),
     ],

@@ -201,7 +201,8 @@ def test_a_comparison_that_the_plan_calls_wrong_has_one_answer_for_all_that_the_
 
 # --- templates --------------------------------------------------------------------------------------------------------
 
-MAIL = """<mjml><mj-head><mj-raw><meta name="color-scheme" content="light"></mj-raw></mj-head><mj-body><mj-section><mj-column><mj-text>
+MAIL = """<mjml><mj-head><mj-raw><meta name="color-scheme" content="light"></mj-raw></mj-head>
+<mj-body><mj-section><mj-column><mj-text>
 {body}
 </mj-text></mj-column></mj-section></mj-body></mjml>"""
 COMPANY = {"name": "Shop", "address": "1 Reef Street", "sender": "Shop <hello@shop.example>"}
