@@ -123,10 +123,12 @@ def template_data(
     segments: Sequence[str] = (),
     segment: str | None = None,
     locale: str = "",
+    also: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """What a template sees of one person and the event that brought the send about (its properties).
 
-    `locale` is what the person's device told last. The template itself adds company, web, unsubscribe_url and the
+    `also` are messages that became part of this one (docs/arbitration.md). `locale` is what the person's device told
+    last. The template itself adds company, web, unsubscribe_url and the
     language that it chooses. docs/templates.md lists all names.
     """
     name = full_name(traits)
@@ -144,6 +146,7 @@ def template_data(
         "segments": list(segments),
         "segment": segment,
         "sent_at": to_datetime(sent_at),
+        "also": list(also),
     }
 
 

@@ -20,8 +20,10 @@ DEEPEST = 5
 LONGEST = 300_000
 """Characters of a template with all its blocks."""
 
-ROOTS = frozenset({"traits", "event", "profile", "segments", "segment", "sent_at", "company", "web", "unsubscribe_url",
-                   "preferences_url", "confirm_url", "open_pixel_url", "subject", "preheader", "language", "feeds", "forloop"})  # fmt: skip
+ROOTS = frozenset({
+    "traits", "event", "profile", "segments", "segment", "sent_at", "company", "web", "unsubscribe_url",
+    "preferences_url", "confirm_url", "open_pixel_url", "subject", "preheader", "language", "feeds", "also", "forloop",
+})  # fmt: skip
 """What a template can read. docs/templates.md says what each holds; docs and this list are compared by a test."""
 
 _RENDER = re.compile(
