@@ -10,9 +10,12 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from triggerfish import (
     BlockingChannel,
     Features,
+    Inspection,
     Message,
     NotHandedOver,
     PluginContext,
@@ -69,6 +72,7 @@ class Smtp(BlockingChannel):
         """Raises SettingsWrong for a key that cannot sign, and for a return path that cannot be."""
         self._clock = context.clock
         self._verp = context.verp
+        self._workspace = context.workspace
         self._keys = read_keys(self.config, context.workspace)
         if self.config.verp:
             try:
@@ -84,6 +88,26 @@ class Smtp(BlockingChannel):
             idle, self._idle = self._idle, []
         if idle:
             await self.in_thread(_quit_all, idle)
+
+    async def inspect(self) -> Inspection:
+        """Connects, greets, secures, signs in, and says goodbye."""
+        config = self.config
+        domain = (config.verp or config.envelope_from).rpartition("@")[2]
+        told = Inspection(
+            return_path=domain,
+            signatures={f"{key.selector}._domainkey.{config.dkim_domain}": key.record() for key in self._keys},
+            secrets=[self._workspace / file for _, _, file in config.dkim_keys],
+        )
+        try:
+            return replace(told, detail=await self.in_thread(self._visit))
+        except NotHandedOver as error:
+            return replace(told, trouble=str(error))
+
+    def _visit(self) -> str:
+        until = time.monotonic() + 2 * self.config.timeout_seconds
+        connection = Connection(self.config, self._tls, until)
+        connection.quit(until)
+        return f"{self.config.host}:{self.config.effective_port} lets us in"
 
     def send_blocking(self, batch: Sequence[Message]) -> list[Receipt]:
         work = _Work(batch, self.deadline_seconds - _MARGIN_SECONDS)

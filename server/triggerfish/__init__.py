@@ -6,7 +6,7 @@ from triggerfish.errors import PluginFailed, Refused, SettingsWrong, Triggerfish
 from triggerfish.measure import Hit
 from triggerfish.mime import to_mime
 from triggerfish.plugin.action import Action
-from triggerfish.plugin.channel import BlockingChannel, Channel, Kept, NotHandedOver, PluginContext
+from triggerfish.plugin.channel import BlockingChannel, Channel, Inspection, Kept, NotHandedOver, PluginContext
 from triggerfish.plugin.hookspecs import hookimpl
 from triggerfish.plugin.settings import PluginConfig
 from triggerfish.plugin.source import Door, Incoming, Source, StreamSource
@@ -24,6 +24,7 @@ __all__ = [
     "Features",
     "Hit",
     "Incoming",
+    "Inspection",
     "Instant",
     "Kept",
     "MailHeard",

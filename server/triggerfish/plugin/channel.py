@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -54,6 +54,21 @@ class Kept(Struct, frozen=True):
     subject: str = ""
 
 
+class Inspection(Struct, frozen=True, kw_only=True):
+    """What a channel tells `triggerfish doctor` of itself.
+
+    `trouble` says why the provider cannot be reached or does not let us in, `detail` what it looks like otherwise.
+    `return_path` is the domain that bounces go to; empty: the sender's. `signatures` are the keys that sign: the name
+    in DNS (`selector._domainkey.domain`) and the TXT record that has to be there. `secrets` are files with secrets.
+    """
+
+    trouble: str = ""
+    detail: str = ""
+    return_path: str = ""
+    signatures: Mapping[str, str] = {}
+    secrets: Sequence[Path] = ()
+
+
 class Channel(ABC):
     """A way out for messages.
 
@@ -81,6 +96,17 @@ class Channel(ABC):
 
         Raises NotHandedOver when the provider got nothing of the batch (it could not be reached, say).
         """
+
+    async def look_up(self, send_ids: Sequence[str]) -> Mapping[str, bool]:
+        """Whether the provider has these sends: True; False only when it is certain that it never will, though an
+        earlier call may still be under way; nothing of those that it cannot tell. Asked only with
+        `features.can_look_up`, of sends whose outcome is unknown.
+        """
+        return {}
+
+    async def inspect(self) -> Inspection:
+        """For `triggerfish doctor`, after `open`: try the way to the provider, and send nothing."""
+        return Inspection()
 
     def kept(self, limit: int) -> list[Kept]:
         """The newest messages that the channel keeps, newest first; none for one that delivers. May block."""

@@ -16,7 +16,7 @@ from typing import TypeVar, cast, get_args
 from triggerfish.clock import MINUTE, SECOND, Clock, Instant, Millis
 from triggerfish.deliver import Call, Features, Receipt, Status, free_at, full_bucket, spend
 from triggerfish.errors import PluginFailed
-from triggerfish.plugin.channel import Channel, Kept, NotHandedOver, PluginContext
+from triggerfish.plugin.channel import Channel, Inspection, Kept, NotHandedOver, PluginContext
 from triggerfish.render import Message
 
 log = logging.getLogger("triggerfish.plugin")
@@ -122,6 +122,32 @@ class GuardedChannel:
         now = self._clock.now()
         free = self._breaker.free_at(now)
         return max(free, free_at(self._bucket, self._pace, now)) if self._pace else free
+
+    def is_resting(self) -> bool:
+        """Whether it rests after failures, or hangs: what it is given now goes nowhere."""
+        return self._breaker.is_open() or len(self._hung) >= _MOST_HUNG
+
+    async def look_up(self, send_ids: Sequence[str]) -> dict[str, bool]:
+        """What the channel says of these sends: True, the provider has it; False, it never will. Of those that it says
+        nothing sound of, nothing is said. Never raises.
+        """
+        try:
+            async with asyncio.timeout(self._channel.deadline_seconds):
+                given = await self._channel.look_up(send_ids)
+            return {send_id: given[send_id] for send_id in send_ids if isinstance(given.get(send_id), bool)}
+        except Exception:
+            log.exception("%s: look_up failed", self._who)
+            return {}
+
+    async def inspect(self) -> Inspection:
+        """What the channel tells of itself. Never raises: what goes wrong is its trouble."""
+        try:
+            async with asyncio.timeout(self._channel.deadline_seconds):
+                return await self._channel.inspect()
+        except TimeoutError:
+            return Inspection(trouble=f"no answer within {self._channel.deadline_seconds:g} seconds")
+        except Exception as error:
+            return Inspection(trouble=_said(error))
 
     async def send(self, batch: Sequence[Message | Call]) -> list[Receipt]:
         """One receipt per message, in the order of the batch. Raises ValueError for a batch that is too large or holds
