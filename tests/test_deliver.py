@@ -13,9 +13,9 @@ from triggerfish.deliver import (
     Patience,
     Receipt,
     Verdict,
-    after_crash,
     free_at,
     full_bucket,
+    lost,
     settle,
     spend,
 )
@@ -51,9 +51,10 @@ def test_a_refused_message_has_failed_with_the_providers_words(class_):
 )
 def test_an_unknown_outcome_is_tried_again_only_where_twice_is_allowed_or_impossible(class_, features, state):
     assert judge("unknown", class_=class_, features=features).state == state
-    lost = after_crash("s1", class_=class_, features=features, attempt=1, now=NOW, dice=0.5)
-    assert lost.state == state
-    assert "the worker stopped" in lost.reason
+    answer = lost("s1")
+    verdict = settle(answer, class_=class_, features=features, attempt=1, now=NOW, dice=0.5)
+    assert verdict.state == state
+    assert "the worker stopped" in verdict.reason
 
 
 def test_attempts_end():

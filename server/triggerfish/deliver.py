@@ -1,7 +1,7 @@
 """Room 9. Deliver: a batch of Messages goes to a channel and comes back as Receipts.
 
-What a receipt means for its send is decided here, purely: `settle` for an answer, `after_crash` for a send that was
-found half-way at start. Talking to the channel is plugin/guard.py's part, writing it down the store's.
+What a receipt means for its send is decided here, purely: `settle` for an answer, also for one that was `lost`
+with the worker. Talking to the channel is plugin/guard.py's part, writing it down the store's.
 """
 
 from __future__ import annotations
@@ -37,13 +37,14 @@ class Receipt(Struct, frozen=True):
 class Features(Struct, frozen=True):
     """What a channel can do. `is_idempotent`: sending the same send_id twice delivers once.
     `is_safe_for_demo`: it delivers to nobody outside this machine. `per_second`: the most messages a second that it
-    takes on average; None is no limit.
+    takes on average; None is no limit. `can_look_up`: it can say whether the provider has a message (Channel.look_up).
     """
 
     is_idempotent: bool = False
     is_safe_for_demo: bool = False
     batch_size: int = 100
     per_second: float | None = None
+    can_look_up: bool = False
 
 
 class Channel(Protocol):
@@ -153,19 +154,18 @@ def settle(
     return Verdict("retry", _because(f"attempt {attempt} did not get through", receipt.detail), now + wait)
 
 
-def after_crash(
-    send_id: str,
-    *,
-    class_: Class,
-    features: Features,
-    attempt: int,
-    now: Instant,
-    dice: float,
-    patience: Patience = Patience(),  # noqa: B008  (frozen)
-) -> Verdict:
-    """What becomes of a send that was with the channel when the worker died: the answer is lost, so it is unknown."""
-    lost = Receipt(send_id, "unknown", detail="the worker stopped before the channel had answered")
-    return settle(lost, class_=class_, features=features, attempt=attempt, now=now, dice=dice, patience=patience)
+def lost(send_id: str) -> Receipt:
+    """For a send that was with the channel when the worker died: the answer is lost, so it is unknown."""
+    return Receipt(send_id, "unknown", detail="the worker stopped before the channel had answered")
+
+
+def looked_up(receipt: Receipt, is_there: bool | None) -> Receipt:
+    """An unknown outcome, after the channel was asked whether the provider has the message; None: it cannot tell."""
+    if receipt.status != "unknown" or is_there is None:
+        return receipt
+    if is_there:
+        return Receipt(receipt.send_id, "accepted", receipt.provider_id, "the provider has it")
+    return Receipt(receipt.send_id, "retry", detail=f"the provider does not have it ({receipt.detail})")
 
 
 def _wait(attempt: int, dice: float, asked_seconds: float | None, patience: Patience) -> Millis:

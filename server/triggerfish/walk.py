@@ -23,21 +23,23 @@ from uuid import uuid4
 
 import msgspec
 
-from triggerfish import decisions, deliver, engine, ingest, measure, refit
-from triggerfish.clock import Clock, Instant
+from triggerfish import deliver, engine, ingest, leave, measure, refit
+from triggerfish.blast import Guard
+from triggerfish.clock import MINUTE, Clock, Instant, Millis
 from triggerfish.deliver import Call, Features, Receipt, Verdict
 from triggerfish.engine import Arrival, Moment, Outcome, StateStore
-from triggerfish.errors import MissingData, Refused
-from triggerfish.headers import with_headers
+from triggerfish.errors import Refused
 from triggerfish.instructions import Instruction, to_event
+from triggerfish.lanes import Pacing
+from triggerfish.leave import Way
+from triggerfish.leave import compose as compose
 from triggerfish.log import EventLog, Position
-from triggerfish.people import Loaded
 from triggerfish.plan import Checks, Plan
 from triggerfish.profile import Profile, claims_of, previous_claims
 from triggerfish.quarantine import Aside, counted
-from triggerfish.render import Links, Message, Template, recipient, template_data
+from triggerfish.render import Links, Message, Template
 from triggerfish.rules import Rulebook
-from triggerfish.schedule import Due, Status
+from triggerfish.schedule import Due
 
 log = logging.getLogger("triggerfish.walk")
 
@@ -98,6 +100,8 @@ class OpenChannel(deliver.Channel, Protocol):
     """A channel that says when it takes its next batch (plugin/guard.py)."""
 
     def free_at(self) -> Instant: ...
+    def is_resting(self) -> bool: ...
+    async def look_up(self, send_ids: Sequence[str]) -> Mapping[str, bool]: ...
 
 
 class OpenAction(Protocol):
@@ -118,6 +122,10 @@ class House:
     `batch_events` bounds the events decided together, `agenda_batch` the profiles whose time has come. `links` makes
     the tracked addresses of one send that is composed for a person now. `actions` are plugins', by name. `dice`
     gives numbers in [0, 1). `tell_decision` and `tell_receipt` let plugins listen; they never raise.
+
+    Messages leave over `channel`, unless they stand in a lane of another one (`channels`, by name); those that it
+    certainly did not take for `fallback_after` go over the one that `fallback` names. `pacing` holds lanes back,
+    `guard` rules.
     """
 
     log: EventLog
@@ -133,6 +141,15 @@ class House:
     agenda_batch: int = 1_000
     tell_decision: Callable[[Moment], None] = lambda moment: None
     tell_receipt: Callable[[str, Message, Receipt, Verdict], None] = lambda channel, message, receipt, verdict: None
+    channels: Mapping[str, OpenChannel] = field(default_factory=dict)
+    fallback: str = ""
+    fallback_after: Millis = MINUTE
+    pacing: Pacing = field(default_factory=lambda: Pacing({}, 0))
+    guard: Guard | None = None
+
+    def ways_out(self) -> Mapping[str, OpenChannel]:
+        """Every channel by its name, the main one first."""
+        return {self.channel.name: self.channel} | dict(self.channels)
 
 
 def follow(house: House, *, limit: int | None = None) -> int:
@@ -223,32 +240,46 @@ def _write(house: House, traces: refit.Traces, now: Instant, gap: refit.Gap | No
 
 
 async def send(house: House) -> int:
-    """Compose what is due and hand it to the channel: one batch. Returns how many messages were looked at.
+    """One batch on each way out, one after another. Returns how many messages were looked at."""
+    return sum([await send_over(house, way) for way in leave.ways(house)])
+
+
+async def send_over(house: House, way: Way) -> int:
+    """Compose what is next in line on one way out, and hand it to the channel: one batch. Returns how many messages
+    were looked at.
 
     A message is marked as being sent, on disk, before the channel sees it. Should the worker die before the answer is
-    noted, `recover` knows that the answer is lost.
+    noted, `recover` knows that the answer is lost. Nothing is awaited between the last look and the mark, so that no
+    opt-out can be committed in between.
     """
     now = house.clock.now()
-    if house.channel.free_at() > now:
-        return 0
-    sends = house.store.to_send(now, house.channel.features.batch_size)
-    if not sends:
-        return 0
-    loaded = house.store.load([], sorted({due.profile for due in sends}))
-    messages: dict[str, Message] = {}
-    for due in sends:
-        message = _compose(house, due, loaded, now)
-        if message is not None:
-            messages[due.id] = message
-            _mark(due, "sending", "", due.due_at, channel=house.channel.name, attempt=due.attempt + 1)
-    house.store.mark(sends, [_moment(house, due) for due in sends if due.status != "sending"])
-    if not messages:
-        return len(sends)
-    receipts = await house.channel.send(list(messages.values()))
-    handed = {due.id: due for due in sends if due.id in messages}
-    for receipt, verdict in _note_receipts(house, handed, receipts, house.channel.features):
-        house.tell_receipt(house.channel.name, messages[receipt.send_id], receipt, verdict)
+    channel = house.ways_out()[way.channel]
+    if channel.free_at() > now:
+        moved = leave.divert(house, way, now)
+        _mark(house, moved, moved)
+        return len(moved)
+    sends = leave.next_in_line(house, way, now)
+    looked = leave.look(house, way, sends)
+    _mark(house, looked.changed, looked.told)
+    if looked.messages:
+        receipts = await _ask_again(channel, await channel.send(list(looked.messages.values())))
+        for receipt, verdict in _note_receipts(house, looked.leaving, receipts, channel.features):
+            house.tell_receipt(way.channel, looked.messages[receipt.send_id], receipt, verdict)
     return len(sends)
+
+
+def _mark(house: House, changed: Sequence[Due], told: Sequence[Due]) -> None:
+    if changed:
+        house.store.mark(changed, [leave.moment(house, due) for due in told])
+
+
+async def _ask_again(channel: OpenChannel, receipts: Sequence[Receipt]) -> list[Receipt]:
+    """Where nobody knows whether the provider has a message, ask it, if it can be asked."""
+    unknown = [receipt.send_id for receipt in receipts if receipt.status == "unknown"]
+    if not unknown or not channel.features.can_look_up:
+        return list(receipts)
+    known = await channel.look_up(unknown)
+    return [deliver.looked_up(receipt, known.get(receipt.send_id)) for receipt in receipts]
 
 
 async def call(house: House) -> int:
@@ -262,8 +293,8 @@ async def call(house: House) -> int:
         if action is None:
             calls = house.store.to_call(name, now, FIT_BATCH)
             for due in calls:
-                _mark(due, "failed", f'no plugin has an action "{name}" any more', due.due_at)
-            house.store.mark(calls, [_moment(house, due) for due in calls])
+                deliver.step(due, "failed", f'no plugin has an action "{name}" any more')
+            _mark(house, calls, calls)
             looked_at += len(calls)
         elif action.free_at() <= now:
             looked_at += await _call(house, action, house.store.to_call(name, now, action.features.batch_size))
@@ -279,8 +310,9 @@ async def _call(house: House, action: OpenAction, calls: Sequence[Due]) -> int:
         traits = {} if profile is None else {name: trait.value for name, trait in profile.traits.items()}
         event = "" if due.trigger is None else due.trigger.name
         batch.append(Call(due.id, due.call, due.profile, due.data, traits, event))
-        _mark(due, "sending", "", due.due_at, channel=action.name, attempt=due.attempt + 1)
-    house.store.mark(calls, [])
+        due.channel, due.attempt = action.name, due.attempt + 1
+        deliver.step(due, "sending", f"attempt {due.attempt} over {action.name}")
+    _mark(house, calls, calls)
     receipts = await action.send(batch)
     _note_receipts(house, {due.id: due for due in calls}, receipts, action.features)
     return len(calls)
@@ -290,108 +322,23 @@ def _note_receipts(
     house: House, handed: Mapping[str, Due], receipts: Sequence[Receipt], features: Features
 ) -> list[tuple[Receipt, Verdict]]:
     """Settle what was handed over, and write it down."""
-    settled = [(receipt, _settle(house, handed[receipt.send_id], receipt, features)) for receipt in receipts]
-    house.store.mark(list(handed.values()), [_moment(house, due) for due in handed.values()])
+    settled = [(receipt, leave.settle(house, handed[receipt.send_id], receipt, features)) for receipt in receipts]
+    _mark(house, list(handed.values()), list(handed.values()))
     return settled
 
 
-def recover(house: House) -> int:
+async def recover(house: House) -> int:
     """At start: settle what had been handed over when the worker died. Returns how many sends that were."""
     lost = house.store.in_flight()
-    for due in lost:
-        verdict = deliver.after_crash(
-            due.id,
-            class_=due.class_,
-            features=_features(house, due),
-            attempt=due.attempt,
-            now=house.clock.now(),
-            dice=house.dice(),
-        )
-        _apply(house, due, verdict)
-    house.store.mark(lost, [_moment(house, due) for due in lost])
+    for name in dict.fromkeys(due.channel for due in lost):
+        of_channel = {due.id: due for due in lost if due.channel == name}
+        channel = house.ways_out().get(name, house.channel)
+        features = house.actions[name].features if name in house.actions else channel.features
+        receipts = [deliver.lost(send_id) for send_id, due in of_channel.items()]
+        if name in house.ways_out():
+            receipts = await _ask_again(channel, receipts)
+        _note_receipts(house, of_channel, receipts, features)
     return len(lost)
-
-
-def _compose(house: House, due: Due, loaded: Loaded, now: Instant) -> Message | None:
-    """Room 8, with the profile as it is now. When there is nothing to send, the reason is noted in `due`."""
-    profile = loaded.profiles.get(due.profile)
-    template = house.templates.get(due.template)
-    if profile is None or template is None:
-        gone = "the profile is gone" if profile is None else f'the template "{due.template}" is gone'
-        _mark(due, "failed", gone, due.due_at)
-    elif refusal := decisions.refusal_to(profile, due.class_, due.purpose, house.rulebook.policy):
-        _mark(due, "skipped", refusal, due.due_at)
-    else:
-        try:
-            return compose(house.rulebook, template, profile, due, house.links(due, profile, now), now)
-        except (MissingData, Refused) as error:
-            _mark(due, "failed", str(error), due.due_at)
-        except Exception as error:
-            # A plugin's filter may raise anything; one message that cannot be composed must not stop the others.
-            log.exception("send %s could not be composed", due.id)
-            _mark(due, "failed", f"it could not be composed: {type(error).__name__}", due.due_at)
-    return None
-
-
-def compose(rulebook: Rulebook, template: Template, profile: Profile, due: Due, links: Links, now: Instant) -> Message:
-    """The message of one send. Raises MissingData when the template needs what this person does not have, Refused when
-    their address is none. `preview` and the live send both come this way.
-    """
-    traits = {name: trait.value for name, trait in profile.traits.items() if trait.value is not None}
-    data = template_data(
-        traits,
-        {} if due.trigger is None else due.trigger.properties,
-        sent_at=now,
-        profile_id=profile.id,
-        segments=list(profile.memberships),
-        segment=rulebook.segments.primary(profile.memberships),
-        locale=profile.locale,
-    )
-    message = template.compose(send_id=due.id, data=data, to=recipient(traits), links=links)
-    return with_headers(message, ruleset=due.ruleset, rule=due.rule, purpose=due.purpose)
-
-
-def _features(house: House, due: Due) -> Features:
-    """What the way can do that this one was handed to."""
-    action = house.actions.get(due.call)
-    return house.channel.features if action is None else action.features
-
-
-def _settle(house: House, due: Due, receipt: Receipt, features: Features) -> Verdict:
-    verdict = deliver.settle(
-        receipt,
-        class_=due.class_,
-        features=features,
-        attempt=due.attempt,
-        now=house.clock.now(),
-        dice=house.dice(),
-    )
-    _apply(house, due, verdict)
-    return verdict
-
-
-_STATUS: Mapping[str, Status] = {"sent": "sent", "failed": "failed", "retry": "retrying", "uncertain": "uncertain"}
-
-
-def _apply(house: House, due: Due, verdict: Verdict) -> None:
-    if verdict.state == "sent":
-        due.sent_at = house.clock.done_at(due.due_at)
-    _mark(due, _STATUS[verdict.state], verdict.reason, verdict.at or due.due_at)
-
-
-def _mark(
-    due: Due, status: Status, reason: str, due_at: Instant, *, channel: str | None = None, attempt: int | None = None
-) -> None:
-    due.status, due.reason, due.due_at = status, reason, due_at
-    due.channel = due.channel if channel is None else channel
-    due.attempt = due.attempt if attempt is None else attempt
-
-
-def _moment(house: House, due: Due) -> Moment:
-    body = {"send": due.id, "rule": f"{due.ruleset} / {due.rule}", "template": due.template, "status": due.status}
-    return Moment(
-        due.profile, house.clock.done_at(due.due_at), "send", body | ({"reason": due.reason} if due.reason else {})
-    )
 
 
 async def hear(front: FrontDoor, hit: measure.Hit, *, user_agent: str = "") -> None:

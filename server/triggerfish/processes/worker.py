@@ -18,7 +18,7 @@ import msgspec
 
 from triggerfish import walk
 from triggerfish.adapters.apscheduler import Waker
-from triggerfish.clock import SECOND, WallClock
+from triggerfish.clock import WallClock
 from triggerfish.compose import channel_of, load_workshop, open_house
 from triggerfish.config import load_settings
 from triggerfish.errors import RulebookBroken, TriggerfishError
@@ -28,6 +28,7 @@ from triggerfish.processes.logs import set_up_logs
 from triggerfish.processes.memory import at_most
 from triggerfish.processes.orders import Orders, Report, read_orders
 from triggerfish.processes.poison import Taster
+from triggerfish.processes.post import Post
 from triggerfish.processes.proving import prove
 from triggerfish.reads import describe
 
@@ -109,31 +110,31 @@ async def _alone(data: Path) -> TextIO:
 
 
 async def _work(house: walk.House, orders: Orders, control: Control, stopping: asyncio.Event) -> None:
-    news, outgoing = asyncio.Event(), asyncio.Event()
+    news = asyncio.Event()
     news.set()
-    outgoing.set()
     Ear(orders.bell, news)
+    post = Post(house, stopping)
     with _without_collecting():
         if walk.fit(house):
             log.info("people are fitted to what the rulebook asks for")
-    lost = walk.recover(house)
+    lost = await walk.recover(house)
     if lost:
         log.warning("%d messages were with the channel when the worker stopped; each says what became of it", lost)
     gc.collect()
     gc.freeze()
     taster = Taster(house, orders.crashes, control.came_through)
-    sending = asyncio.create_task(_send(house, outgoing, stopping))
+    sending = post.start()
     tasks = {
-        asyncio.create_task(_follow(house, news, outgoing, taster)),
+        asyncio.create_task(_follow(house, news, post, taster)),
         asyncio.create_task(stopping.wait()),
         asyncio.create_task(control.gone()),
-        sending,
+        *sending,
     }
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     stopping.set()
-    outgoing.set()
-    # What the channel has been given, it answers: else we would not know whether it was sent.
-    await asyncio.wait({sending}, timeout=LAST_BATCH_SECONDS)
+    post.ring()
+    # What the channels have been given, they answer: else we would not know whether it was sent.
+    await asyncio.wait(sending, timeout=LAST_BATCH_SECONDS)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -141,29 +142,16 @@ async def _work(house: walk.House, orders: Orders, control: Control, stopping: a
         task.result()
 
 
-async def _follow(house: walk.House, news: asyncio.Event, outgoing: asyncio.Event, taster: Taster) -> None:
+async def _follow(house: walk.House, news: asyncio.Event, post: Post, taster: Taster) -> None:
     """Decide whatever comes, batch by batch; rest when there is nothing."""
     waker = Waker(house.clock, news.set)
     while True:
         await news.wait()
         news.clear()
         while taster.follow():
-            outgoing.set()
+            post.ring()
             await asyncio.sleep(0)
         waker.set(house.store.next_due())
-
-
-async def _send(house: walk.House, outgoing: asyncio.Event, stopping: asyncio.Event) -> None:
-    """Send whatever is due, batch by batch; rest when there is nothing. Ends between two batches."""
-    waker = Waker(house.clock, outgoing.set)
-    while not stopping.is_set():
-        await outgoing.wait()
-        outgoing.clear()
-        while not stopping.is_set() and await walk.send(house) + await walk.call(house):
-            pass
-        retry = house.store.next_send()
-        if retry is not None:
-            waker.set(max(retry, house.channel.free_at(), house.clock.now() + SECOND))
 
 
 def main() -> None:
