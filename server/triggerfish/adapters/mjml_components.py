@@ -8,44 +8,42 @@ attribute of every component with npm's output; attributes here are those of npm
 from __future__ import annotations
 
 import functools
-import hashlib
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from mjml.core.registry import register_core_components
 from mjml.elements import (
-    MjAccordion,
-    MjAccordionElement,
-    MjAccordionText,
-    MjAccordionTitle,
     MjBody,
     MjButton,
-    MjCarousel,
     MjColumn,
     MjDivider,
+    MjGroup,
     MjHero,
     MjImage,
     MjSection,
-    MjSocial,
-    MjSocialElement,
     MjTable,
     MjText,
     MjWrapper,
 )
 from mjml.elements.head import MjHead
-from mjml.elements.mj_social_element import defaultSocialNetworks
 from mjml.helpers import borderParser, strip_unit, widthParser
+
+from triggerfish.adapters.mjml_base import SIDES, Lenient, leading_integer
+from triggerfish.adapters.mjml_widgets import (
+    Accordion,
+    AccordionElement,
+    AccordionText,
+    AccordionTitle,
+    Carousel,
+    Navbar,
+    Social,
+    SocialElement,
+)
 
 MARK = "<!--triggerfish:body"
 """Where a compiled body begins: mjml.py moves what stands in this comment to the <body>."""
 
-_ICONS = "https://www.mailjet.com/images/theme/v1/icons/ico-social/"
-_X = {
-    "share-url": "https://twitter.com/intent/tweet?url=[[URL]]",
-    "background-color": "#000000",
-    "src": f"{_ICONS}twitter-x.png",
-}
-_NETWORKS = {**defaultSocialNetworks, "x": _X, "x-noshare": {**_X, "share-url": "[[URL]]"}}
 _FONTS = {
     name: f"https://fonts.googleapis.com/css?family={name.replace(' ', '+')}:{weights}"
     for name, weights in {
@@ -56,41 +54,14 @@ _FONTS = {
         "Ubuntu": "300,400,500,700",
     }.items()
 }
-_SIDES = ("top", "right", "bottom", "left")
 
 
-def leading_integer(text: object) -> int:
-    """The whole number that a text begins with, or 0: what parseInt makes of it."""
-    return int(strip_unit(str(text).strip()))
+def _plain(number: float) -> str:
+    """A number with at most six digits after the point, and none that say nothing."""
+    return f"{number:.6f}".rstrip("0").rstrip(".")
 
 
-class _Lenient:
-    """Asks for attributes as npm's components do: one that a component does not have is None, and no error."""
-
-    attrs: dict[str, Any]
-    context: Any
-    extra: ClassVar[Mapping[str, str]] = {}
-    """Attributes that npm's component takes, besides those of PyPI's."""
-
-    @classmethod
-    def allowed_attrs(cls):
-        return {**super().allowed_attrs(), **cls.extra}
-
-    def get_attr(self, name: str, *, missing_ok: bool = True) -> Any:
-        return self.attrs.get(name)
-
-    getAttribute = get_attr  # noqa: N815 - the name that PyPI's components call
-
-    def getShorthandAttrValue(self, attribute: str, direction: str, attr_with_direction: bool = True) -> int:  # noqa: N802
-        own = self.get_attr(f"{attribute}-{direction}") if attr_with_direction else None
-        if own:
-            return leading_integer(own)
-        values = str(self.get_attr(attribute) or "0").split()[:4]
-        place = {1: (0, 0, 0, 0), 2: (0, 1, 0, 1), 3: (0, 1, 2, 1), 4: (0, 1, 2, 3)}[max(1, len(values))]
-        return leading_integer(values[place[_SIDES.index(direction)]] if values else 0)
-
-
-class Head(_Lenient, MjHead):
+class Head(Lenient, MjHead):
     """Fonts may have the names of those that MJML knows."""
 
     def handler(self):
@@ -104,10 +75,10 @@ class Head(_Lenient, MjHead):
         return super().handler()
 
 
-class Body(_Lenient, MjBody):
+class Body(Lenient, MjBody):
     """Class and id belong to the <body>; `fonts` (ours) names what the texts use, for MJML to load it."""
 
-    extra: ClassVar = {"id": "string", "width": "unit(px)"}
+    extra: ClassVar = {"id": "string", "width": "unit(px)", "background-color": "color"}
 
     def get_styles(self):
         return {"div": {"word-spacing": "normal", "background-color": self.get_attr("background-color")}}
@@ -119,7 +90,7 @@ class Body(_Lenient, MjBody):
         return f"{MARK} {outer} {fonts}-->{super().render()}"
 
 
-class Button(_Lenient, MjButton):
+class Button(Lenient, MjButton):
     extra: ClassVar = {"title": "string"}
 
     def html_attrs(self, **attrs: Any) -> str:
@@ -128,7 +99,7 @@ class Button(_Lenient, MjButton):
         return str(super().html_attrs(**attrs))
 
 
-class Column(_Lenient, MjColumn):
+class Column(Lenient, MjColumn):
     """Round corners need borders that do not collapse; an inner border takes its width from the content."""
 
     def get_styles(self):
@@ -141,13 +112,27 @@ class Column(_Lenient, MjColumn):
             styles["gutter"]["border-collapse"] = "separate"
         return styles
 
+    def html_attrs(self, **attrs: Any) -> str:
+        if "border" in attrs and "style" not in attrs and self.get_attr("border-radius"):
+            attrs["style"] = {"border-collapse": "separate"}
+        return str(super().html_attrs(**attrs))
+
+    def getWidthAsPixel(self) -> str:  # noqa: N802
+        return f"{math.floor(float(super().getWidthAsPixel().removesuffix('px')) + 0.5)}px"
+
+    def getMobileWidth(self) -> str:  # noqa: N802
+        width, whole = str(self.get_attr("width") or ""), leading_integer(self.context["containerWidth"])
+        if self.get_attr("mobileWidth") != "mobileWidth" or not width or width.endswith("%") or not whole:
+            return str(super().getMobileWidth())
+        return f"{_plain(strip_unit(width) / whole * 100)}%"
+
     def getShorthandAttrValue(self, attribute: str, direction: str, attr_with_direction: bool = True) -> int:  # noqa: N802
         if attribute != "inner-border":
             return int(super().getShorthandAttrValue(attribute, direction, attr_with_direction))
         return borderParser(self.get_attr(f"{attribute}-{direction}") or self.get_attr(attribute) or "0")
 
 
-class Divider(_Lenient, MjDivider):
+class Divider(Lenient, MjDivider):
     def get_styles(self):
         margin = {"left": "0px", "right": "0px 0px 0px auto"}.get(self.get_attr("align"), "0px auto")
         return {name: {**style, "margin": margin} for name, style in super().get_styles().items()}
@@ -166,7 +151,16 @@ class Divider(_Lenient, MjDivider):
         return str(super().html_attrs(**attrs))
 
 
-class Image(_Lenient, MjImage):
+class Group(Lenient, MjGroup):
+    extra: ClassVar = {
+        "background-color": "color",
+        "direction": "enum(ltr,rtl)",
+        "vertical-align": "enum(top,bottom,middle)",
+        "width": "unit(px,%)",
+    }
+
+
+class Image(Lenient, MjImage):
     extra: ClassVar = {"sizes": "string"}
 
     def __init__(self, **given: Any) -> None:
@@ -176,16 +170,18 @@ class Image(_Lenient, MjImage):
 
     def get_styles(self):
         styles = super().get_styles()
-        styles["img"] |= {f"border-{side}": self.get_attr(f"border-{side}") for side in _SIDES}
+        styles["img"] |= {f"border-{side}": self.get_attr(f"border-{side}") for side in SIDES}
         return styles
 
     def html_attrs(self, **attrs: Any) -> str:
         if attrs.get("style") == "img":
             attrs["sizes"] = self.get_attr("sizes")
+        elif "href" in attrs:
+            attrs["title"] = self.get_attr("title")
         return str(super().html_attrs(**attrs))
 
 
-class Section(_Lenient, MjSection):
+class Section(Lenient, MjSection):
     """Round corners are cut at the cell and the frame; in a wrapper with a gap, a section stands apart."""
 
     def get_styles(self):
@@ -195,8 +191,8 @@ class Section(_Lenient, MjSection):
             for name in ("table", "tableFullwidth"):
                 styles[name].pop("border-radius", None)
                 styles[name]["border-collapse"] = "separate"
-            if self.isFullWidth():
-                styles["tableFullwidth"]["border-radius"] = radius
+                if name == "tableFullwidth":
+                    styles[name].pop("border-collapse")
             styles["td"]["border-radius"] = radius
             styles["div"]["overflow"] = "hidden"
         styles["div"]["margin-top"] = self._gap()
@@ -205,6 +201,9 @@ class Section(_Lenient, MjSection):
     def _gap(self) -> str | None:
         """The distance to the section before it, that the wrapper asks for."""
         return self.context.get("gap") if self.props.get("index") else None
+
+    def _calc_origin_pos_value(self, is_x: bool, bg_pos: str) -> str:
+        return f"{float(super()._calc_origin_pos_value(is_x, bg_pos)):g}"
 
     def getChildContext(self):  # noqa: N802
         return {**super().getChildContext(), "gap": self.get_attr("gap")}
@@ -219,7 +218,7 @@ class Wrapper(Section, MjWrapper):
     extra: ClassVar = {"gap": "unit(px)"}
 
 
-class Hero(_Lenient, MjHero):
+class Hero(Lenient, MjHero):
     """A hero without the size of its background, with the paddings of what it holds."""
 
     def get_styles(self):
@@ -249,49 +248,7 @@ class Hero(_Lenient, MjHero):
         return str(super().html_attrs(**attrs))
 
 
-class Social(_Lenient, MjSocial):
-    extra: ClassVar = {"border": "string"}
-
-    def getSocialElementAttributes(self):  # noqa: N802
-        given = super().getSocialElementAttributes()
-        return given | ({"border": self.get_attr("border")} if self.get_attr("border") else {})
-
-
-class SocialElement(_Lenient, MjSocialElement):
-    """The icon left or right of its text, with border and paddings of its own."""
-
-    extra: ClassVar = {"border": "string", "icon-position": "enum(left,right)"}
-
-    @classmethod
-    def default_attrs(cls):
-        return {**super().default_attrs(), "border": "0", "icon-position": "left"}
-
-    def get_styles(self):
-        styles = super().get_styles()
-        styles["td"] |= {f"padding-{side}": self.get_attr(f"padding-{side}") for side in _SIDES}
-        styles["img"]["border"] = self.get_attr("border")
-        return styles
-
-    def getSocialAttributes(self):  # noqa: N802
-        found = super().getSocialAttributes()
-        network = _NETWORKS.get(self.get_attr("name") or "", {})
-        for name in ("src", "background-color"):
-            found[name] = self.get_attr(name) or network.get(name)
-        href = self.get_attr("href")
-        if href and network.get("share-url"):
-            found["href"] = network["share-url"].replace("[[URL]]", href)
-        return found
-
-    def render(self):
-        written = super().render()
-        if self.get_attr("icon-position") != "right" or not self.getContent():
-            return written
-        start, text = written.index("<td"), written.rindex("<td")
-        end = written.rindex("</td>") + len("</td>")
-        return written[:start] + written[text:end] + written[start:text] + written[end:]
-
-
-class Table(_Lenient, MjTable):
+class Table(Lenient, MjTable):
     extra: ClassVar = {"role": "enum(none,presentation)", "width": "unit(px,%,auto)"}
 
     def get_styles(self):
@@ -309,7 +266,7 @@ class Table(_Lenient, MjTable):
         return str(super().html_attrs(**attrs))
 
 
-class Text(_Lenient, MjText):
+class Text(Lenient, MjText):
     """Only Outlook needs a table for a text of a given height."""
 
     def render(self):
@@ -322,74 +279,9 @@ class Text(_Lenient, MjText):
         return f"<!--[if mso | IE]>{table}<![endif]-->{text}<!--[if mso | IE]></td></tr></table><![endif]-->"
 
 
-class Accordion(_Lenient, MjAccordion):
-    def headStyle(self, breakpoint: str) -> str:  # noqa: A002, N802
-        """The checkbox is found by class and type, so that a client without :checked shows everything."""
-        styles = str(super().headStyle(breakpoint))
-        inner, _, thunderbird = styles.partition(".moz-text-html")
-        inner = inner.replace("\n                input.mj-accordion-checkbox", "\n .mj-accordion-checkbox")
-        inner = inner.replace(".mj-accordion-checkbox,", '.mj-accordion-checkbox[type="checkbox"],')
-        inner = inner.replace(".mj-accordion-checkbox +", '.mj-accordion-checkbox[type="checkbox"] +')
-        return f"{inner}.moz-text-html{thunderbird}"
-
-
-class AccordionElement(_Lenient, MjAccordionElement):
-    """Its own font is that of what it holds."""
-
-    def getChildContext(self):  # noqa: N802
-        own = self.get_attr("font-family")
-        return {**super().getChildContext(), **({"elementFontFamily": own} if own else {})}
-
-
-class _OwnFont:
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**given)
-        own = given.get("attributes", {}).get("font-family")
-        if own:
-            self.props = {**self.props, "rawAttrs": {"font-family": own}}  # type: ignore[has-type]
-
-
-class AccordionText(_OwnFont, _Lenient, MjAccordionText):
-    pass
-
-
-class AccordionTitle(_OwnFont, _Lenient, MjAccordionTitle):
-    extra: ClassVar = {"font-weight": "string"}
-
-    def get_styles(self):
-        styles = super().get_styles()
-        styles["td"]["font-weight"] = self.get_attr("font-weight")
-        return styles
-
-
-class Carousel(_Lenient, MjCarousel):
-    """Named by what it shows, not by chance: the same template compiles to the same HTML. "supported" thumbnails show
-    only where the carousel works.
-    """
-
-    extra: ClassVar = {"thumbnails": "enum(visible,hidden,supported)"}
-
-    @property
-    def carouselId(self) -> str:  # noqa: N802
-        if not self._carousel_id:
-            place = len(self.context["globalData"]["componentsHeadStyle"])
-            shown = repr([place, [child["attributes"] for child in self.props["children"]]])
-            self._carousel_id = hashlib.sha256(shown.encode()).hexdigest()[:16]
-        return self._carousel_id
-
-    def generateThumbnails(self):  # noqa: N802
-        if self.get_attr("thumbnails") != "supported":
-            return super().generateThumbnails()
-        self.attrs["thumbnails"] = "visible"
-        return super().generateThumbnails().replace("display:inline-block;", "display:none;")
-
-    def render(self):
-        return super().render().replace("<!--[if !mso><!-->", "<!--[if !mso]><!-->")
-
-
 _FIXED = {component.component_name: component for component in (
     Head, Body, Button, Column, Divider, Image, Section, Wrapper, Hero, Social, SocialElement, Table, Text, Accordion,
-    AccordionElement, AccordionText, AccordionTitle, Carousel,
+    AccordionElement, AccordionText, AccordionTitle, Carousel, Group, Navbar,
 )}  # fmt: skip
 
 
@@ -397,6 +289,6 @@ _FIXED = {component.component_name: component for component in (
 def components() -> Mapping[str, type[Any]]:
     """All components by name, as they are registered with `mjml_to_html(custom_components=…)`."""
     return {
-        name: _FIXED.get(name) or type(name, (_Lenient, component), {})
+        name: _FIXED.get(name) or type(name, (Lenient, component), {})
         for name, component in register_core_components().items()
     }

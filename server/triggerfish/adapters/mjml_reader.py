@@ -169,11 +169,12 @@ def read_mjml(text: str) -> tuple[Element | None, list[Complaint]]:
     reader = _Reader(text)
     reader.read()
     root = next((child for child in reader.root.children if isinstance(child, Element)), None)
-    if root and not reader.complaints:
+    is_sound = all(complaint.is_warning for complaint in reader.complaints)
+    if root and is_sound:
         bodies = [child for child in root.children if isinstance(child, Element) and child.name == "mj-body"]
         if len(bodies) != 1:
             reader.complain("TF310", root.start, "an email needs exactly one <mj-body>", width=5)
-    elif not root and not reader.complaints:
+    elif not root and is_sound:
         reader.complain("TF310", 0, "this is no MJML: it has no <mjml> element", "start with <mjml><mj-body>")
     return root, reader.complaints
 
@@ -187,8 +188,10 @@ class _Reader:
         self.open_tags: list[tuple[str, Element, int]] = []
         self.complaints: list[Complaint] = []
 
-    def complain(self, code: str, at: int, sentence: str, hint: str = "", width: int = 1) -> None:
-        self.complaints.append(Complaint(code, at, sentence, hint, width))
+    def complain(
+        self, code: str, at: int, sentence: str, hint: str = "", width: int = 1, *, is_warning: bool = False
+    ) -> None:
+        self.complaints.append(Complaint(code, at, sentence, hint, width, is_warning))
 
     def read(self) -> None:
         at, comment = 0, self.masked.rfind("<!--")
@@ -277,6 +280,10 @@ class _Reader:
         elif name not in components() and name != "mjml":
             hint = nearest(name, components()) or "HTML belongs into <mj-text>, <mj-table> or <mj-raw>"
             self.complain("TF311", element.start, f"MJML has no component <{name}>", hint, width)
+        elif name in _LEAVES and parent.name in ("mj-body", "mj-wrapper"):
+            sentence = f"<{name}> stands outside of a column, so mail programs differ in how wide they draw it"
+            hint = f"put it into <mj-section><mj-column><{name}>"
+            self.complain("TF313", element.start, sentence, hint, width, is_warning=True)
         elif name not in (allowed := _CHILDREN.get(parent.name, ())):
             where = f"in <{parent.name}>" if parent.name else "at the top"
             self.complain(
@@ -311,7 +318,11 @@ class _Reader:
         if element in ("mj-all", "mj-class"):
             known = {key: kind for kinds in components().values() for key, kind in kinds.items()}
         if name not in known and name not in _EVERYWHERE and name not in _ALSO_TAKEN.get(element, ()):
-            if (element, name) in _NOT_YET:
+            if element not in ("mj-all", "mj-class") and any(name in kinds for kinds in components().values()):
+                # Other compilers let it pass, so emails from elsewhere may have it.
+                sentence = f'"{name}" does nothing on <{element}>'
+                self.complain("TF312", attribute.at, sentence, "take it away", width, is_warning=True)
+            elif (element, name) in _NOT_YET:
                 self.complain("TF316", attribute.at, f'"{name}" is not supported', _NOT_YET[element, name], width)
             else:
                 self.complain(
