@@ -120,7 +120,7 @@ def resend(esp: RecordingEsp) -> str:
         """
 
 
-CLASSES = {
+MOST = {
     "marketing": (*IN_THE_WORKER, *STEPS),
     "transactional": ("after the mark", "DATA", "taken", "before the note"),
 }
