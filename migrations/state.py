@@ -279,3 +279,9 @@ def m012_lanes(db: Database) -> None:
 def m013_machines(db: Database) -> None:
     # Whether a human, most likely, opened or clicked. Of what is there nobody can tell any more: it stays counted.
     db.execute("ALTER TABLE feedback ADD COLUMN is_human INTEGER NOT NULL DEFAULT 1")
+
+
+@migrations()
+def m011_hours(db: Database) -> None:
+    # What everybody's opens and clicks weigh by the hour of their day, in thousandths of a surely human one.
+    db.execute("CREATE TABLE hours (hour INTEGER PRIMARY KEY, weight INTEGER NOT NULL)")

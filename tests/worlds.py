@@ -133,4 +133,5 @@ def state_of(store: MemoryStateStore) -> dict[str, Any]:
         "memberships": dict(store.memberships),
         "sends": {key: to_builtins(due) for key, due in store.sends.items()},
         "timelines": timelines,
+        "hours": dict(store.hours),
     }

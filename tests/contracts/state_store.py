@@ -54,6 +54,14 @@ class StateStoreContract:
         assert store.load([], ["ana"]) == Loaded({"ana": ana}, {})
         assert store.load([ANA, BO, Claim("user", "nobody")], ["ana", "nobody"]).profiles.keys() == {"ana", "bo"}
 
+    def test_what_everybody_s_opens_weigh_by_hour_adds_up(self, store: StateStore):
+        assert store.load([], []).hours == ()
+        store.commit(outcome(profile("ana"), hours={9: 500, 23: 1_000}), 1, NOON)
+        store.commit(outcome(hours={9: 250}), 2, NOON)
+        expected = [0] * 24
+        expected[9], expected[23] = 750, 1_000
+        assert list(store.load([], []).hours) == expected
+
     def test_many_profiles_are_loaded_at_once(self, store: StateStore):
         people = [profile(f"p{number}") for number in range(1_300)]
         owners = {Claim("user", each.id): each.id for each in people}

@@ -45,6 +45,7 @@ class MemoryStateStore:
         self.owners: dict[Claim, str] = {}
         self.memberships: dict[tuple[str, str], Instant] = {}
         self.sends: dict[str, Due] = {}
+        self.hours: Counter[int] = Counter()
         self.moments: list[Moment] = []
         self.suppressions: dict[tuple[str, str], Suppression] = {}
         self.held: dict[tuple[str, str], Held] = {}
@@ -81,7 +82,8 @@ class MemoryStateStore:
         owners = self.owners_of(claims)
         unowned = [claim.value for claim in claims if claim.kind == "profile" and claim not in owners]
         wanted = dict.fromkeys([*ids, *owners.values(), *unowned])
-        return Loaded({each: self.profiles[each] for each in wanted if each in self.profiles}, owners)
+        hours = tuple(self.hours.get(hour, 0) for hour in range(24)) if self.hours else ()
+        return Loaded({each: self.profiles[each] for each in wanted if each in self.profiles}, owners, hours)
 
     def owners_of(self, claims: Sequence[Claim]) -> dict[Claim, str]:
         owners: dict[Claim, str] = {}
@@ -120,6 +122,7 @@ class MemoryStateStore:
                 self.memberships.pop((change.segment, change.profile), None)
             else:
                 self.memberships[change.segment, change.profile] = change.since
+        self.hours.update(outcome.hours)
         for due in outcome.sends:
             self._put(due)
         self.moments += outcome.told(self._stop)

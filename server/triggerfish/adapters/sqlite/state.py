@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from triggerfish.adapters.sqlite import instructions, outgoing, traffic
+from triggerfish.adapters.sqlite import instructions, opened, outgoing, traffic
 from triggerfish.adapters.sqlite.health import add_times, begin_reign, count_moments
 from triggerfish.blast import Alarm, Traffic
 from triggerfish.clock import Instant
@@ -116,7 +116,8 @@ class SqliteStateStore:
     def load(self, claims: Sequence[Claim], ids: Sequence[str]) -> Loaded:
         owners = self.owners_of(claims)
         unowned = [claim.value for claim in claims if claim.kind == "profile" and claim not in owners]
-        return Loaded(profiles=self._profiles(dict.fromkeys([*ids, *owners.values(), *unowned])), owners=owners)
+        profiles = self._profiles(dict.fromkeys([*ids, *owners.values(), *unowned]))
+        return Loaded(profiles=profiles, owners=owners, hours=opened.hours(self._db))
 
     def owners_of(self, claims: Sequence[Claim]) -> dict[Claim, str]:
         found = ((claim, self._owner(claim)) for claim in claims)
@@ -180,6 +181,7 @@ class SqliteStateStore:
             self._db.executemany(_PUT_PROFILE, packed)
             self._put_owners(outcome)
             self._put_memberships(outcome)
+            opened.add(self._db, outcome.hours)
             outgoing.put(self._db, outcome.sends)
             self._put_moments(outcome.told(lambda withdrawal: outgoing.withdraw(self._db, withdrawal)))
             self._put_moments(instructions.carry_out(self._db, outcome.instructions))
