@@ -41,7 +41,7 @@ def last(address):
     send_id=ids, profile_id=ids, purpose=ids, tail=ids, seconds=st.integers(0, 2**32 - 1),
 )  # fmt: skip
 def test_a_token_says_what_was_put_in(kind, send_id, profile_id, purpose, tail, seconds):
-    what = {"address": tail} if kind in ("confirmed", "preferences") else {"url": tail}
+    what = {"url": tail} if kind in ("opened", "clicked") else {"address": tail}
     hit = Hit(kind, send_id, profile_id, purpose, sent_at=seconds * SECOND, **what)
     assert SIGNER.read_token(SIGNER.token(hit)) == hit
 
@@ -70,9 +70,9 @@ def test_a_token_with_any_bit_flipped_is_no_token(kind):
 def test_a_link_says_when_its_message_was_composed_and_for_which_address():
     made = SIGNER.links("s1", "p1", "news", "https://m.example.com", at=NOW + 999, address=" Ana@Example.com")
     assert SIGNER.read_token(last(made.click(SHOP))).sent_at == NOW
-    confirm, preferences = (SIGNER.read_token(last(url)) for url in (made.confirm(), made.preferences()))
-    assert confirm.address == preferences.address == digest_of("ana@example.com")
-    assert SIGNER.read_token(last(made.unsubscribe())).address == ""
+    for url in (made.unsubscribe(), made.confirm(), made.preferences()):
+        assert SIGNER.read_token(last(url)).address == digest_of("ana@example.com")
+    assert SIGNER.read_token(last(made.click(SHOP))).address == ""
 
 
 @given(at=st.integers(0, len(TOKEN) - 1), to=st.characters(codec="ascii"))
@@ -113,7 +113,7 @@ def test_links_lie_below_the_public_address():
     assert made.open_pixel().startswith("https://mail.example.com/t/o/")
     assert made.open_pixel().endswith(".gif")
     assert made.unsubscribe().startswith("https://mail.example.com/t/u/")
-    assert len(made.unsubscribe()) < 115
+    assert len(made.unsubscribe()) < 135
 
 
 def test_the_longest_target_fits_into_a_token():

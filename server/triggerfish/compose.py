@@ -158,6 +158,14 @@ def company_of(settings: Settings) -> dict[str, str]:
     return {"name": name, "address": delivery.address, "sender": delivery.sender}
 
 
+def brand_language(settings: Settings) -> str:
+    """The language of the live templates' brand."""
+    from triggerfish.adapters.brand import BRAND_FILE, read_brand
+
+    folder = settings.live_path / "templates"
+    return read_brand((folder if folder.is_dir() else settings.templates_path) / BRAND_FILE, BRAND_FILE, []).language
+
+
 def matcher_of(engine: str) -> Callable[[Sequence[RuleSet]], Matcher]:
     """The rule engine that the settings name: durable_rules, or the same rules as generated Python."""
     if engine == "compiled":

@@ -51,7 +51,7 @@ LONGEST_URL = 2_048
 _VERSION = 2
 _MAC = 16
 _KINDS: tuple[Heard, ...] = ("opened", "clicked", "unsubscribed", "confirmed", "preferences")
-_OF_ADDRESS = frozenset({"confirmed", "preferences"})
+_OF_ADDRESS = frozenset({"unsubscribed", "confirmed", "preferences"})
 _HEAD = 3 + 4
 _LONGEST_USER_AGENT = 512
 # A backslash is left out because browsers read it as a slash.

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from triggerfish.clock import MINUTE, Instant, say_duration
+from triggerfish.consent import Purpose
 from triggerfish.health import Reign, RuleHealth
 from triggerfish.log import EventLog, Position
 from triggerfish.measure import Results
@@ -33,8 +34,36 @@ class IdentityView(Struct, frozen=True):
     value: str
 
 
+class ConsentView(Struct, frozen=True, omit_defaults=True):
+    """A person's newest word about a purpose, and its proof (consent.py)."""
+
+    is_given: bool
+    at: str
+    source: str
+    text: str = ""
+    by: str = ""
+    page: str = ""
+    ip: str = ""
+    user_agent: str = ""
+    is_confirmed: bool = False
+    message_id: str = ""
+
+
+class SuppressionView(Struct, frozen=True, omit_defaults=True):
+    """A line of the suppression list. Without `purpose` it is about everything."""
+
+    address: str
+    reason: str
+    at: str
+    purpose: str = ""
+    note: str = ""
+    by: str = ""
+
+
 class ProfileView(Struct, frozen=True):
-    """A person as they are now. `segment` is the primary one of `segments`."""
+    """A person as they are now. `segment` is the primary one of `segments`; `consent` their newest word about each
+    purpose ("" is everything); `suppressed` is "hard bounce" or "complaint", of the address that they have.
+    """
 
     id: str
     identities: list[IdentityView]
@@ -42,6 +71,8 @@ class ProfileView(Struct, frozen=True):
     segments: list[str]
     segment: str | None
     updated_at: str
+    consent: dict[str, ConsentView] = {}
+    suppressed: str = ""
 
 
 class Line(Struct, frozen=True, kw_only=True, tag_field="kind"):
@@ -293,6 +324,12 @@ class Reads(Protocol):
         """What is known of the live rulebook."""
         ...
 
+    def suppressions(self, limit: int, after: str | None = None, address: str | None = None) -> list[SuppressionView]:
+        """The suppression list by address and purpose; `after` is the last address read, or `address purpose`. Of one
+        `address`: its lines, and those of its domain.
+        """
+        ...
+
     def segments(self) -> list[SegmentView]:
         """The rulebook's segments as a tree, each with its number of members."""
         ...
@@ -366,6 +403,7 @@ class RulebookOutline(Struct, frozen=True):
     rulesets: list[RuleSetOutline] = []
     short_names: dict[str, str] = {}
     plan: Plan = Plan()
+    purposes: list[Purpose] = []
 
 
 def outline(rulebook: Rulebook) -> RulebookOutline:
@@ -394,7 +432,8 @@ def outline(rulebook: Rulebook) -> RulebookOutline:
         )
         for each in rulebook.rulesets
     ]
-    return RulebookOutline(rulebook.version, below(None), rulesets, rulebook.short_names, rulebook.plan)
+    purposes = list(rulebook.policy.purposes.values())
+    return RulebookOutline(rulebook.version, below(None), rulesets, rulebook.short_names, rulebook.plan, purposes)
 
 
 def describe(rulebook: Rulebook) -> dict[str, Any]:

@@ -341,13 +341,15 @@ async def recover(house: House) -> int:
     return len(lost)
 
 
-async def hear(front: FrontDoor, hit: measure.Hit, *, user_agent: str = "") -> None:
-    """Let in what became of a send, and return once it is safely on disk.
+async def hear(
+    front: FrontDoor, hit: measure.Hit, *, user_agent: str = "", extra: Mapping[str, Any] | None = None
+) -> None:
+    """Let in what became of a send, with what else is known of it, and return once it is safely on disk.
 
     Raises Busy and Unavailable; then nothing is stored.
     """
     now = front.clock.now()
-    event = measure.to_event(hit, now, nonce=front.new_message_id(), user_agent=user_agent)
+    event = measure.to_event(hit, now, nonce=front.new_message_id(), user_agent=user_agent, extra=extra)
     await front.log.append([(event, front.clock.receipt_of(now, front.clock.wall()))])
     front.ring()
 

@@ -8,17 +8,19 @@ import httpx
 import pytest
 
 from triggerfish.adapters.memory import MemoryEventLog
+from triggerfish.consent import Purpose, digest_of
 from triggerfish.errors import Busy, Unavailable
 from triggerfish.measure import Hit, Signer
 from triggerfish.plugin.testing import START, SetClock
 from triggerfish.walk import FrontDoor
 from triggerfish.web import tracking
 from triggerfish.web.app import build_app
+from triggerfish.web.visits import Visits
 
 SIGNER = Signer("a secret of some length")
 LINKS = SIGNER.links("s1", "p1", "newsletter", "")
 SHOP = "https://shop.example.com/cart?id=7&q=a%20b#top"
-ALL = [LINKS.open_pixel(), LINKS.click(SHOP), LINKS.unsubscribe()]
+ALL = [LINKS.open_pixel(), LINKS.click(SHOP), LINKS.unsubscribe(), LINKS.confirm()]
 
 
 class Rings:
@@ -58,7 +60,10 @@ async def client(front):
 
 
 def connect(front):
-    app = build_app(front, tracking.routes, dependencies={"signer": SIGNER})
+    visits = Visits(
+        signer=SIGNER, person=lambda profile_id: None, purposes=lambda: [Purpose("newsletter")], language=lambda: "en"
+    )
+    app = build_app(front, tracking.routes, dependencies={"visits": visits})
     transport = httpx.ASGITransport(app=app)
     return httpx.AsyncClient(
         transport=transport, base_url="http://mail.example.com", headers={"User-Agent": "Mail/1.0"}
@@ -79,7 +84,7 @@ async def test_the_pixel_is_a_gif_that_nobody_keeps_and_counts_each_time(client,
         assert len(answer.content) == 43
     first, second = heard(front)
     assert (first.kind, first.name, first.profile_id) == ("feedback", "Email Opened", "p1")
-    assert first.properties == {"send_id": "s1", "purpose": "newsletter"}
+    assert first.properties == {"send_id": "s1", "purpose": "newsletter", "human": 0.95}
     assert first.context == {"userAgent": "Mail/1.0"}
     assert first.timestamp == START
     assert first.message_id != second.message_id
@@ -112,22 +117,33 @@ async def test_an_address_in_other_letters_is_escaped_once(client, url, location
 async def test_looking_at_the_page_never_unsubscribes(client, front):
     answer = await client.get(LINKS.unsubscribe())
     assert answer.status_code == 200
-    assert '<form method="post"><button type="submit">Unsubscribe</button></form>' in answer.text
-    assert "<b>newsletter</b> emails" in answer.text
+    assert '<button type="submit">Unsubscribe</button></form>' in answer.text
+    assert "no more emails of this kind from us: <b>newsletter</b>." in answer.text
     assert heard(front) == []
 
 
 @pytest.mark.parametrize(
-    "body", [{"List-Unsubscribe": "One-Click"}, {}], ids=["one click (RFC 8058)", "the button of the page"]
+    ("body", "proof"),
+    [
+        ({"List-Unsubscribe": "One-Click"}, {}),
+        (
+            {"shown": "page"},
+            {
+                "text": "Press the button and you will get no more emails of this kind from us: newsletter. "
+                "[Unsubscribe]"
+            },
+        ),
+    ],
+    ids=["one click (RFC 8058)", "the button of the page"],
 )
-async def test_a_post_unsubscribes_and_again_is_the_same_event(client, front, body):
+async def test_a_post_unsubscribes_and_again_is_the_same_event(client, front, body, proof):
     for _ in range(2):
         answer = await client.post(LINKS.unsubscribe(), data=body)
         assert answer.status_code == 200
         assert "You are unsubscribed" in answer.text
     first, second = heard(front)
     assert (first.name, first.profile_id) == ("Unsubscribed", "p1")
-    assert first.properties == {"send_id": "s1", "purpose": "newsletter"}
+    assert first.properties == {"send_id": "s1", "purpose": "newsletter", "address": digest_of(""), **proof}
     assert first.message_id == second.message_id
 
 
@@ -188,7 +204,7 @@ async def test_pages_run_nothing_load_nothing_and_are_framed_by_nobody(client):
         assert answer.headers["referrer-policy"] == "no-referrer"
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["content-type"].startswith("text/html")
-        for foreign in ("<script", "src=", "href=", "http:", "https:"):
+        for foreign in ("<script", "src=", 'href="h', 'href="//', "http:", "https:"):
             assert foreign not in answer.text
 
 
@@ -210,7 +226,7 @@ async def test_a_log_that_takes_nothing_holds_up_no_reader_but_an_unsubscribe_sa
     assert "try again" in answer.text
     assert "You are unsubscribed" not in answer.text
     assert "'clicked' of send s1 was not recorded" in caplog.text
-    assert "an unsubscribe could not be stored" in caplog.text
+    assert "a wish (unsubscribed) could not be stored" in caplog.text
     assert front.ring.count == 0
 
 

@@ -11,17 +11,19 @@ import sys
 
 from litestar import Litestar
 
-from triggerfish.compose import Desk, open_desk
+from triggerfish.compose import Desk, brand_language, open_desk
 from triggerfish.config import load_settings
-from triggerfish.errors import TriggerfishError
+from triggerfish.errors import NotFound, TriggerfishError
 from triggerfish.processes.control import Control
 from triggerfish.processes.doorbell import Bell
 from triggerfish.processes.logs import set_up_logs
 from triggerfish.processes.orders import Orders, Report, read_orders
 from triggerfish.processes.streams import listening
-from triggerfish.web import hooks, pages, plan, profiles, reports, status, tracking
+from triggerfish.profile import Profile
+from triggerfish.web import hooks, pages, plan, preferences, profiles, reports, status, tracking
 from triggerfish.web.app import build_app
 from triggerfish.web.serve import make_server
+from triggerfish.web.visits import Visits
 
 
 async def run(orders: Orders) -> int:
@@ -59,6 +61,7 @@ def app_for(desk: Desk) -> Litestar:
         desk.front,
         [
             *tracking.routes,
+            *preferences.routes,
             *hooks.routes,
             *reports.routes,
             *profiles.routes,
@@ -66,7 +69,24 @@ def app_for(desk: Desk) -> Litestar:
             *plan.routes,
             *pages.routes,
         ],
-        dependencies={"signer": desk.signer, "desk": desk},
+        dependencies={"visits": visits_of(desk), "desk": desk},
+    )
+
+
+def visits_of(desk: Desk) -> Visits:
+    """What the pages behind the links in mails work with."""
+
+    def person(profile_id: str) -> Profile | None:
+        try:
+            return desk.reads.stored(f"profile:{profile_id}")
+        except NotFound:
+            return None
+
+    return Visits(
+        signer=desk.signer,
+        person=person,
+        purposes=lambda: desk.reads.rulebook().purposes,
+        language=lambda: brand_language(desk.settings),
     )
 
 

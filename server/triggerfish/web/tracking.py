@@ -6,144 +6,160 @@ was signed, so there is no open redirect. Looking at a page never unsubscribes: 
 
 from __future__ import annotations
 
-import hashlib
+import asyncio
 import logging
-from base64 import b64encode
-from html import escape
-from typing import Any, TypeAlias
+from typing import Any, Literal
 from urllib.parse import quote
 
-from litestar import HttpMethod, Request, Response, post, route
-from litestar.di import NamedDependency
+from litestar import HttpMethod, Response, post, route
 from litestar.params import FromPath
 
 from triggerfish import walk
+from triggerfish.clock import DAY
 from triggerfish.errors import TriggerfishError
-from triggerfish.measure import Heard, Hit, Signer, is_web_address
+from triggerfish.measure import Hit, SignedLinks, is_web_address
 from triggerfish.web.given import Front
+from triggerfish.web.leaf import PRIVATE, button, leaf, lost, say, sorry
+from triggerfish.web.leaf_words import WORDS
+from triggerfish.web.visits import AnyRequest, TheVisits, Visits
 
 log = logging.getLogger("triggerfish.web")
 
 _PIXEL = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
-
-_STYLE = (
-    ":root{color-scheme:light dark}"
-    "body{margin:0;min-height:100vh;display:grid;place-items:center;background:#f4f5f7;color:#1c2430;"
-    "font:17px/1.55 system-ui,-apple-system,'Segoe UI',Roboto,sans-serif}"
-    "main{max-width:26rem;margin:1.5rem;padding:2.25rem;background:#fff;border-radius:14px;"
-    "box-shadow:0 1px 3px #0002,0 12px 32px #0001}"
-    "h1{margin:0 0 .75rem;font-size:1.4rem;line-height:1.25}p{margin:0 0 1.25rem}p:last-child{margin:0}"
-    "button{font:inherit;font-weight:600;color:#fff;background:#1f4fd8;border:0;border-radius:9px;padding:.7rem 1.4rem;"
-    "cursor:pointer}button:hover{background:#173fb0}button:focus-visible{outline:3px solid #86a6ff;outline-offset:2px}"
-    "@media (prefers-color-scheme:dark){body{background:#11151c;color:#e7ebf2}main{background:#1b212b;box-shadow:none}}"
-)
-_STYLE_HASH = b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-
-_PRIVATE = {
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-    "X-Robots-Tag": "noindex, nofollow",
-    "X-Content-Type-Options": "nosniff",
-}
-_PAGE_HEADERS = _PRIVATE | {
-    "Content-Security-Policy": (
-        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; base-uri 'none'; "
-        "frame-ancestors 'none'"
-    ),
-}
 # RFC 3986's reserved and unreserved characters, and the percent sign of what is escaped already.
 _URL_CHARACTERS = "%:/?#[]@!$&'()*+,;=-._~"
-
 _GET = [HttpMethod.GET, HttpMethod.HEAD]
-AnyRequest = Request[Any, Any, Any]
-Signed: TypeAlias = NamedDependency[Signer]
+CONFIRM_WITHIN = 30 * DAY
 
 
 @route("/t/o/{name:str}", http_method=_GET, include_in_schema=False)
-async def opened(request: AnyRequest, name: FromPath[str], front: Front, signer: Signed) -> Response[bytes]:
+async def opened(request: AnyRequest, name: FromPath[str], front: Front, visits: TheVisits) -> Response[bytes]:
     """The pixel. It is a picture even for a token that is not ours, so that no mail shows a broken one."""
-    hit = _read(signer, name.removesuffix(".gif"), "opened")
+    hit = visits.read(name.removesuffix(".gif"), "opened")
     if hit is not None:
-        await _note(front, hit, request)
-    return Response(_PIXEL, status_code=200 if hit else 404, media_type="image/gif", headers=_PRIVATE)
+        await _note(front, visits, "opened", hit, request)
+    return Response(_PIXEL, status_code=200 if hit else 404, media_type="image/gif", headers=PRIVATE)
 
 
 @route("/t/c/{token:str}", http_method=_GET, include_in_schema=False)
-async def clicked(request: AnyRequest, token: FromPath[str], front: Front, signer: Signed) -> Response[Any]:
-    hit = _read(signer, token, "clicked")
+async def clicked(request: AnyRequest, token: FromPath[str], front: Front, visits: TheVisits) -> Response[Any]:
+    hit = visits.read(token, "clicked")
     if hit is None or not is_web_address(hit.url):
-        return _lost()
-    await _note(front, hit, request)
+        return lost(visits.speaks(request, None))
+    await _note(front, visits, "clicked", hit, request)
     location = quote(hit.url, safe=_URL_CHARACTERS)
-    return Response(None, status_code=302, headers=_PRIVATE | {"Location": location})
+    return Response(None, status_code=302, headers=PRIVATE | {"Location": location})
 
 
 @route("/t/u/{token:str}", http_method=_GET, include_in_schema=False)
-async def ask_to_unsubscribe(token: FromPath[str], signer: Signed) -> Response[str]:
-    hit = _read(signer, token, "unsubscribed")
-    if hit is None:
-        return _lost()
-    return _page(
-        200,
-        "Unsubscribe?",
-        f"<p>Press the button and you will get no more {_emails(hit)} from us.</p>"
-        '<form method="post"><button type="submit">Unsubscribe</button></form>',
-    )
+async def ask_to_unsubscribe(request: AnyRequest, token: FromPath[str], visits: TheVisits) -> Response[str]:
+    return await _ask(request, visits, visits.read(token, "unsubscribed"), "unsubscribe")
 
 
 @post("/t/u/{token:str}", status_code=200, include_in_schema=False)
-async def unsubscribed(request: AnyRequest, token: FromPath[str], front: Front, signer: Signed) -> Response[str]:
+async def unsubscribed(
+    request: AnyRequest, token: FromPath[str], front: Front, visits: TheVisits
+) -> Response[str]:  # fmt: skip
     """The page's button and RFC 8058's one click alike; the body says nothing that the token does not say."""
-    hit = _read(signer, token, "unsubscribed")
+    return await _do(request, front, visits, visits.read(token, "unsubscribed"), "unsubscribe")
+
+
+@route("/t/s/{token:str}", http_method=_GET, include_in_schema=False)
+async def ask_to_confirm(request: AnyRequest, token: FromPath[str], front: Front, visits: TheVisits) -> Response[str]:
+    hit = visits.read(token, "confirmed")
+    return await _too_old(request, front, visits, hit) or await _ask(request, visits, hit, "confirm")
+
+
+@post("/t/s/{token:str}", status_code=200, include_in_schema=False)
+async def confirmed(request: AnyRequest, token: FromPath[str], front: Front, visits: TheVisits) -> Response[str]:
+    """The button by which somebody who reads the mailbox says yes (double opt-in)."""
+    hit = visits.read(token, "confirmed")
+    return await _too_old(request, front, visits, hit) or await _do(request, front, visits, hit, "confirm")
+
+
+routes = [opened, clicked, ask_to_unsubscribe, unsubscribed, ask_to_confirm, confirmed]
+
+_SHOWN = '<input type="hidden" name="shown" value="page">'
+_DONE: dict[str, str] = {"unsubscribe": "unsubscribed", "confirm": "confirmed"}
+
+
+async def spoken(request: AnyRequest, visits: Visits, hit: Hit | None) -> str:
+    """The language of a page for the person of a link."""
+    profile = None if hit is None else await asyncio.to_thread(visits.person, hit.profile_id)
+    return visits.speaks(request, profile)
+
+
+async def _ask(
+    request: AnyRequest, visits: Visits, hit: Hit | None, what: Literal["unsubscribe", "confirm"]
+) -> Response[str]:
+    """The page with the button; looking at it changes nothing."""
+    language = await spoken(request, visits, hit)
     if hit is None:
-        return _lost()
+        return lost(language)
+    text = say(language, f"{what}_text", title=visits.title(hit.purpose, language))
+    form = f'<form method="post">{_SHOWN}{button(language, f"{what}_button")}</form>'
+    return leaf(language, f"{what}_title", f"<p>{text}</p>{form}{_choice(visits, hit, language)}")
+
+
+async def _do(
+    request: AnyRequest,
+    front: walk.FrontDoor,
+    visits: Visits,
+    hit: Hit | None,
+    what: Literal["unsubscribe", "confirm"],
+) -> Response[str]:
+    """The button was pressed: what the person read is part of the proof. A mail program's own button shows nothing."""
+    language = await spoken(request, visits, hit)
+    if hit is None:
+        return lost(language)
+    title = visits.title(hit.purpose, language)
+    words = WORDS[language]
+    shown = f"{words[f'{what}_text'].format(title=title)} [{words[f'{what}_button']}]"
+    is_shown = b"shown=page" in await request.body()
+    if not await store(front, hit, request, {"text": shown} if is_shown else {}):
+        return sorry(language, _SHOWN if is_shown else "")
+    done = _DONE[what]
+    text = say(language, f"{done}_text", title=title)
+    return leaf(language, f"{done}_title", f"<p>{text}</p>{_choice(visits, hit, language)}")
+
+
+def _choice(visits: Visits, hit: Hit, language: str) -> str:
+    """The way on to the preference page, for whoever has the message that this link stood in."""
+    url = SignedLinks(visits.signer, hit, "").preferences()
+    return f'<p><a href="{url}">{say(language, "preferences_link")}</a></p>'
+
+
+async def _too_old(
+    request: AnyRequest, front: walk.FrontDoor, visits: Visits, hit: Hit | None
+) -> Response[str] | None:  # fmt: skip
+    if hit is None or front.clock.now() - hit.sent_at <= CONFIRM_WITHIN:
+        return None
+    language = await spoken(request, visits, hit)
+    return leaf(language, "old_title", f"<p>{say(language, 'old_text')}</p>", status=410)
+
+
+async def store(front: walk.FrontDoor, hit: Hit, request: AnyRequest, extra: dict[str, Any]) -> bool:
+    """Let a wish in; False when it could not be stored, and the person is to be asked to try again."""
     try:
-        await walk.hear(front, hit, user_agent=request.headers.get("user-agent", ""))
+        await walk.hear(front, hit, user_agent=request.headers.get("user-agent", ""), extra=extra)
     except (TriggerfishError, OSError):
-        log.exception("an unsubscribe could not be stored; the person was asked to try again")
-        sorry = "<p>Your wish could not be stored just now. Please try again in a minute.</p>"
-        again = '<form method="post"><button type="submit">Try again</button></form>'
-        return _page(503, "Please try again", sorry + again, {"Retry-After": "60"})
-    return _page(200, "You are unsubscribed", f"<p>You will get no more {_emails(hit)} from us.</p>")
+        log.exception("a wish (%s) could not be stored; the person was asked to try again", hit.kind)
+        return False
+    return True
 
 
-routes = [opened, clicked, ask_to_unsubscribe, unsubscribed]
-
-
-def _read(signer: Signer, token: str, kind: Heard) -> Hit | None:
-    """The token's hit, if it was made for this address: an open's token opens no unsubscribe page."""
-    hit = signer.read_token(token)
-    return hit if hit is not None and hit.kind == kind else None
-
-
-async def _note(front: walk.FrontDoor, hit: Hit, request: AnyRequest) -> None:
+async def _note(
+    front: walk.FrontDoor, visits: Visits, kind: Literal["opened", "clicked"], hit: Hit, request: AnyRequest
+) -> None:
     """Let the hit in, unless nobody looks yet: HEAD requests and prefetching. Who opens or clicks is served even when
     the log cannot take it.
     """
     purpose = request.headers.get("sec-purpose", request.headers.get("purpose", ""))
     if request.method == HttpMethod.HEAD or "prefetch" in purpose:
         return
+    user_agent = request.headers.get("user-agent", "")
+    guessed = visits.guessed(kind, hit, front.clock.now(), user_agent)
     try:
-        await walk.hear(front, hit, user_agent=request.headers.get("user-agent", ""))
+        await walk.hear(front, hit, user_agent=user_agent, extra=guessed)
     except (TriggerfishError, OSError) as error:
         log.warning("an event %r of send %s was not recorded: %s", hit.kind, hit.send_id, error)
-
-
-def _emails(hit: Hit) -> str:
-    return f"<b>{escape(hit.purpose)}</b> emails" if hit.purpose else "marketing emails"
-
-
-def _lost() -> Response[str]:
-    text = "<p>It may have been cut short on its way. Please use the link in the email itself.</p>"
-    return _page(404, "This link does not work", text)
-
-
-def _page(status: int, title: str, body: str, headers: dict[str, str] | None = None) -> Response[str]:
-    """`body` is HTML; whatever comes from outside has been escaped in it."""
-    html = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>"
-        f"<body><main><h1>{escape(title)}</h1>{body}</main></body></html>"
-    )
-    return Response(html, status_code=status, media_type="text/html", headers=_PAGE_HEADERS | (headers or {}))

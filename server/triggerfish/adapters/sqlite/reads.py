@@ -16,14 +16,17 @@ import msgspec
 from triggerfish.adapters.outline import OutlineFile
 from triggerfish.adapters.sqlite.health import read_days, read_reigns, read_times
 from triggerfish.clock import Instant, to_iso
+from triggerfish.consent import Consent
 from triggerfish.errors import NotFound, SettingsWrong
 from triggerfish.health import RuleHealth, tell_health
 from triggerfish.ingest import Event
+from triggerfish.instructions import listed_as
 from triggerfish.log import EventLog, Position
 from triggerfish.measure import COUNTED, Results
-from triggerfish.profile import Profile
+from triggerfish.profile import Profile, suppression_of
 from triggerfish.reads import (
     LONGEST_PAGE,
+    ConsentView,
     DeadLetterView,
     HappenedView,
     IdentityView,
@@ -39,6 +42,7 @@ from triggerfish.reads import (
     SendDetails,
     SendView,
     StatusView,
+    SuppressionView,
     TimelineLine,
     has_segment,
     primary_segment,
@@ -117,6 +121,8 @@ class SqliteReads:
             segments=segments,
             segment=primary_segment(self._rulebook(), segments),
             updated_at=to_iso(profile.updated_at),
+            consent={purpose: _consent(word) for purpose, word in profile.consent.items()},
+            suppressed=suppression_of(profile),
         )
 
     def stored(self, identity: str) -> Profile:
@@ -282,6 +288,23 @@ class SqliteReads:
     def rulebook(self) -> RulebookOutline:
         return self._rulebook()
 
+    # --- the suppression list -----------------------------------------------------------------------------------------
+
+    def suppressions(self, limit: int, after: str | None = None, address: str | None = None) -> list[SuppressionView]:
+        named = listed_as(address) if address is not None else ()
+        where = f"address IN ({_marks(named)}) AND" if named else ""
+        last, _, purpose = (after or "").partition(" ")
+        with self._snapshot():
+            rows = self._all(
+                f"SELECT address, purpose, reason, note, given_by, at FROM suppressions WHERE {where} (address, purpose) > (?, ?) "  # noqa: S608
+                "ORDER BY address, purpose LIMIT ?",
+                *named, last, purpose, min(limit, LONGEST_PAGE),
+            )  # fmt: skip
+        return [
+            SuppressionView(address, reason, to_iso(at), purpose, note, by)
+            for address, purpose, reason, note, by, at in rows
+        ]
+
     # --- segments -----------------------------------------------------------------------------------------------------
 
     def segments(self) -> list[SegmentView]:
@@ -362,6 +385,11 @@ _FOLLOWED = """
     SELECT profile FROM profiles WHERE id IN (SELECT id FROM chain)
 """
 """The profile that an owner's id leads to, through profiles that became part of one another."""
+
+
+def _consent(word: Consent) -> ConsentView:
+    facts = msgspec.structs.asdict(word)
+    return ConsentView(**{each: facts[each] for each in ConsentView.__struct_fields__} | {"at": to_iso(word.at)})
 
 
 def _marks(values: Collection[Any]) -> str:
