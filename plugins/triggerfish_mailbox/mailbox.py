@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import socket
 import ssl
 import threading
+from collections.abc import Iterator
 
 from imapclient import IMAPClient
 from imapclient.exceptions import IMAPClientError, LoginError
@@ -34,15 +36,10 @@ class Mailbox:
         self._config = config
         self._client: IMAPClient | None = None
         self._closed = threading.Event()
+        self._in_use = threading.Lock()
 
     def __str__(self) -> str:
         return f'the folder "{self._config.folder}" at {self._config.host}:{self._config.effective_port}'
-
-    @property
-    def _imap(self) -> IMAPClient:
-        if self._client is None or self._closed.is_set():
-            raise ConnectionError("the mailbox is closed")
-        return self._client
 
     def open(self) -> None:
         """Connect, sign in, select the folder, and make the others if they are not there. Raises OSError and
@@ -57,68 +54,88 @@ class Mailbox:
             ssl_context=tls if config.security == "tls" else None,
             timeout=config.timeout_seconds,
         )
-        if self._closed.is_set():
-            self._client.shutdown()
-        imap = self._imap
-        if config.security == "starttls":
-            imap.starttls(tls)
-        try:
-            imap.login(config.username, config.password)
-        except LoginError as error:
-            sentence = f"the mailbox server refuses the user name or password: {error}"
-            raise LoginError(sentence.replace(config.password, "…")) from None
-        for folder in {config.processed, config.unmatched} - {""}:
-            if not imap.folder_exists(folder):
-                imap.create_folder(folder)
-        imap.select_folder(config.folder)
+        with self._using() as imap:
+            if config.security == "starttls":
+                imap.starttls(tls)
+            try:
+                imap.login(config.username, config.password)
+            except LoginError as error:
+                sentence = f"the mailbox server refuses the user name or password: {error}"
+                raise LoginError(sentence.replace(config.password, "…")) from None
+            for folder in {config.processed, config.unmatched} - {""}:
+                if not imap.folder_exists(folder):
+                    imap.create_folder(folder)
+            imap.select_folder(config.folder)
 
     def pending(self) -> list[int]:
         """The mails to be read, oldest first, at most a thousand at once."""
-        imap = self._imap
-        uids = set(imap.search(["UNDELETED"]))
-        if not (self._config.processed and self._config.unmatched):
-            # Some stay where they are when they were read.
-            uids &= set(imap.search(["UNSEEN"]))
+        with self._using() as imap:
+            uids = set(imap.search(["UNDELETED"]))
+            if not (self._config.processed and self._config.unmatched):
+                # Some stay where they are when they were read.
+                uids &= set(imap.search(["UNSEEN"]))
         return sorted(uids)[:_MOST_AT_ONCE]
 
     def read(self, uid: int) -> bytes | None:
         """A mail, of a large one the first bytes. Its size is asked for first. None: it is gone."""
-        imap = self._imap
-        size = imap.fetch([uid], ["RFC822.SIZE"]).get(uid, {}).get(b"RFC822.SIZE")
-        if size is None:
-            return None
-        wanted = "BODY.PEEK[]" if size <= LARGEST else f"BODY.PEEK[]<0.{LARGEST}>"
-        found = imap.fetch([uid], [wanted]).get(uid, {})
+        with self._using() as imap:
+            size = imap.fetch([uid], ["RFC822.SIZE"]).get(uid, {}).get(b"RFC822.SIZE")
+            if size is None:
+                return None
+            wanted = "BODY.PEEK[]" if size <= LARGEST else f"BODY.PEEK[]<0.{LARGEST}>"
+            found = imap.fetch([uid], [wanted]).get(uid, {})
         return next((bytes(value) for name, value in found.items() if name.startswith(b"BODY[]")), None)
 
     def put_away(self, uid: int, folder: str) -> None:
         """Mark a mail as seen, and move it to `folder`, if one is named."""
-        imap = self._imap
-        imap.add_flags([uid], [b"\\Seen"], silent=True)
-        if not folder:
-            return
-        if imap.has_capability("MOVE"):
-            imap.move([uid], folder)
-            return
-        imap.copy([uid], folder)
-        imap.add_flags([uid], [b"\\Deleted"], silent=True)
-        if imap.has_capability("UIDPLUS"):
-            imap.uid_expunge([uid])
+        with self._using() as imap:
+            imap.add_flags([uid], [b"\\Seen"], silent=True)
+            if not folder:
+                return
+            if imap.has_capability("MOVE"):
+                imap.move([uid], folder)
+                return
+            imap.copy([uid], folder)
+            imap.add_flags([uid], [b"\\Deleted"], silent=True)
+            if imap.has_capability("UIDPLUS"):
+                imap.uid_expunge([uid])
 
     def wait(self) -> None:
         """Return when there may be news. Raises OSError or IMAPClientError when the connection is gone."""
-        imap = self._imap
-        if not imap.has_capability("IDLE"):
-            self._closed.wait(LOOK_SECONDS)
-            self._imap.noop()
-            return
-        imap.idle()
-        imap.idle_check(IDLE_SECONDS)
-        imap.idle_done()
+        with self._using() as imap:
+            if not imap.has_capability("IDLE"):
+                self._closed.wait(LOOK_SECONDS)
+                imap.noop()
+                return
+            imap.idle()
+            imap.idle_check(IDLE_SECONDS)
+            imap.idle_done()
 
     def close(self) -> None:
-        """Let go of the connection, whatever another thread does with it. May come twice."""
+        """Let go of the connection, whatever another thread does with it. May come twice, and never waits."""
         self._closed.set()
         if self._client is not None:
-            with contextlib.suppress(OSError, IMAPClientError):
-                self._client.shutdown()
+            # Wakes a thread that waits for the server. To close it as well is for whoever uses it: the kernel may give
+            # its number to another connection while that thread still asks for this one.
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(self._client.socket(), socket.SHUT_RDWR)
+        self._let_go()
+
+    @contextlib.contextmanager
+    def _using(self) -> Iterator[IMAPClient]:
+        try:
+            with self._in_use:
+                if self._client is None or self._closed.is_set():
+                    raise ConnectionError("the mailbox is closed")
+                yield self._client
+        finally:
+            if self._closed.is_set():
+                self._let_go()
+
+    def _let_go(self) -> None:
+        if self._client is not None and self._in_use.acquire(blocking=False):
+            try:
+                with contextlib.suppress(OSError, IMAPClientError):
+                    self._client.shutdown()
+            finally:
+                self._in_use.release()
