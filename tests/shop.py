@@ -79,7 +79,7 @@ def make_workspace(folder: Path, *, admin: str = ADMIN_KEY) -> Path:
     (folder / "triggerfish.toml").write_text(SETTINGS.format(admin=admin))
     (folder / "rules" / "segments.yaml").write_text(RULES)
     (folder / "rules" / "hello.yaml").write_text(WELCOME)
-    for name in ("blocks", "welcome"):
+    for name in ("blocks", "layouts", "welcome"):
         shutil.copytree(REPOSITORY / "templates" / name, folder / "templates" / name)
     shutil.copy(REPOSITORY / "templates" / "brand.yaml", folder / "templates")
     return folder

@@ -50,7 +50,7 @@ tests:
 def workspace(tmp_path: Path) -> Path:
     shutil.copy(REPOSITORY / "triggerfish.toml", tmp_path)
     shutil.copytree(REPOSITORY / "templates" / "welcome", tmp_path / "templates" / "welcome")
-    for name in ("brand.yaml", "blocks"):
+    for name in ("brand.yaml", "blocks", "layouts"):
         source = REPOSITORY / "templates" / name
         copy = shutil.copytree if source.is_dir() else shutil.copy
         copy(source, tmp_path / "templates" / name)
