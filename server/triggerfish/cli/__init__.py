@@ -18,8 +18,8 @@ import msgspec
 from triggerfish.errors import RulebookBroken, TriggerfishError
 
 VERBS = (
-    "new", "serve", "check", "test", "backtest", "diff", "replay", "why", "explain", "rules", "preview",
-    "plan", "rollback", "plugins", "schema",
+    "new", "serve", "check", "test", "backtest", "diff", "replay", "why", "explain", "rules", "preview", "send-test",
+    "plan", "rollback", "bounce", "doctor", "plugins", "schema",
 )  # fmt: skip
 """Every verb, in the order in which a newcomer meets them."""
 
@@ -41,7 +41,7 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return _plugin_commands().get(cmd_name)
-        command = importlib.import_module(f"{__name__}.{cmd_name}").command
+        command = importlib.import_module(f"{__name__}.{cmd_name.replace('-', '_')}").command
         if not isinstance(command, click.Command):
             raise TypeError(f"{__name__}.{cmd_name}.command is no click command")
         return command
