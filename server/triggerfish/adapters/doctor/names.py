@@ -68,14 +68,12 @@ class Names:
         if self._asked > MOST_QUESTIONS:
             raise Unanswered(f"more than {MOST_QUESTIONS} questions")
         try:
-            answer = self._resolver.resolve(dns.name.from_text(name), dns.rdatatype.from_text(kind), search=False)
-        except (
-            dns.resolver.NXDOMAIN,
-            dns.resolver.NoAnswer,
-            dns.name.LabelTooLong,
-            dns.name.NameTooLong,
-            dns.name.EmptyLabel,
-        ):
+            absolute = dns.name.from_text(name)
+        except dns.exception.DNSException:
+            return []  # no name can be like that, so nothing stands there
+        try:
+            answer = self._resolver.resolve(absolute, dns.rdatatype.from_text(kind), search=False)
+        except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
             return []
         except (dns.exception.DNSException, OSError) as error:
             said = str(error).rstrip(".") or type(error).__name__
@@ -91,10 +89,13 @@ class Names:
 
 def _split(nameserver: str) -> tuple[str, int]:
     """Address and port."""
-    host, _, port = nameserver.rpartition(":")
-    if not host or (":" in host and not host.startswith("[")):
-        host, port = nameserver, "53"
+    host, port = nameserver, "53"
+    if nameserver.startswith("["):
+        host, _, rest = nameserver[1:].partition("]")
+        port = rest.removeprefix(":") if rest else port
+    elif nameserver.count(":") == 1:
+        host, _, port = nameserver.partition(":")
     number = int(port)
     if not 0 < number < 65_536:
         raise ValueError(f"{port} is no port")
-    return str(ipaddress.ip_address(host.strip("[]"))), number
+    return str(ipaddress.ip_address(host)), number
