@@ -1,41 +1,35 @@
 """`triggerfish preview`: one template as the mail that a person would get, as HTML, plain text and pictures.
 
-It composes as the live send does (walk.compose), with the workspace's own templates.
+It composes as the live send does, with the workspace's own templates.
 """
 
 from __future__ import annotations
 
-import difflib
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 from msgspec import Struct
 
-from triggerfish import walk
-from triggerfish.adapters.composed import SAMPLE_AT, PlainLinks
 from triggerfish.cli import json_option, print_json, workspace_option
+from triggerfish.cli.composing import Wish, compose_one, wish_options
 from triggerfish.cli.pictures import SIZES, find_browser, take_picture
-from triggerfish.cli.stored import open_reads
-from triggerfish.clock import WallClock
-from triggerfish.compose import Workshop, load_workshop
-from triggerfish.config import Settings, load_settings
-from triggerfish.errors import NotFound
-from triggerfish.ingest import Event
-from triggerfish.profile import Profile, Trait
-from triggerfish.render import Message, Template
-from triggerfish.schedule import Due
-
-SAMPLE = "sample"
+from triggerfish.config import load_settings
+from triggerfish.render import Address, Message
 
 
 class Preview(Struct, frozen=True):
-    """What was written, and the message's own words."""
+    """What was written, and the message's own words. `headers` are those besides the usual ones."""
 
     template: str
     person: str
-    subject: str
+    language: str
+    sender: str
     to: str
+    subject: str
+    headers: Mapping[str, str]
     files: list[str]
     notes: list[str]
 
@@ -43,19 +37,19 @@ class Preview(Struct, frozen=True):
 @click.command()
 @click.argument("template")
 @workspace_option
-@click.option(
-    "--profile", "person", default=SAMPLE, show_default=True,
-    help="Compose for this person (any identity), as they are stored; or for the template's sample person.",
-)  # fmt: skip
+@wish_options
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), help="Write into this folder.  [default: data/preview]"
 )
 @click.option("--text", "as_text", is_flag=True, help="Print the plain text instead of writing files.")
 @json_option
-def command(template: str, workspace: Path, person: str, out: Path | None, as_text: bool, as_json: bool) -> None:
+def command(
+    template: str, workspace: Path, person: str, event: dict[str, Any] | None, language: str, out: Path | None,
+    as_text: bool, as_json: bool,
+) -> None:  # fmt: skip
     """Write TEMPLATE as a person would get it: HTML, plain text, and pictures when Chromium is installed."""
     settings = load_settings(workspace.resolve(), os.environ)
-    message = compose_preview(settings, template, person)
+    message = compose_one(settings, template, Wish(person, event, language))
     if as_text:
         if as_json:
             print_json({"template": template, "subject": message.subject, "text": message.text})
@@ -66,57 +60,13 @@ def command(template: str, workspace: Path, person: str, out: Path | None, as_te
     if as_json:
         print_json(preview)
         return
-    click.echo(f"To:      {preview.to}\nSubject: {preview.subject}")
+    click.echo(f"From:     {preview.sender}\nTo:       {preview.to}\nSubject:  {preview.subject}")
+    if preview.language:
+        click.echo(f"Language: {preview.language}")
+    for name, value in preview.headers.items():
+        click.echo(f"{name}: {value}")
     for line in (*preview.files, *preview.notes):
         click.echo(f"  {line}")
-
-
-def compose_preview(settings: Settings, name: str, person: str = SAMPLE) -> Message:
-    """The message of template `name` for a stored person, or for the template's sample person.
-
-    Raises NotFound, RulebookBroken, and MissingData or Refused when the message cannot be composed for this person.
-    """
-    workshop = load_workshop(settings)
-    template = workshop.templates.get(name)
-    if template is None:
-        near = difflib.get_close_matches(name[:80], workshop.templates, n=1)
-        hint = f'did you mean "{near[0]}"?' if near else f"there are {', '.join(sorted(workshop.templates))}"
-        raise NotFound(f'there is no template "{name}"', hint=hint)
-    if person == SAMPLE:
-        return _compose(workshop, template, *_sample(template), now=SAMPLE_AT)
-    with open_reads(settings) as reads:
-        profile = reads.stored(person)
-        trigger = None
-        for send in reads.sends(profile=profile.id, template=name, limit=1):
-            found = reads.send(send.id)
-            trigger = _event(found.event or "", found.properties)
-    return _compose(workshop, template, profile, trigger or _sample(template)[1], now=WallClock().now())
-
-
-def _compose(workshop: Workshop, template: Template, profile: Profile, trigger: Event, now: int) -> Message:
-    due = Due(
-        id="preview", profile=profile.id, ruleset="", rule="", template=template.name, class_=template.class_,
-        purpose=template.purpose, trigger=trigger,
-    )  # fmt: skip
-    return walk.compose(workshop.rulebook, template, profile, due, PlainLinks(), now)
-
-
-def _sample(template: Template) -> tuple[Profile, Event]:
-    """The template's sample person, and the event that the message answers."""
-    sample = template.sample
-    traits = {"email": "sample@example.com", **sample["traits"]}
-    profile = Profile(
-        id=SAMPLE,
-        created_at=SAMPLE_AT,
-        updated_at=SAMPLE_AT,
-        traits={name: Trait(value, SAMPLE_AT) for name, value in traits.items()},
-        memberships=dict.fromkeys(sample["segments"], SAMPLE_AT),
-    )
-    return profile, _event(SAMPLE, sample["event"])
-
-
-def _event(name: str, properties: dict[str, object]) -> Event:
-    return Event(kind="track", name=name, message_id="preview", timestamp=SAMPLE_AT, properties=properties)
 
 
 def write_preview(message: Message, template: str, person: str, out: Path) -> Preview:
@@ -136,5 +86,12 @@ def write_preview(message: Message, template: str, person: str, out: Path) -> Pr
             notes.append(f"no picture of {name} width: {problem}")
         else:
             files.append(picture)
-    to = f"{message.to.name} <{message.to.email}>" if message.to.name else message.to.email
-    return Preview(template, person, message.subject, to, [str(file) for file in files], notes)
+    return Preview(
+        template, person, message.language, shown(message.sender), shown(message.to), message.subject,
+        message.headers, [str(file) for file in files], notes,
+    )  # fmt: skip
+
+
+def shown(address: Address) -> str:
+    """A mailbox as people write it."""
+    return f"{address.name} <{address.email}>" if address.name else address.email
