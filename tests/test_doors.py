@@ -27,7 +27,7 @@ ROOMS = (
     "ingest", "instructions", "consent", "plan", "quarantine", "log", "traces", "activity", "profile", "people", "conditions", "figures",
     "wording", "segments", "misses", "steps", "rules", "saying", "windows", "hours", "decisions", "schedule", "gates",
     "languages", "render", "headers", "feeds", "mime", "deliver", "lanes", "blast", "handing", "machines", "measure", "verp", "reports",
-    "health", "reads", "why", "versions",
+    "health", "reads", "rates", "why", "versions",
 )  # fmt: skip
 """In order: each may import the ones before it. errors, clock and zones are the ground they stand on."""
 
@@ -45,10 +45,11 @@ OPENS = {room: set(ROOMS[:place]) for place, room in enumerate(ROOMS)} | {
     "adapters": AROUND,
     "plugin": AROUND,
     "config": {"errors", "clock"},
-    "compose": AROUND | {"walk", "mailroom", "rulefile", "adapters", "plugin", "config"},
+    "channels": AROUND | {"plugin", "config"},
+    "compose": AROUND | {"channels", "walk", "mailroom", "rulefile", "adapters", "plugin", "config"},
     "web": {*ROOMS, "whynot", "walk", "mailroom", "plugin", "config", "compose"},
-    "processes": AROUND | {"leave", "walk", "mailroom", "rulefile", "adapters", "plugin", "config", "compose", "web"},
-    "cli": AROUND | {"whynot", "walk", "rulefile", "adapters", "plugin", "config", "compose", "web", "processes"},
+    "processes": AROUND | {"leave", "channels", "walk", "mailroom", "rulefile", "adapters", "plugin", "config", "compose", "web"},
+    "cli": AROUND | {"channels", "whynot", "walk", "rulefile", "adapters", "plugin", "config", "compose", "web", "processes"},
     # `triggerfish` itself: what plugin authors see.
     "triggerfish": {*ROOMS, "plugin"},
 }

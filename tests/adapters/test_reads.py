@@ -22,6 +22,7 @@ from triggerfish.config.starter import starter_path
 from triggerfish.engine import Moment
 from triggerfish.errors import NotFound, SettingsWrong
 from triggerfish.ingest import Event
+from triggerfish.rates import events_by_minute
 from triggerfish.reads import (
     LONGEST_PAGE,
     DecisionLine,
@@ -31,7 +32,6 @@ from triggerfish.reads import (
     SegmentLine,
     SendLine,
     describe,
-    events_by_minute,
     outline,
     primary_segment,
 )
@@ -109,6 +109,8 @@ def test_a_profile_is_found_by_any_of_its_names(shop: Shop):
         "segments": ["shoppers", "buyers", "active"],
         "segment": "buyers",
         "updated_at": to_iso(NOON + 2),
+        "consent": {},
+        "suppressed": "",
     }
 
 

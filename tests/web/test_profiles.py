@@ -22,7 +22,7 @@ async def ask(reader, path):
 @pytest.mark.parametrize("identity", ["ana", "ana@example.com", "ANA@example.com", "email:ana@example.com", "user:ana"])
 async def test_a_profile_is_found_by_any_identity(reader, identity):
     found = await ask(reader, f"/v1/profiles/{identity}")
-    assert list(found) == ["id", "identities", "traits", "segments", "segment", "updated_at"]
+    assert list(found) == ["id", "identities", "traits", "segments", "segment", "updated_at", "consent", "suppressed"]
     assert found["identities"] == [{"kind": "user", "value": "ana"}, {"kind": "email", "value": "ana@example.com"}]
     assert found["traits"] == {"email": "ana@example.com", "name": "Ana Lima"}
     assert (found["segments"], found["segment"]) == (["customers"], "customers")

@@ -11,7 +11,7 @@ from litestar import Request, Response, get
 from litestar.params import QueryParameter
 
 from triggerfish.compose import Desk
-from triggerfish.reads import events_by_minute
+from triggerfish.rates import events_by_minute
 from triggerfish.web.given import TheDesk
 from triggerfish.web.pages import words
 from triggerfish.web.pages.paper import page
