@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated, get_args, get_origin
 
 import msgspec
 import pytest
@@ -129,18 +130,28 @@ def test_a_code_in_a_comment_or_in_a_sentence_is_none_that_is_raised():
 # --- settings, verbs, figures -----------------------------------------------------------------------------------------
 
 
+def kind_of_tables(kind: object) -> type[Struct] | None:
+    """What each table is, of a setting that is made of tables with names."""
+    kind = kind.__origin__ if get_origin(kind) is Annotated else kind
+    inner = get_args(kind)[1] if get_origin(kind) is dict else None
+    return inner if isinstance(inner, type) and issubclass(inner, Struct) else None
+
+
 def settings_of(kind: type[Struct], table: str = "") -> dict[str, str]:
     """Every key with its default as TOML would write it, as the page does."""
     found: dict[str, str] = {}
     for field in msgspec.structs.fields(kind):
         name = f"[{table}] {field.encode_name}" if table else field.encode_name
         if isinstance(field.type, type) and issubclass(field.type, Struct):
-            found |= settings_of(field.type, field.encode_name)
+            found |= settings_of(field.type, f"{table}.{field.encode_name}" if table else field.encode_name)
+        elif (inner := kind_of_tables(field.type)) is not None:
+            found |= settings_of(inner, f"{table}.{field.encode_name}.<name>")
         elif name == "plugins":
             found["[plugins.<name>]"] = "none"
         elif name != "workspace":
-            is_required = field.default is msgspec.NODEFAULT
-            found[name] = "required" if is_required else msgspec.json.encode(field.default).decode()
+            is_made = field.default is msgspec.NODEFAULT and field.default_factory is not msgspec.NODEFAULT
+            default = field.default_factory() if is_made else field.default
+            found[name] = "required" if default is msgspec.NODEFAULT else msgspec.json.encode(default).decode()
     return found
 
 

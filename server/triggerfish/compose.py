@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
+from triggerfish import blast
 from triggerfish.adapters.archive import Archive, read_facts
 from triggerfish.adapters.outline import OutlineFile
 from triggerfish.adapters.source_files import SourcesUnfit, read_sources, version_of
@@ -24,10 +26,12 @@ from triggerfish.adapters.sqlite.reads import SqliteReads
 from triggerfish.adapters.sqlite.state import SqliteStateStore
 from triggerfish.adapters.stopwatch import Stopwatch
 from triggerfish.adapters.versions import KeptVersions
-from triggerfish.clock import Clock, EventClock, Instant, WallClock
+from triggerfish.channels import channel_of, channels_of, paces_of
+from triggerfish.clock import SECOND, Clock, EventClock, Instant, WallClock
 from triggerfish.config import Settings, starter_path
 from triggerfish.engine import Moment
-from triggerfish.errors import RulebookBroken, SettingsWrong
+from triggerfish.errors import RulebookBroken
+from triggerfish.lanes import Pacing
 from triggerfish.log import EventLog
 from triggerfish.mailroom import MailRoom
 from triggerfish.measure import Signer
@@ -49,6 +53,9 @@ from triggerfish.rules import Matcher, Rulebook, RuleSet
 from triggerfish.steps import Call
 from triggerfish.verp import Verp
 from triggerfish.walk import FrontDoor, House
+
+KEPT_CATALOG = "catalog"
+"""The folder, beside a copy of rules and templates, with a copy of the catalogue's file."""
 
 
 class Inspection(Struct, frozen=True):
@@ -76,7 +83,7 @@ class Workshop(Struct, frozen=True):
 
 def plugins_of(settings: Settings) -> Plugins:
     """The installed plugins. Raises PluginFailed when one that the settings name is broken."""
-    return load_plugins({settings.delivery.channel, *settings.plugins})
+    return load_plugins({*settings.delivery.all_channels, *settings.plugins})
 
 
 def inspect(
@@ -100,7 +107,9 @@ def inspect(
         # Nothing more is read of a folder that may hold anything.
         return Inspection(plugins, {}, None, [unfit.problem()], 0)
     texts, problems = read_folder(sources / "rules")
-    templates, of_templates = check_templates(sources / "templates", company_of(settings), filters=plugins.filters)
+    filters, of_catalog = filters_of(settings, plugins, sources)
+    templates, of_templates = check_templates(sources / "templates", company_of(settings), filters=filters)
+    of_templates += of_catalog
     rulebook: Rulebook | None = None
     try:
         rulebook, of_rules = load_rulebook(
@@ -122,6 +131,25 @@ def inspect(
     files = len({*texts, *(problem.path for problem in problems)})
     notes = {name: each.notes for name, each in templates.items()}
     return Inspection(plugins, templates, None if is_broken else rulebook, found, files, notes)
+
+
+def filters_of(
+    settings: Settings, plugins: Plugins, sources: Path | None = None
+) -> tuple[dict[str, Callable[..., Any]], list[Problem]]:
+    """The filters of templates: the plugins', and the catalogue's if there is one; and what is wrong with that.
+
+    Beside a copy of the sources may stand one of the catalogue's file (KEPT_CATALOG).
+    """
+    path = settings.catalog_path
+    if path is None:
+        return dict(plugins.filters), []
+    from triggerfish.adapters.catalog.reading import CatalogSource, read_catalog
+
+    named = settings.catalog
+    kept = sources / KEPT_CATALOG / path.name if sources and named.file else path
+    source = CatalogSource(kept if kept.is_file() else path, named.file or named.database, named.key, named.query)
+    products, problems = read_catalog(source)
+    return {**plugins.filters, **products.filters()}, problems
 
 
 def load_workshop(settings: Settings, sources: Path | None = None) -> Workshop:
@@ -326,25 +354,6 @@ def plugin_context(settings: Settings, public_url: str, clock: Clock) -> PluginC
     return PluginContext(settings.workspace, settings.data_path, public_url, clock, verp)
 
 
-def channel_of(settings: Settings, plugins: Plugins, clock: Clock, *, is_demo: bool = False) -> GuardedChannel:
-    """The channel that the settings name, not opened yet.
-
-    Raises SettingsWrong when there is none of that name, or when a demo would send to real people.
-    """
-    name = settings.delivery.channel
-    channels = plugins.channels(_tables(settings), clock)
-    channel = channels.get(name)
-    if channel is None:
-        raise SettingsWrong(f'no plugin provides the channel "{name}"', code="TF408", hint="see: triggerfish plugins")
-    if is_demo and not channel.features.is_safe_for_demo:
-        raise SettingsWrong(
-            f'a demo does not send over "{name}": its messages would go to real people',
-            code="TF409",
-            hint='set channel = "outbox" under [delivery]',
-        )
-    return channel
-
-
 def _tables(settings: Settings) -> dict[str, Mapping[str, Any]]:
     return dict(settings.plugins)
 
@@ -363,10 +372,11 @@ async def open_house(
         store.begin(workshop.rulebook.version)
         # In a demo the worker's clock shows how far the events are decided, not how far they are stored.
         clock = clock_of(demo_since, lambda: store.position()[1])
-        channel = channel_of(settings, workshop.plugins, clock, is_demo=demo_since is not None)
+        channels = channels_of(settings, workshop.plugins, clock, is_demo=demo_since is not None)
         context = plugin_context(settings, public_url, clock)
-        await channel.open(context)
-        stack.push_async_callback(channel.close)
+        for channel in channels.values():
+            await channel.open(context)
+            stack.push_async_callback(channel.close)
         actions = await _open_actions(settings, workshop, context, stack, is_demo=demo_since is not None)
         workshop.plugins.start(context)
         stack.callback(workshop.plugins.stop)
@@ -388,7 +398,12 @@ async def open_house(
             clock=clock,
             rulebook=workshop.rulebook,
             templates=workshop.templates,
-            channel=channel,
+            channel=channels[settings.delivery.channel],
+            channels=channels,
+            fallback=settings.delivery.fallback,
+            fallback_after=settings.delivery.fallback_seconds * SECOND,
+            pacing=Pacing(paces_of(settings, channels), clock.now()),
+            guard=blast.Guard(**msgspec.structs.asdict(settings.delivery.guard)),
             links=lambda due, profile, now: signer.links(
                 due.id, profile.id, due.purpose, public_url, at=now, address=str(profile.trait("email") or "")
             ),

@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct
@@ -149,6 +149,9 @@ class _Check:
                     self._note_missing(name, at, field)
             elif isinstance(field.type, type) and issubclass(field.type, Struct):
                 self._go_into(name, field.type, table[name], (*at, name))
+            elif (kind_of_each := _kind_of_tables(field.type)) is not None and isinstance(table[name], dict):
+                for each, inner in table[name].items():
+                    self._go_into(each, kind_of_each, inner, (*at, name, each))
             else:
                 self._try_value(name, field, table, (*at, name))
 
@@ -195,6 +198,13 @@ class _Check:
             source=source,
         )
         self.problems.append(problem)
+
+
+def _kind_of_tables(kind: Any) -> type[Struct] | None:
+    """What each table is, of a field that is made of tables with names."""
+    kind = kind.__origin__ if get_origin(kind) is Annotated else kind
+    inner = get_args(kind)[1] if get_origin(kind) is dict else None
+    return inner if isinstance(inner, type) and issubclass(inner, Struct) else None
 
 
 def _say_expected(field: FieldInfo) -> str:

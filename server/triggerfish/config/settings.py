@@ -66,15 +66,61 @@ class Store(Struct, frozen=True, forbid_unknown_fields=True):
     path: Annotated[str, _text("the path of a folder", pattern=r"\A[^\x00-\x1f\x7f]+\Z", most=1000)] = "data"
 
 
+def _rate(most: float, description: str) -> Meta:
+    return Meta(ge=0, le=most, description=description)
+
+
+_DAY = r"\A(\d{4}-\d{2}-\d{2})?\Z"
+
+
+class ChannelPace(Struct, frozen=True, forbid_unknown_fields=True):
+    """How fast a channel sends. `per_second` messages on average (0: no limit), in all and to single mailbox providers;
+    while it warms up, on day n after `warm_up_from` at most `warm_up_first_day * warm_up_factor**n`, until that is more
+    than `warm_up_until`. A channel that has a table here is open besides the main one.
+    """
+
+    per_second: Annotated[float, _rate(100_000, "a number of messages a second, 0 for no limit")] = 0.0
+    providers: Annotated[
+        dict[str, Annotated[float, Meta(gt=0, le=100_000)]],
+        Meta(description="made of mailbox providers' names, each with a number of messages a second: {google = 5}"),
+    ] = {}
+    warm_up_from: Annotated[str, _text('a day like "2026-01-31", or empty', pattern=_DAY)] = ""
+    warm_up_first_day: Annotated[int, _count(1, 1_000_000)] = 200
+    warm_up_factor: Annotated[float, Meta(ge=1.01, le=10, description="a number from 1.01 to 10")] = 1.5
+    warm_up_until: Annotated[int, _count(1, 1_000_000_000)] = 100_000
+
+
+class Guard(Struct, frozen=True, forbid_unknown_fields=True):
+    """When a rule's messages are held, and somebody is asked (blast.py); 0 switches a part of it off."""
+
+    most_at_once: Annotated[int, _count(0, 1_000_000_000)] = 10_000
+    times_ever: Annotated[float, _rate(1_000_000, "a number, 0 for off")] = 5.0
+    canary: Annotated[float, _rate(1, "a share from 0 to 1")] = 0.02
+    complaint_rate: Annotated[float, _rate(1, "a share from 0 to 1, 0 for off")] = 0.003
+    bounce_rate: Annotated[float, _rate(1, "a share from 0 to 1, 0 for off")] = 0.05
+
+
 class Delivery(Struct, frozen=True, forbid_unknown_fields=True):
-    """The channel that takes the mails, whom they are from, and who answers for them in the footer."""
+    """The channel that takes the mails, whom they are from, and who answers for them in the footer. What `channel` did
+    certainly not take for `fallback_seconds` goes over `fallback`.
+    """
 
     channel: Annotated[str, _text("the name of a channel", pattern=r"\A[a-z][a-z0-9_-]*\Z", most=50)] = "outbox"
+    fallback: Annotated[str, _text("the name of a channel, or empty", pattern=r"\A([a-z][a-z0-9_-]*)?\Z", most=50)] = ""
+    fallback_seconds: Annotated[int, _count(0, 86_400)] = 60
     sender: Annotated[
         str, _text("a sender like 'Shop <hello@shop.example>'", pattern=rf"\A(?:{_SENDER.pattern})\Z", most=320)
     ] = "Triggerfish <triggerfish@localhost>"
     company: Annotated[str, _text("the name of the company, on one line of at most 200 characters")] = ""
     address: Annotated[str, _text("a postal address, on one line of at most 200 characters")] = ""
+    channels: Annotated[dict[str, ChannelPace], Meta(description="made of one table for each channel")] = {}
+    guard: Guard = Guard()
+
+    @property
+    def all_channels(self) -> list[str]:
+        """Every channel that is to be open, the main one first."""
+        named = dict.fromkeys([self.channel, *([self.fallback] if self.fallback else []), *self.channels])
+        return list(named)
 
     @property
     def sender_name(self) -> str:
@@ -112,6 +158,19 @@ class Rules(Struct, frozen=True, forbid_unknown_fields=True):
     load_mb: Annotated[int, _count(64, 65_536)] = 2_048
 
 
+class Catalog(Struct, frozen=True, forbid_unknown_fields=True):
+    """The shop's products, for templates: a `file` (CSV or JSON lines), or what a `query` finds in a `database` (SQLite);
+    relative to the workspace. `key` is the column that names each product. A changed file is read again at once, a
+    changed database after `refresh_minutes`.
+    """
+
+    file: Annotated[str, _text("the path of a .csv or .jsonl file", most=1000)] = ""
+    database: Annotated[str, _text("the path of an SQLite database", most=1000)] = ""
+    query: Annotated[str, Meta(description="a SELECT", max_length=10_000)] = ""
+    key: Annotated[str, _text("the name of a column", pattern=r"\A[^\x00-\x1f\x7f]+\Z")] = "id"
+    refresh_minutes: Annotated[int, _count(1, 10_080)] = 15
+
+
 class Reports(Struct, frozen=True, forbid_unknown_fields=True):
     """Whose word about our messages is taken. `feedback_from`: domains of mailbox providers; what they sign (DKIM) of
     complaints counts for whatever message they name.
@@ -132,7 +191,8 @@ class Log(Struct, frozen=True, forbid_unknown_fields=True):
 class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything that a workspace sets. `workspace` is its folder; no key in the file says it.
 
-    Raises SettingsWrong (TF406) when it would use the demo's keys on an address that is not loopback.
+    Raises SettingsWrong (TF406) when it would use the demo's keys on an address that is not loopback, and (TF403) when
+    the catalogue has two sources, or half of one.
     """
 
     workspace: Path
@@ -144,6 +204,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     limits: Limits = Limits()
     rules: Rules = Rules()
     reports: Reports = Reports()
+    catalog: Catalog = Catalog()
     log: Log = Log()
     plugins: Annotated[dict[str, PluginTable], Meta(description="made of one table for each plugin")] = {}
 
@@ -156,10 +217,24 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
                 hint="put keys of your own under [keys], or listen on 127.0.0.1",
             )
 
+        catalog = self.catalog
+        if (catalog.file and (catalog.database or catalog.query)) or bool(catalog.database) is not bool(catalog.query):
+            raise SettingsWrong(
+                f"[catalog] in {SETTINGS_FILE} must have either a file, or a database and a query",
+                code="TF403",
+                hint='file = "catalog.csv"; or database = "shop.sqlite3" and query = "SELECT …"',
+            )
+
     @property
     def uses_demo_keys(self) -> bool:
         keys = self.keys
         return DEMO_WRITE_KEY in keys.write or keys.admin == DEMO_ADMIN_KEY or keys.secret == DEMO_SECRET
+
+    @property
+    def catalog_path(self) -> Path | None:
+        """The file or database that the products come from, if the workspace names one."""
+        named = self.catalog.file or self.catalog.database
+        return self.workspace / named if named else None
 
     @property
     def rules_path(self) -> Path:

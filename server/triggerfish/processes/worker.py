@@ -18,8 +18,9 @@ import msgspec
 
 from triggerfish import walk
 from triggerfish.adapters.apscheduler import Waker
+from triggerfish.channels import channels_of, paces_of
 from triggerfish.clock import WallClock
-from triggerfish.compose import channel_of, load_workshop, open_house
+from triggerfish.compose import load_workshop, open_house
 from triggerfish.config import load_settings
 from triggerfish.errors import RulebookBroken, TriggerfishError
 from triggerfish.processes.control import Control
@@ -53,8 +54,8 @@ async def run(orders: Orders) -> int:
             workshop = load_workshop(settings, orders.sources)
             if settings.rules.test_on_reload and not orders.is_tested:
                 prove(workshop, orders.sources)
-        # What the settings say of the channel is wrong now or never: it is opened only when we may go.
-        channel_of(settings, workshop.plugins, WallClock(), is_demo=orders.demo_since is not None)
+        # What the settings say of channels is wrong now or never: they are opened only when we may go.
+        paces_of(settings, channels_of(settings, workshop.plugins, WallClock(), is_demo=orders.demo_since is not None))
     except RulebookBroken as broken:
         problems = [msgspec.to_builtins(problem) for problem in broken.problems[:PROBLEMS_TOLD]]
         await control.report(Report(is_ready=False, error=str(broken), problems=problems))
