@@ -15,6 +15,7 @@ REPOSITORY = Path(__file__).parents[2]
 DOCS = (REPOSITORY / "docs" / "templates.md").read_text()
 SOURCES = [
     *(REPOSITORY / "server" / "triggerfish" / "adapters").glob("*.py"),
+    *(REPOSITORY / "server" / "triggerfish" / "adapters" / "catalog").glob("*.py"),
     REPOSITORY / "server" / "triggerfish" / "render.py",
     REPOSITORY / "server" / "triggerfish" / "errors.py",
 ]

@@ -15,7 +15,7 @@ from msgspec import Struct
 from triggerfish.adapters.compiled import CompiledMatcher
 from triggerfish.adapters.git import commit_of, copy_commit
 from triggerfish.adapters.templates import check_templates
-from triggerfish.compose import company_of, plugins_of
+from triggerfish.compose import company_of, filters_of, plugins_of
 from triggerfish.config import Settings
 from triggerfish.errors import NotFound, RulebookBroken
 from triggerfish.plugin.manager import Plugins
@@ -90,8 +90,9 @@ def _read(
 ) -> tuple[Draft, Rulebook]:
     files, problems = read_folder(rules)
     folder = templates or settings.templates_path
-    made, of_templates = check_templates(folder, company_of(settings), filters=plugins.filters)
-    broken = [problem for problem in [*problems, *of_templates] if not problem.is_warning]
+    filters, of_catalog = filters_of(settings, plugins)
+    made, of_templates = check_templates(folder, company_of(settings), filters=filters)
+    broken = [problem for problem in [*problems, *of_catalog, *of_templates] if not problem.is_warning]
     if broken:
         raise RulebookBroken(broken)
     facts = {name: Facts(template.class_, template.purpose, _content(folder / name)) for name, template in made.items()}

@@ -21,10 +21,11 @@ from typing import Any, TextIO
 import msgspec
 from watchfiles import Change, awatch
 
+from triggerfish.adapters.catalog.watching import CatalogWatch, keep_copy
 from triggerfish.adapters.source_files import SourcesUnfit, is_source, read_sources, stamp, version_of, write_sources
 from triggerfish.adapters.versions import KeptVersions
 from triggerfish.clock import Instant, WallClock, to_iso
-from triggerfish.compose import prepare
+from triggerfish.compose import KEPT_CATALOG, prepare
 from triggerfish.config import Settings
 from triggerfish.errors import SettingsWrong, WorkspaceTaken
 from triggerfish.processes.child import NotStarted, Process, ending
@@ -50,6 +51,8 @@ class Supervisor:
         self.api: Process | None = None
         self.status: dict[str, Any] = {}
         self._versions = KeptVersions(settings.versions_path)
+        every = 60.0 * settings.catalog.refresh_minutes if settings.catalog.database else 0.0
+        self._catalog = CatalogWatch(settings.catalog_path, every)
         self._contents: dict[str, bytes] = {}
         self._stopping = asyncio.Event()
         self._reloading = asyncio.Lock()
@@ -142,12 +145,18 @@ class Supervisor:
     def _copy(self, copy: Path) -> bool:
         self._contents = {}
         with self._versions.hold():
-            self._seen = stamp(self.settings.workspace)
+            self._seen = self._stamp()
             self._contents = contents = read_sources(self.settings.workspace)
         shutil.rmtree(copy, ignore_errors=True)
         write_sources(copy, contents)
+        if self.settings.catalog.file:
+            keep_copy(self.settings.workspace / self.settings.catalog.file, copy / KEPT_CATALOG)
         known = self._versions.known(version_of(contents))
         return known is not None and bool(known.first_at)
+
+    def _stamp(self) -> object:
+        """What tells one state of the files from another."""
+        return stamp(self.settings.workspace), self._catalog.stamp()
 
     def _let_go(self, worker: Process, by: Cause) -> None:
         """Let a worker begin that has loaded a fresh copy of the sources, and keep that copy: a crash must not need the
@@ -229,15 +238,15 @@ class Supervisor:
     # The files.
 
     async def _watch_files(self) -> None:
-        """Hand over to a fresh worker when a rule file or a template has changed. The system tells of that at once, but
-        not of a folder that took another's place, of some network drives, or of what changed before we listened: so
-        every LOOK_SECONDS we look for ourselves.
+        """Hand over to a fresh worker when a rule file, a template or the catalogue has changed. The system tells of
+        files at once, but not of the catalogue, of a folder that took another's place, of some network drives, or of
+        what changed before we listened: so every LOOK_SECONDS we look for ourselves.
         """
         while not self._stopping.is_set():
             folders = [path for path in (self.settings.rules_path, self.settings.templates_path) if path.is_dir()]
             if not folders:
                 await asyncio.sleep(LOOK_SECONDS)
-                if stamp(self.settings.workspace) != self._seen:
+                if self._stamp() != self._seen:
                     await self._hand_over()
                 continue
             async for changes in awatch(
@@ -249,7 +258,7 @@ class Supervisor:
                 rust_timeout=LOOK_SECONDS * 1_000,
                 yield_on_timeout=True,
             ):
-                was_missed = not changes and stamp(self.settings.workspace) != self._seen
+                was_missed = not changes and self._stamp() != self._seen
                 if changes or was_missed:
                     await self._hand_over()
                 if was_missed:
