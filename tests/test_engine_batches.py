@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any, cast
 
 import msgspec
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from triggerfish import walk
+from triggerfish import hours, walk
 from triggerfish.adapters.memory import MemoryEventLog
 from triggerfish.adapters.memory_store import MemoryStateStore
 from triggerfish.clock import DAY, HOUR, MINUTE, SECOND, WallClock
@@ -18,6 +19,7 @@ from triggerfish.conditions import NEVER
 from triggerfish.engine import Arrival, decide
 from triggerfish.ingest import Event
 from triggerfish.profile import Claim, claims_of, new_profile
+from triggerfish.rules import Rulebook
 from worlds import NOON, claims_in, follow, rulebook, state_of
 
 RULES = """
@@ -117,8 +119,45 @@ SETS = (
     """,
 )
 BOOK = rulebook(RULES, *SETS)
+CROWDED = rulebook(
+    RULES.replace("caps:", """arbitration: {window: 20 minutes}
+      send_windows: [{from: "07:30", to: "20:00", days: weekdays}, {from: "22:00", to: "09:00", days: weekend}]
+      caps:
+        - {sends: 1, within: 5 hours, purpose: news}
+        - {sends: 2, within: 2 days, ruleset: journeys}"""),
+    *(text.replace("            on: View", "            losing: defer\n            on: View") for text in SETS[:2]),
+    SETS[2].replace("on: View,", "on: View, losing: defer, defer_at_most: 9 hours, group: news,"),
+    SETS[3].replace("- send: offer", "- {send: offer, at: best_hour, within: 20 hours}"),
+    """
+    ruleset: digests
+    priority: 70
+    rules:
+      - {name: digest, on: [Order, Cart], group: news, then: [{send: digest}]}
+      - {name: calm, on: Order, cooldown: 1 day, then: [{send: digest, at: best_hour, within: 6 hours}]}
+    """,
+    """
+    ruleset: crowd
+    priority: 60
+    cooldown: 40 minutes
+    rules:
+      - {name: part, on: [View, Order], losing: merge, then: [{send: offer}, {send: hello}]}
+      - {name: patient, priority: -1, on: Cart, losing: defer, wait: 19 minutes, then: [{send: hello}]}
+    """,
+)  # fmt: skip
+BOOKS = st.sampled_from((BOOK, CROWDED))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def everybody() -> Iterator[None]:
+    """One open is enough to know everybody's hours by, two to know somebody's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hours, "ENOUGH_OF_ALL", hours.THOUSANDTHS)
+        patch.setattr(hours, "ENOUGH", 2.0)
+        yield
+
 
 STEPS = (0, 0, SECOND, 10 * MINUTE, 31 * MINUTE, 2 * HOUR, 9 * HOUR, DAY, 3 * DAY)
+HUMAN = st.sampled_from((0.0, 0.3, 1.0))
 LATE = (0, 0, 0, 5 * MINUTE, 3 * HOUR, 2 * DAY)
 
 
@@ -126,9 +165,13 @@ LATE = (0, 0, 0, 5 * MINUTE, 3 * HOUR, 2 * DAY)
 def histories(draw: st.DrawFn, longest_pause: int = 3 * DAY) -> list[Arrival]:
     """Up to 14 arrivals of few people with many names, some late, some repeated, some that merge."""
     steps = [step for step in STEPS if step <= longest_pause]
-    arrivals: list[Arrival] = []
     at = NOON
-    for position in range(1, draw(st.integers(1, 14)) + 1):
+    known = ("u1", "u2")[: draw(st.integers(0, 2))]
+    arrivals = [
+        Arrival(place, at, Event("identify", "identify", f"i{place}", at, user, traits={"email": f"{user}@x.example"}))
+        for place, user in enumerate(known, 1)
+    ]
+    for position in range(len(arrivals) + 1, len(arrivals) + draw(st.integers(1, 14)) + 1):
         at += draw(st.sampled_from(steps))
         if arrivals and draw(st.integers(0, 7)) == 0:
             arrivals.append(Arrival(position, at, draw(st.sampled_from(arrivals)).event))
@@ -147,8 +190,11 @@ def events(draw: st.DrawFn, position: int, at: int, before: tuple[Arrival, ...])
     if kind == "feedback" and before:
         first = draw(st.sampled_from(before))
         profile = new_profile(claims_of(first.event)[0], first.position, at).id
-        properties = {"send_id": "s", "purpose": draw(st.sampled_from(("", "news")))}
-        return Event("feedback", "Unsubscribed", said, at, profile_id=profile, properties=properties)
+        properties = {"send_id": "s", "purpose": draw(st.sampled_from(("", "news"))), "human": draw(HUMAN)}
+        name = draw(st.sampled_from(("Unsubscribed", "Email Opened", "Email Link Clicked")))
+        return Event(
+            "feedback", name, said, when if draw(st.booleans()) else at, profile_id=profile, properties=properties
+        )
     if kind == "identify":
         traits = draw(st.fixed_dictionaries({}, optional={
             "email": st.sampled_from(("e1@example.com", "e2@example.com")),
@@ -194,13 +240,13 @@ def test_cutting_any_of_5000_histories_into_batches_changes_nothing(data: st.Dat
 
 
 def compare_cut_with_whole(data: st.DataObject) -> None:
-    arrivals = data.draw(histories())
+    arrivals, book = data.draw(histories()), data.draw(BOOKS)
     end = arrivals[-1].at + data.draw(st.sampled_from((0, HOUR, DAY, 7 * DAY)))
     whole = MemoryStateStore()
-    follow(whole, BOOK, arrivals, end)
+    follow(whole, book, arrivals, end)
     cut = MemoryStateStore()
     for batch, now in data.draw(cuts(arrivals, end)):
-        follow(cut, BOOK, batch, now)
+        follow(cut, book, batch, now)
     assert state_of(cut) == state_of(whole)
     assert cut.position() == whole.position()
 
@@ -235,14 +281,14 @@ class SetClock(WallClock):
 @given(st.data(), st.integers(1, 6), st.integers(1, 4))
 def test_the_corridor_comes_to_the_same_however_small_its_batches(data: st.DataObject, events: int, people: int):
     """`walk.follow` over a log that grows while the clock goes on, with any limits of events and of due profiles."""
-    arrivals = data.draw(histories())
+    arrivals, book = data.draw(histories()), data.draw(BOOKS)
     end = arrivals[-1].at + data.draw(st.sampled_from((0, HOUR, DAY, 7 * DAY)))
     whole = MemoryStateStore()
-    follow(whole, BOOK, arrivals, end)
+    follow(whole, book, arrivals, end)
     log, clock, store = MemoryEventLog(), SetClock(), MemoryStateStore()
     nobody = cast(Any, None)
     house = walk.House(
-        log=log, clock=clock, store=store, rulebook=BOOK, batch_events=events, agenda_batch=people,
+        log=log, clock=clock, store=store, rulebook=book, batch_events=events, agenda_batch=people,
         templates={}, channel=nobody, links=nobody, dice=nobody,
     )  # fmt: skip
     for batch, now in data.draw(cuts(arrivals, end)):
@@ -257,18 +303,20 @@ def test_the_corridor_comes_to_the_same_however_small_its_batches(data: st.DataO
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
-@given(histories(), st.sampled_from((0, DAY)))
-def test_deciding_again_gives_the_same_and_touches_nothing_that_it_was_given(arrivals: list[Arrival], rest: int):
+@given(histories(), BOOKS, st.sampled_from((0, DAY)))
+def test_deciding_again_gives_the_same_and_touches_nothing_that_it_was_given(
+    arrivals: list[Arrival], book: Rulebook, rest: int
+):
     half = len(arrivals) // 2
     store = MemoryStateStore()
     if half:
-        follow(store, BOOK, arrivals[:half], arrivals[half - 1].at)
+        follow(store, book, arrivals[:half], arrivals[half - 1].at)
     loaded = store.load(claims_in(arrival.event for arrival in arrivals), [])
     before = msgspec.msgpack.encode(list(loaded.profiles.values()))
     now = arrivals[-1].at + rest
-    once = decide(arrivals[half:], loaded, BOOK, now)
+    once = decide(arrivals[half:], loaded, book, now)
     first = msgspec.json.encode([once.merged, list(once.profiles.values()), once.sends, once.moments, once.memberships])
-    again = decide(arrivals[half:], loaded, BOOK, now)
+    again = decide(arrivals[half:], loaded, book, now)
     assert msgspec.msgpack.encode(list(loaded.profiles.values())) == before
     assert first == msgspec.json.encode(
         [again.merged, list(again.profiles.values()), again.sends, again.moments, again.memberships]
