@@ -15,6 +15,9 @@ PATIENCE_SECONDS = 5.0
 MOST_QUESTIONS = 200
 """Of one run, so that records that lead from one to the next come to an end."""
 
+_MOST_SILENCES = 2
+"""After so many time-outs nobody waits any more: there is no network, most likely."""
+
 
 class Unanswered(Exception):
     """DNS could not be asked, or its server failed. The text is for people."""
@@ -22,14 +25,15 @@ class Unanswered(Exception):
 
 class Names:
     """Looks records up, each once. `nameserver` is an address, with a port if it is not 53 ("127.0.0.1:5353",
-    "[::1]:5353"); without it the system's are asked. Raises ValueError when it is no address.
+    "[::1]:5353"); without it the system's are asked. Raises ValueError when it is no address. `patience_seconds` is for
+    each question, 5 unless said.
     """
 
-    def __init__(self, nameserver: str = "", *, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, nameserver: str = "", *, patience_seconds: float = 0.0) -> None:
         self._resolver: dns.resolver.Resolver | None = None
         self._why_not = ""
         self._known: dict[tuple[str, str], list[str]] = {}
-        self._asked = 0
+        self._asked = self._silences = 0
         if nameserver:
             self._resolver = dns.resolver.Resolver(configure=False)
             host, port = _split(nameserver)
@@ -41,7 +45,7 @@ class Names:
             except dns.resolver.NoResolverConfiguration as error:
                 self._why_not = f"this machine has no name server: {error}"
         if self._resolver is not None:
-            self._resolver.lifetime = patience_seconds
+            self._resolver.lifetime = patience_seconds or PATIENCE_SECONDS
 
     def texts(self, name: str) -> list[str]:
         """TXT records, each in one piece. Raises Unanswered."""
@@ -75,6 +79,11 @@ class Names:
             answer = self._resolver.resolve(absolute, dns.rdatatype.from_text(kind), search=False)
         except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
             return []
+        except dns.resolver.LifetimeTimeout as error:
+            self._silences += 1
+            if self._silences >= _MOST_SILENCES:
+                self._resolver, self._why_not = None, "the name server does not answer"
+            raise Unanswered(f"{name} {kind}: no answer") from error
         except (dns.exception.DNSException, OSError) as error:
             said = str(error).rstrip(".") or type(error).__name__
             raise Unanswered(f"{name} {kind}: {said}"[:300]) from error
