@@ -36,7 +36,7 @@ def test_every_link_is_tracked_but_not_the_way_out(tmp_path: Path) -> None:
     assert "shop.example/p" not in message.html
     assert "Go:\nhttps://t.example/c/1" in message.text
     assert "Look (https://t.example/c/2)" in message.text
-    assert "Unsubscribe (https://t.example/u?a=1&b=2)" in message.text
+    assert "Unsubscribe: https://t.example/u?a=1&b=2" in message.text
 
 
 def test_the_open_pixel_is_the_last_thing_in_the_body(tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_plain_text_reads_as_a_person_would_write_it(tmp_path: Path) -> None:
     text = compose(load(tmp_path, email(body))).text
     assert text == (
         "Title\n\nOne & two,\nthree.\n\n- a\n- b\n\n---\n\n[A kettle]\n\n"
-        "https://x.example/\n\nUnsubscribe (https://t.example/u?a=1&b=2)\n"
+        "https://x.example/\n\nUnsubscribe: https://t.example/u?a=1&b=2\n"
     )
 
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import html
 import re
+from typing import NamedTuple
 
 from triggerfish.adapters.liquid import LINK_TAG
-from triggerfish.adapters.mjml_reader import LIQUID, Element, Tag, mask
+from triggerfish.adapters.mjml_reader import BLOCKS, DIVIDERS, LIQUID, MASK, Element, Tag, mask
 from triggerfish.adapters.sources import NOWHERE, Piece, Woven
 
 SKIPPED_CLASS = "html-only"
@@ -24,18 +25,35 @@ _PARAGRAPHS = frozenset(
     {"p", "div", "h1", "h2", "h3", "h4", "h5", "h6", "table", "ul", "ol", "dl", "blockquote", "pre"}
 )
 
+_ENDS_LINE = _PARAGRAPHS | {"br", "hr", "tr", "td", "th", "li", "tbody", "thead", "tfoot"}
+_ARROWS = re.compile(r"(?:\s|&nbsp;|[→»›>:]|&rarr;|&raquo;|&gt;|&rsaquo;)+$")
+"""What stands at the end of a button's words, and has no place before a colon."""
+
 # Marks that stand for the breaks of tables until the text is tidied: what a row holds is known only per person.
-_CELL, _LINE, _ROW, _TALL_ROW = "\t", "\x1c", "\x1e", "\x1d"
+# An address between two _ADDRESS is the one of the line that it stands in.
+_CELL, _LINE, _ROW, _TALL_ROW, _ADDRESS = "\t", "\x1c", "\x1e", "\x1d", "\x02"
 _MARKED = r"\n\t\x1c-\x1e\xa0\u200b-\u200d\u2060\ufeff\u00ad\u034f"
 _GAP = re.compile(rf"[{_MARKED}][ {_MARKED}]*")
+_CELLS = re.compile(r"[\x1d\x1e]([^\x1d\x1e\t]*\t[^\x1d\x1e]*)(?=[\x1d\x1e])")
+_ADDRESSED = re.compile(r" *\x02([^\x02]*)\x02")
+_OF_A_PERSON = re.compile(r"\s*(?:mailto|tel|sms):([^?{}\s]+)(?:\?[^{}]*)?\s*")
+"""What leads to somebody rather than to a page is written as people write it: without a scheme and a subject."""
+_RULES = re.compile(r"\A(?:---\n\n)+|(?:\n\n---)+(?=\n\n---\n|\Z)")
+"""Rules at the beginning and the end, and all but the last of several in a row: they divide nothing."""
 
 
 def tidy(text: str) -> str:
     """Blanks collapsed, lines stripped, at most one empty line in a row, and one line end at the end."""
+    text = text.replace("\r", "")
+    if _CELL in text:
+        text = _CELLS.sub(_row, text)
+    if _ADDRESS in text:
+        text = _ADDRESSED.sub(r": \1", text).replace(_ADDRESS, " ")
     while "  " in text:
         text = text.replace("  ", " ")
-    text = _GAP.sub(_gap, text.replace("\r", ""))
-    return text.replace(" \n", "\n").replace("   ", "  ").strip() + "\n"
+    text = _GAP.sub(_gap, text)
+    text = text.replace(" \n", "\n").replace("   ", "  ").strip()
+    return (_RULES.sub("", text) if "---" in text else text) + "\n"
 
 
 def _gap(found: re.Match[str]) -> str:
@@ -53,6 +71,20 @@ def _gap(found: re.Match[str]) -> str:
     return " " if "\xa0" in gap or " " in gap else ""
 
 
+def _row(found: re.Match[str]) -> str:
+    """A row whose cells have several lines or addresses: what begins them on one line, what follows below."""
+    cells = [[line.strip() for line in re.split(r"[\n\x1c]+", cell) if line.strip()] for cell in found[1].split(_CELL)]
+    tall = [cell for cell in cells if len(cell) > 1]
+    if not tall and _ADDRESS not in found[1]:
+        return found[0]
+    if len(tall) > 1:  # a table that only lays out: each cell is a paragraph
+        return _TALL_ROW + _TALL_ROW.join("\n".join(cell) for cell in cells) + _TALL_ROW
+    lines = [_CELL.join(cell[0] for cell in cells if cell), *(line for cell in tall for line in cell[1:])]
+    whole = "\n".join(lines)
+    addresses = _ADDRESSED.findall(whole)
+    return _TALL_ROW + "\n".join([_ADDRESSED.sub("", whole), *addresses]) + _TALL_ROW
+
+
 def text_of(source: Woven, root: Element) -> Woven:
     """The body of the template as plain text with Liquid."""
     pieces: list[Piece] = []
@@ -62,10 +94,26 @@ def text_of(source: Woven, root: Element) -> Woven:
     return Woven(pieces)
 
 
+class _Link(NamedTuple):
+    """A link as it was written last: where it leads, in which column, and which of the pieces say so."""
+
+    address: str
+    column: int
+    ends: int
+    first: int
+    last: int
+
+
 class _Walk:
     def __init__(self, source: Woven, pieces: list[Piece]) -> None:
         self.source = source
         self.pieces = pieces
+        self.column = 0
+        self.link: _Link | None = None
+        self.base: tuple[int, int] | None = None
+        # Whether nothing is on the line yet; for each open {% if %}, how it was before it.
+        self.is_fresh = True
+        self.was_fresh: list[bool] = []
 
     def say(self, text: str) -> None:
         self.pieces.append((text, NOWHERE))
@@ -94,24 +142,31 @@ class _Walk:
                 self.say("\n")
             case "mj-image" | "mj-carousel-image":
                 self.image(element)
+            case "mj-navbar":
+                base = element.get("base-url")
+                self.base = (base.start, base.end) if base else None
+                self.children(element)
+                self.base = None
             case _ if element.content is not None:
                 self.say("\n\n")
                 self.content(*element.content)
                 self.say("\n\n")
             case _:
+                if element.name in ("mj-column", "mj-hero"):
+                    self.column = element.start
                 self.say("\n")
                 self.children(element)
                 self.say("\n")
 
     def linked(self, element: Element, between: str) -> None:
-        if element.content:
-            text = self.source.text[slice(*element.content)]
-            start = element.content[0] + len(text) - len(text.lstrip())
-            self.content(start, start + len(text.strip()))
+        start, end = element.content or (0, 0)
+        text = self.source.text[start:end]
+        start, end = start + len(text) - len(text.lstrip()), start + len(_ARROWS.sub("", text))
+        if start < end:
+            self.content(start, end)
         href = element.get("href")
         if href and href.value:
-            self.say(between)
-            self.address(href.start, href.end)
+            self.lead(href.start, href.end, between if start < end else "", "")
 
     def image(self, element: Element) -> None:
         alt, href = element.get("alt"), element.get("href")
@@ -120,11 +175,28 @@ class _Walk:
             self.static(alt.start, alt.end)
             self.say("]\n")
             if href and href.value:
-                self.address(href.start, href.end)
-                self.say("\n")
+                self.lead(href.start, href.end, "", "\n")
+
+    def lead(self, start: int, end: int, before: str, after: str) -> None:
+        """Say where a link leads. Of links to one place that follow each other in a column, the last one says it."""
+        address, last = self.source.text[start:end].strip(), self.link
+        if last and last.address == address and last.column == self.column and last.ends <= start:
+            between = self.source.text[last.ends : start]
+            if not any(found["tag"] for found in LIQUID.finditer(between)):  # else one may be without the other
+                self.pieces[last.first : last.last] = [("", NOWHERE)] * (last.last - last.first)
+        first = len(self.pieces)
+        self.say(before)
+        self.address(start, end)
+        self.say(after)
+        self.link = _Link(address, self.column, end, first, len(self.pieces))
 
     def address(self, start: int, end: int) -> None:
+        if person := _OF_A_PERSON.fullmatch(self.source.text, start, end):
+            self.static(person.start(1), person.end(1))
+            return
         self.say(f"{{% {LINK_TAG} %}}")
+        if self.base:
+            self.static(*self.base)
         self.static(start, end)
         self.say(f"{{% end{LINK_TAG} %}}")
 
@@ -132,8 +204,10 @@ class _Walk:
         """HTML between two places as text."""
         masked = mask(self.source.text[start:end])
         at, row_is_tall, cells = 0, False, 0
-        links: list[tuple[tuple[int, int] | None, int]] = []
+        links: list[tuple[tuple[int, int] | None, int, bool]] = []
         skipped: list[str] = []
+        lists: list[int | None] = []
+        self.is_fresh = True
         for found in _TOKEN.finditer(masked):
             name, is_end = (found["name"] or "").lower(), bool(found["end"])
             if skipped:
@@ -146,9 +220,11 @@ class _Walk:
             if SKIPPED_CLASS in (found["rest"] or "") and not is_end and name not in ("img", "br", "hr"):
                 skipped = [name]
             elif name == "a" and not is_end:
-                links.append((self._value(found, "href", start), start + found.end()))
+                links.append((self._value(found, "href", start), start + found.end(), self.is_fresh))
             elif name == "a" and links:
-                self._close_link(links.pop(), start + found.start())
+                self._close_link(
+                    links.pop(), start + found.start(), self._ends_line(start + at, end), is_cell=cells > 0
+                )
             elif name == "img":
                 alt = self._value(found, "alt", start)
                 if alt and self.source.text[slice(*alt)].strip():
@@ -164,24 +240,72 @@ class _Walk:
                 row_is_tall = row_is_tall or cells > 0
                 if name == "table":
                     cells = 0
+                elif name in ("ol", "ul"):
+                    lists = lists[:-1] if is_end else [*lists, self._first_number(name, masked, at)]
             elif name == "li" and not is_end:
-                self.say("\n- ")
+                number = lists[-1] if lists else None
+                self.say("\n- " if number is None else f"\n{number}. ")
+                lists = [*lists[:-1], number + 1] if number is not None else lists
             elif name == "hr":
                 self.say("\n\n---\n\n")
+            self.is_fresh = self.is_fresh or name in _ENDS_LINE
         self.static(start + at, end)
 
-    def _close_link(self, link: tuple[tuple[int, int] | None, int], end: int) -> None:
-        """`label (address)`; only the label when it is the address already, only the address without a label."""
-        href, start = link
+    def _first_number(self, name: str, masked: str, at: int) -> int | None:
+        """1 for a list that can be numbered now: one without loops and conditions."""
+        end = masked.find("</ol", at)
+        return 1 if name == "ol" and MASK not in masked[at : end if end >= 0 else len(masked)] else None
+
+    def _ends_line(self, at: int, end: int) -> bool:
+        """Whether nothing follows on the line, whichever way the conditions around it go."""
+        while at < end:
+            if piece := LIQUID.match(self.source.text, at, end):
+                if piece["tag"] is None:
+                    return False
+                at = self._end_of_block(piece.end(), end) if piece["tag"] in DIVIDERS else piece.end()
+            elif token := _TOKEN.match(self.source.text, at, end):
+                if (token["name"] or "").lower() in _ENDS_LINE:
+                    return True
+                at = token.end()
+            elif self.source.text[at].isspace():
+                at += 1
+            else:
+                return False
+        return True
+
+    def _end_of_block(self, at: int, end: int) -> int:
+        depth = 0
+        for found in LIQUID.finditer(self.source.text, at, end):
+            tag = found["tag"] or ""
+            if tag in BLOCKS:
+                depth += 1
+            elif tag.startswith("end") and tag[3:] in BLOCKS:
+                depth -= 1
+                if depth < 0:
+                    return found.end()
+        return end
+
+    def _close_link(
+        self, link: tuple[tuple[int, int] | None, int, bool], end: int, ends_line: bool, *, is_cell: bool
+    ) -> None:
+        """`label (address)`, or `label: address` on a line of its own; of a label that is the address, that alone."""
+        href, start, began_line = link
         if not href:
             return
         address = self.source.text[slice(*href)].strip()
         label = re.sub(r"<[^>]*>", "", self.source.text[start:end]).strip()
-        if label in (address, address.partition(":")[2]):
+        if label in (address, address.partition(":")[2]) or (label and address.startswith("#")):
             return
-        self.say(" (" if label else " ")
-        self.address(*href)
-        self.say(")" if label else " ")
+        if not label:
+            self.lead(*href, " ", " ")
+        elif began_line and ends_line:
+            mark = _ADDRESS if is_cell else ""
+            text, origin = self.pieces[-1] if self.pieces else ("", NOWHERE)
+            if not text.startswith("{") and (words := _ARROWS.sub("", text)):
+                self.pieces[-1] = (words, origin)
+            self.lead(*href, mark or ": ", mark)
+        else:
+            self.lead(*href, " (", ")")
 
     def _value(self, tag: re.Match[str], name: str, base: int) -> tuple[int, int] | None:
         found = re.search(rf"(?<![\w-]){name}\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>]+))", tag["rest"], re.IGNORECASE)
@@ -196,12 +320,25 @@ class _Walk:
         at = start
         for found in LIQUID.finditer(self.source.text, start, end):
             self._letters(at, found.start())
+            self._note_tag(found["tag"])
             self.pieces += self.source.cut(found.start(), found.end())
             at = found.end()
         self._letters(at, end)
+
+    def _note_tag(self, tag: str | None) -> None:
+        """Keep in mind whether the line is empty, on each way of a condition."""
+        if tag is None:
+            self.is_fresh = False
+        elif tag in BLOCKS:
+            self.was_fresh.append(self.is_fresh)
+        elif tag in DIVIDERS and self.was_fresh:
+            self.is_fresh = self.was_fresh[-1]
+        elif tag.startswith("end") and self.was_fresh:
+            self.was_fresh.pop()
 
     def _letters(self, start: int, end: int) -> None:
         text = html.unescape(re.sub(r"\s+", " ", self.source.text[start:end]))
         text = re.sub(r"\{(?=[{%])", '{{ "{" }}', text)
         if text:
+            self.is_fresh = self.is_fresh and text.isspace()
             self.pieces.append((text, self.source.origin(start)))
