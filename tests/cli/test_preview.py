@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import socketserver
+import threading
 
 import pytest
 from click.testing import CliRunner
@@ -39,6 +41,17 @@ def test_a_stored_person_gets_the_message_with_their_own_traits(lived, tmp_path)
     html = (tmp_path / "welcome.html").read_text()
     assert HOSTILE not in html
     assert "&lt;script&gt;" in html
+
+
+@pytest.mark.usefixtures("without_browser")
+def test_the_event_and_the_language_can_be_given_and_headers_are_told(lived, tmp_path):
+    done = run(lived, "welcome", "--event", '{"total": 42}', "--language", "de", "--out", str(tmp_path), "--json")
+    told = json.loads(done.output)
+    assert told["sender"] == "Shop <hello@shop.example>"
+    assert told["language"]
+    assert told["headers"]["List-Unsubscribe"] == "<https://triggerfish.invalid/unsubscribe>"
+    assert run(lived, "welcome", "--event", "{").exit_code == 2
+    assert run(lived, "welcome", "--language", "x y").exit_code == 2
 
 
 def test_the_text_alone_can_be_printed_and_writes_nothing(lived):
@@ -80,6 +93,28 @@ def test_pictures_have_the_width_asked_for_and_the_whole_height(tmp_path):
     head = picture.read_bytes()[:24]
     assert head[:8] == b"\x89PNG\r\n\x1a\n"
     assert (int.from_bytes(head[16:20]), int.from_bytes(head[20:24])) == (390, 1700)
+
+
+@pytest.mark.skipif(find_browser() is None, reason="Chromium is not installed")
+def test_a_picture_is_taken_without_asking_anybody_for_anything(tmp_path):
+    asked = []
+
+    class Listener(socketserver.BaseRequestHandler):
+        def handle(self):
+            asked.append(self.request.recv(100))
+
+    page, picture = tmp_path / "page.html", tmp_path / "page.png"
+    with socketserver.TCPServer(("127.0.0.1", 0), Listener) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        page.write_text(
+            f'<link rel="stylesheet" href="{address}/a.css"><style>@import url({address}/b.css);</style>'
+            f'<body background="{address}/c.png"><img src="{address}/d.png"><iframe src="{address}/e"></iframe>'
+            f'<script>fetch("{address}/f")</script><p style="background: url({address}/g.png)">Hi</p>'
+        )
+        assert take_picture(find_browser(), page, picture, 390) == ""
+        server.shutdown()
+    assert asked == []
 
 
 def test_a_browser_that_fails_is_a_note_and_no_error(tmp_path):
