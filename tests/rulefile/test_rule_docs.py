@@ -55,6 +55,8 @@ def table(heading: str) -> list[list[str]]:
         ("key of a computed value", forms.ComputedForm),
         ("key of the policy", forms.PolicyForm),
         ("key of quiet hours", forms.QuietForm),
+        ("key of a send window", forms.SendWindowForm),
+        ("key of arbitration", forms.ArbitrationForm),
         ("key of a limit", forms.LimitForm),
         ("key of a cap", forms.CapForm),
         ("key of a condition", forms.ConditionForm),
@@ -93,7 +95,7 @@ def test_the_examples_are_one_rulebook_without_a_warning() -> None:
     made, warnings = load_rulebook(files, templates=templates, matcher=CompiledMatcher)
     assert not [warning.render() for warning in warnings]
     assert {ruleset.name for ruleset in made.rulesets} == {
-        "cart-recovery", "vip", "browse-abandonment", "newsletter", "onboarding",
+        "cart-recovery", "vip", "browse-abandonment", "newsletter", "onboarding", "letters",
     }  # fmt: skip
     assert made.policy.time_zone == "Europe/Berlin"
 
