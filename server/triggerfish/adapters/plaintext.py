@@ -34,10 +34,10 @@ _ARROWS = re.compile(r"(?:\s|&nbsp;|[→»›>:]|&rarr;|&raquo;|&gt;|&rsaquo;)+$
 _CELL, _LINE, _ROW, _TALL_ROW, _ADDRESS = "\t", "\x1c", "\x1e", "\x1d", "\x02"
 _MARKED = r"\n\t\x1c-\x1e\xa0\u200b-\u200d\u2060\ufeff\u00ad\u034f"
 _GAP = re.compile(rf"[{_MARKED}][ {_MARKED}]*")
-_CELLS = re.compile(r"[\x1d\x1e]([^\x1d\x1e\t]*\t[^\x1d\x1e]*)(?=[\x1d\x1e])")
 _ADDRESSED = re.compile(r" *\x02([^\x02]*)\x02")
 _OF_A_PERSON = re.compile(r"\s*(?:mailto|tel|sms):([^?{}\s]+)(?:\?[^{}]*)?\s*")
 """What leads to somebody rather than to a page is written as people write it: without a scheme and a subject."""
+_RULE = "---\n"
 _RULES = re.compile(r"\A(?:---\n\n)+|(?:\n\n---)+(?=\n\n---\n|\Z)")
 """Rules at the beginning and the end, and all but the last of several in a row: they divide nothing."""
 
@@ -46,14 +46,16 @@ def tidy(text: str) -> str:
     """Blanks collapsed, lines stripped, at most one empty line in a row, and one line end at the end."""
     text = text.replace("\r", "")
     if _CELL in text:
-        text = _CELLS.sub(_row, text)
+        text = _rows(text)
     if _ADDRESS in text:
         text = _ADDRESSED.sub(r": \1", text).replace(_ADDRESS, " ")
     while "  " in text:
         text = text.replace("  ", " ")
     text = _GAP.sub(_gap, text)
     text = text.replace(" \n", "\n").replace("   ", "  ").strip()
-    return (_RULES.sub("", text) if "---" in text else text) + "\n"
+    if text.startswith(_RULE) or text.endswith("\n---") or "\n---\n\n---\n" in text:
+        text = _RULES.sub("", text)
+    return text + "\n"
 
 
 def _gap(found: re.Match[str]) -> str:
@@ -71,18 +73,30 @@ def _gap(found: re.Match[str]) -> str:
     return " " if "\xa0" in gap or " " in gap else ""
 
 
-def _row(found: re.Match[str]) -> str:
+def _rows(text: str) -> str:
+    """The text with the rows of its tables laid out; what stands before the first mark and after the last is none."""
+    parts = [part.split(_TALL_ROW) for part in text.split(_ROW)]
+    ends = parts[0][0], parts[-1][-1]
+    for inner in parts:
+        for at, part in enumerate(inner):
+            if _CELL in part and part is not ends[0] and part is not ends[1]:
+                inner[at] = _row(part)
+    return _ROW.join(_TALL_ROW.join(inner) for inner in parts)
+
+
+def _row(row: str) -> str:
     """A row whose cells have several lines or addresses: what begins them on one line, what follows below."""
-    cells = [[line.strip() for line in re.split(r"[\n\x1c]+", cell) if line.strip()] for cell in found[1].split(_CELL)]
+    cells = [
+        [line for line in map(str.strip, cell.replace(_LINE, "\n").split("\n")) if line] for cell in row.split(_CELL)
+    ]
     tall = [cell for cell in cells if len(cell) > 1]
-    if not tall and _ADDRESS not in found[1]:
-        return found[0]
+    if not tall and _ADDRESS not in row:
+        return row
     if len(tall) > 1:  # a table that only lays out: each cell is a paragraph
         return _TALL_ROW + _TALL_ROW.join("\n".join(cell) for cell in cells) + _TALL_ROW
     lines = [_CELL.join(cell[0] for cell in cells if cell), *(line for cell in tall for line in cell[1:])]
-    whole = "\n".join(lines)
-    addresses = _ADDRESSED.findall(whole)
-    return _TALL_ROW + "\n".join([_ADDRESSED.sub("", whole), *addresses]) + _TALL_ROW
+    words = "\n".join(lines).split(_ADDRESS)
+    return _TALL_ROW + "\n".join(["".join(words[::2]), *words[1::2]]) + _TALL_ROW
 
 
 def text_of(source: Woven, root: Element) -> Woven:
