@@ -39,10 +39,12 @@ TEMPLATES = {
 
 
 def rulebook(*texts: str, actions: Collection[str] = ()) -> Rulebook:
-    """The rulebook of these rule files. Warnings are mistakes of the test."""
+    """The rulebook of these rule files. Warnings are mistakes of the test; but its rules may have more than its policy
+    makes use of (TF643).
+    """
     files = {f"rules/{number}.yaml": dedent(text) for number, text in enumerate(texts)}
     made, warnings = load_rulebook(files, templates=TEMPLATES, matcher=CompiledMatcher, actions=actions)
-    assert not warnings, [str(warning) for warning in warnings]
+    assert not [str(warning) for warning in warnings if warning.code != "TF643"]
     return made
 
 

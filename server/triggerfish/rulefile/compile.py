@@ -21,7 +21,7 @@ from triggerfish.rulefile.format import FileForm, SegmentForm
 from triggerfish.rulefile.marks import Marks, Path
 from triggerfish.rulefile.plan import plan_of
 from triggerfish.rulefile.plan_types import check_types
-from triggerfish.rulefile.policy import policy_of
+from triggerfish.rulefile.policy import policy_of, report_vain
 from triggerfish.rulefile.problems import Problem
 from triggerfish.rulefile.purposes import purposes_of
 from triggerfish.rulefile.rule import rule_of
@@ -112,6 +112,7 @@ class _Compiler:
             if form.policy is not None:
                 self.policy = policy_of(form.policy, desk, self.rulesets)
         self.policy = replace(self.policy, purposes=purposes_of(desks))
+        report_vain(desks, self.policy, self.rulesets)
 
     def pin(self, older: _Compiler) -> None:
         """Keep the pinned journeys of an earlier version that this one says otherwise, as far as they still compile."""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from triggerfish.clock import Millis, parse_duration
-from triggerfish.rulefile.format import CapForm, PolicyForm, SendWindowForm
+from triggerfish.rulefile.format import CapForm, FileForm, PolicyForm, SendWindowForm
 from triggerfish.rulefile.marks import Path
 from triggerfish.rulefile.problems import nearest, quote
 from triggerfish.rules import Arbitration, Cap, Policy, Quiet, RuleSet, SendWindow
@@ -32,6 +32,31 @@ def policy_of(form: PolicyForm, desk: Desk, rulesets: Sequence[RuleSet]) -> Poli
         windows=windows,
         arbitration=_arbitration(form),
     )
+
+
+def report_vain(files: Sequence[tuple[FileForm, Desk]], policy: Policy, rulesets: Sequence[RuleSet]) -> None:
+    """Report what rules say about coming before one another where nothing makes them stand against each other."""
+    has_arbiter = policy.arbitration is not None
+    shows_others = any(send.reads_also for ruleset in rulesets for rule in ruleset.rules for send in rule.sends)
+    for form, desk in files:
+        for place, rule in enumerate(form.rules):
+            path = ("rules", place)
+            if rule.group and not has_arbiter and all(cap.group != rule.group for cap in policy.caps):
+                sentence = f"nothing comes of the group {quote(rule.group)}: no arbitration, and no cap on it"
+                _vain(desk, (*path, "group"), sentence, "policy: {arbitration: {window: 5 minutes}}")
+            if rule.losing == "merge" and not has_arbiter:
+                sentence = "nothing can be merged: without arbitration, messages leave one by one"
+                _vain(desk, (*path, "losing"), sentence, "policy: {arbitration: {window: 5 minutes}}")
+            elif rule.losing == "merge" and not shows_others:
+                sentence = "nothing can be merged: no template that a rule sends shows others"
+                _vain(desk, (*path, "losing"), sentence, "read `also` in one: {% for other in also %}")
+            elif rule.losing == "defer" and not has_arbiter and not policy.caps:
+                sentence = "nothing makes this rule lose: the policy has no caps and no arbitration"
+                _vain(desk, (*path, "losing"), sentence, "delete it")
+
+
+def _vain(desk: Desk, path: Path, sentence: str, hint: str) -> None:
+    desk.problem(path, "TF643", sentence, hint, is_warning=True)
 
 
 def _cap(form: CapForm) -> Cap:
