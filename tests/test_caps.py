@@ -68,7 +68,7 @@ def test_a_window_rolls_to_the_millisecond() -> None:
 def test_a_name_that_no_message_has_is_a_problem(key: str) -> None:
     with pytest.raises(RulebookBroken) as broken:
         rulebook(f"policy: {{caps: [{{sends: 1, within: 1 day, {key}: nowhere}}]}}", RULES)
-    assert [problem.code for problem in broken.value.problems] == ["TF640"]
+    assert [each.code for each in broken.value.problems if not each.is_warning] == ["TF640"]
 
 
 def test_receipts_never_push_marketing_out_of_memory() -> None:
