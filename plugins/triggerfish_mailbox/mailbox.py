@@ -26,7 +26,7 @@ LOOK_SECONDS = 60.0
 
 _MOST_AT_ONCE = 1_000
 
-logging.getLogger("imapclient").setLevel(logging.INFO)  # below that it writes the mails themselves
+logging.getLogger("imapclient").setLevel(logging.WARNING)  # below that it writes the mails themselves
 
 
 class Mailbox:

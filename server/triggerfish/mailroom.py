@@ -29,6 +29,9 @@ from triggerfish.walk import FrontDoor
 
 log = logging.getLogger("triggerfish.mailroom")
 
+# It writes a line for each kind of bounce that it looks for, and tracebacks of mails that are broken.
+logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)
+
 _AT_ONCE = 2
 """Mails that are read at the same time; each holds a thread and a few times its size."""
 

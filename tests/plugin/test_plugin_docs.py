@@ -50,7 +50,7 @@ def test_every_public_name_is_listed_and_explained():
 
 
 def test_the_test_kit_has_what_the_page_names():
-    for name in ("make_message", "make_context", "SetClock", "MemoryOutbox", "ChannelContract"):
+    for name in ("make_message", "make_context", "SetClock", "MemoryOutbox", "MemoryDoor", "ChannelContract"):
         assert f"`{name}`" in PLUGINS or name in CONTRACT
         assert hasattr(testing, name)
     assert ast.parse(CONTRACT)

@@ -18,7 +18,7 @@ from triggerfish import MailHeard, Refused
 from triggerfish.errors import SettingsWrong
 from triggerfish.plugin.settings import decode_config
 from triggerfish.plugin.streams import GuardedStream
-from triggerfish.plugin.testing import make_context
+from triggerfish.plugin.testing import MemoryDoor
 from triggerfish_mailbox import BounceMailbox
 from triggerfish_mailbox.config import MailboxConfig
 from triggerfish_mailbox.mailbox import LARGEST, Mailbox
@@ -42,23 +42,12 @@ def config_of(account, **more) -> MailboxConfig:
     return decode_config(MailboxConfig, given | {"ca_file": account.server.ca_file} | more, "mailbox")
 
 
-class Listener:
-    """A door that notes what it is told. `moods` are taken one a call: an exception is raised."""
-
-    def __init__(self, tmp_path, *moods: BaseException) -> None:
-        self.context = make_context(tmp_path)
-        self.told: list[bytes] = []
-        self.moods = list(moods)
-
-    async def tell(self, told, *, nonce):
-        raise AssertionError("a mailbox tells mails only")
+class Listener(MemoryDoor):
+    """A door that takes reports for what they are, and nothing else."""
 
     async def tell_mail(self, raw, came_to=()):
-        await asyncio.sleep(0)
-        if self.moods:
-            raise self.moods.pop(0)
-        self.told.append(raw)
-        return MailHeard("heard" if b"multipart/report" in raw else "unmatched", "bounced")
+        heard = await super().tell_mail(raw, came_to)
+        return heard if b"multipart/report" in raw else MailHeard("unmatched", "other")
 
 
 @pytest.fixture
@@ -91,7 +80,7 @@ async def test_mails_that_wait_are_told_and_put_away(account, door):
     account.put(*letters, mail("Subject: Hi\n\nWhere is my order?"))
     async with listening(account, door):
         await until(lambda: account.count("INBOX") == 0, "the folder is empty")
-    assert door.told[:3] == letters
+    assert door.mails[:3] == letters
     assert (account.count("Processed", "SEEN"), account.count("Unmatched", "SEEN")) == (3, 1)
 
 
@@ -102,7 +91,7 @@ async def test_news_is_told_at_once(account, door):
         for number in range(1, 4):
             began = time.monotonic()
             account.put(bounce())
-            await until(lambda number=number: len(door.told) == number, "the news is told")
+            await until(lambda number=number: len(door.mails) == number, "the news is told")
             assert time.monotonic() - began < 10
             await until(lambda number=number: account.count("Processed") == number, "it is put away")
 
@@ -112,7 +101,7 @@ async def test_what_is_not_on_disk_yet_stays_and_is_told_again(account, tmp_path
     door = Listener(tmp_path, RuntimeError("the log is gone"), RuntimeError("still"))
     async with listening(account, door):
         await until(lambda: account.count("Processed") == 1, "it is told in the end")
-    assert len(door.told) == 1
+    assert len(door.mails) == 1
     assert account.count("INBOX") == 0
 
 
@@ -147,7 +136,7 @@ async def test_it_survives_a_restart_of_the_server(authority, tmp_path):
         account = server.account()
         async with listening(account, door) as stream:
             account.put(bounce())
-            await until(lambda: len(door.told) == 1, "the first is told")
+            await until(lambda: len(door.mails) == 1, "the first is told")
             server.stop()
             await until(lambda: bool(stream.problem), "it notices")
             server.start()
@@ -168,7 +157,7 @@ async def test_a_server_that_can_do_little_is_enough(authority, tmp_path, monkey
             await until(lambda: account.count("Processed") == 2, "the second is told")
             await until(lambda: account.count("INBOX", "UNDELETED") == 0, "and put away")
             await asyncio.sleep(0.5)
-    assert len(door.told) == 2
+    assert len(door.mails) == 2
 
 
 async def test_mails_may_stay_where_they_are(account, door):
@@ -178,15 +167,15 @@ async def test_mails_may_stay_where_they_are(account, door):
     async with listening(account, door, processed="", unmatched=""):
         account.put(bounce())
         await until(lambda: account.count("INBOX", "SEEN") == 3, "the third is seen")
-    assert len(door.told) == 3
+    assert len(door.mails) == 3
 
 
 async def test_of_a_huge_mail_the_first_is_fetched(account, door):
     account.put(bounce() + b"x" * (3 * LARGEST))
     async with listening(account, door):
         await until(lambda: account.count("Processed") == 1, "it is put away")
-    assert len(door.told[0]) == LARGEST
-    assert door.told[0].startswith(b"From: Mail Delivery System")
+    assert len(door.mails[0]) == LARGEST
+    assert door.mails[0].startswith(b"From: Mail Delivery System")
 
 
 async def test_starttls_is_as_good(account, door, server):

@@ -12,18 +12,20 @@ that every channel has to keep.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from triggerfish.clock import Instant
 from triggerfish.deliver import Features, Receipt
 from triggerfish.errors import Refused
+from triggerfish.measure import Hit
 from triggerfish.mime import to_mime
 from triggerfish.plugin.channel import Channel, NotHandedOver, PluginContext
 from triggerfish.plugin.guard import check_receipts
 from triggerfish.plugin.settings import PluginConfig
 from triggerfish.render import Address, Class, Message
+from triggerfish.reports import MailHeard
 
 START: Instant = 1_767_225_600_000
 """2026-01-01T00:00:00Z: where a SetClock starts unless told."""
@@ -138,6 +140,34 @@ class MemoryOutbox(Channel):
             return Receipt(message.send_id, "refused", detail=refused.sentence)
         self.delivered[message.send_id] = message
         return Receipt(message.send_id, "accepted")
+
+
+class MemoryDoor:
+    """A `Door` that keeps what a stream tells it: `told` (with its nonce) and `mails`. `moods` are taken one a call:
+    None takes it, an exception is raised. `answer` is what is said of each mail.
+    """
+
+    def __init__(self, folder: Path, *moods: Exception | None) -> None:
+        self.context = make_context(folder)
+        self.told: list[tuple[str, Hit | Mapping[str, Any]]] = []
+        self.mails: list[bytes] = []
+        self.moods = list(moods)
+        self.answer = MailHeard("heard", "bounced", "return path", "s1", "ana@example.com", "5.1.1", True, 1)
+
+    async def tell(self, told: Sequence[Hit | Mapping[str, Any]], *, nonce: str) -> int:
+        await self._mood()
+        self.told += [(nonce, each) for each in told]
+        return len(told)
+
+    async def tell_mail(self, raw: bytes, came_to: Sequence[str] = ()) -> MailHeard:
+        await self._mood()
+        self.mails.append(raw)
+        return self.answer
+
+    async def _mood(self) -> None:
+        await asyncio.sleep(0)
+        if self.moods and (mood := self.moods.pop(0)) is not None:
+            raise mood
 
 
 class ChannelContract:

@@ -6,10 +6,10 @@ message a report is about and what proves it. Both are pure. docs/bounces.md exp
 
 from triggerfish.reports.judging import Judged, Proof, judge
 from triggerfish.reports.reading import LARGEST_REPORT, read_mail
-from triggerfish.reports.shapes import Kind, Mail, MailHeard, Report
+from triggerfish.reports.shapes import Kind, Mail, MailHeard, Outcome, Report
 from triggerfish.reports.status import Cause, cause_of
 
 __all__ = [
-    "LARGEST_REPORT", "Cause", "Judged", "Kind", "Mail", "MailHeard", "Proof", "Report",
+    "LARGEST_REPORT", "Cause", "Judged", "Kind", "Mail", "MailHeard", "Outcome", "Proof", "Report",
     "cause_of", "judge", "read_mail",
 ]  # fmt: skip

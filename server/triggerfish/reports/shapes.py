@@ -52,6 +52,9 @@ class Mail(Struct, frozen=True):
     feedback_type: str = ""
 
 
+Outcome = Literal["heard", "noted", "unmatched"]
+
+
 class MailHeard(Struct, frozen=True):
     """What was made of a mail.
 
@@ -60,7 +63,7 @@ class MailHeard(Struct, frozen=True):
     what proves it: "return path", "link" or "signature".
     """
 
-    outcome: Literal["heard", "noted", "unmatched"]
+    outcome: Outcome
     kind: Kind
     by: str = ""
     send_id: str = ""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 from litestar import Response, get
@@ -20,6 +20,7 @@ from triggerfish.compose import Desk
 from triggerfish.health import RuleHealth
 from triggerfish.quarantine import Counted
 from triggerfish.reads import DeadLetterView, RuleView, StatusView
+from triggerfish.reports import Outcome
 from triggerfish.rulefile.problems import Problem
 from triggerfish.versions import VersionView, views
 from triggerfish.web.given import TheDesk
@@ -123,7 +124,7 @@ def metrics(desk: TheDesk) -> Response[bytes]:
 
 
 class Figures(Collector):
-    """The state's figures at the moment of asking; nothing is counted in this process, so a restart loses nothing."""
+    """The state's figures at the moment of asking. Only what reports come to is counted in this process."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -154,6 +155,14 @@ class Figures(Collector):
         )
         is_live.add_metric([rules.version], float(rules.state == "live"))
         yield is_live
+        reports = CounterMetricFamily("triggerfish_reports", "Mails that report on messages.", labels=["outcome"])
+        for outcome in get_args(Outcome):
+            reports.add_metric([outcome], self._desk.mailroom.counts[outcome])
+        yield reports
+        streams = GaugeMetricFamily("triggerfish_stream_up", "1: the stream listens.", labels=["stream"])
+        for name, stream in self._desk.streams.items():
+            streams.add_metric([name], float(not stream.problem))
+        yield streams
         yield from _health(self._desk.reads.health())
 
 
