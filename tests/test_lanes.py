@@ -70,7 +70,7 @@ def test_a_person_without_an_address_stands_in_a_lane_too():
     ),
 )
 def test_no_more_leaves_than_the_pace_allows(rate, turns):
-    """Over any stretch of time: a second's worth at the start, the rate, and a second's credit for transactional mail."""
+    """At any time: a second's worth at the start, the rate, and a second's credit for transactional mail."""
     pacing, now, sent = Pacing({"smtp": Pace(per_second=rate)}, NOON), NOON, 0
     for passed, class_, wanted in turns:
         now += passed
