@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -17,6 +18,16 @@ SIDES = ("top", "right", "bottom", "left")
 def leading_integer(text: object) -> int:
     """The whole number that a text begins with, or 0: what parseInt makes of it."""
     return int(strip_unit(str(text).strip()))
+
+
+def plain(number: float) -> str:
+    """A number with at most six digits after the point, and none that say nothing."""
+    return f"{number:.6f}".rstrip("0").rstrip(".")
+
+
+def rounded(number: float) -> int:
+    """The nearest whole number, halves upwards: what Math.round makes of it."""
+    return math.floor(number + 0.5)
 
 
 def name_of(*parts: object) -> str:

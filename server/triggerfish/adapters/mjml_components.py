@@ -8,7 +8,6 @@ attribute of every component with npm's output; attributes here are those of npm
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -29,7 +28,8 @@ from mjml.elements import (
 from mjml.elements.head import MjHead
 from mjml.helpers import borderParser, strip_unit, widthParser
 
-from triggerfish.adapters.mjml_base import SIDES, Lenient, leading_integer
+from triggerfish.adapters.mjml_base import SIDES, Lenient, leading_integer, plain, rounded
+from triggerfish.adapters.mjml_gutter import gutter_of
 from triggerfish.adapters.mjml_widgets import (
     Accordion,
     AccordionElement,
@@ -54,11 +54,6 @@ _FONTS = {
         "Ubuntu": "300,400,500,700",
     }.items()
 }
-
-
-def _plain(number: float) -> str:
-    """A number with at most six digits after the point, and none that say nothing."""
-    return f"{number:.6f}".rstrip("0").rstrip(".")
 
 
 class Head(Lenient, MjHead):
@@ -110,7 +105,24 @@ class Column(Lenient, MjColumn):
             styles["table"]["border-collapse"] = "separate"
         if outer and self.hasGutter():
             styles["gutter"]["border-collapse"] = "separate"
+        gutter = gutter_of(self)
+        if gutter:
+            _, unit = self.getParsedWidth()
+            styles["div"]["padding"] = gutter.desktop(unit) if gutter.is_in_group else gutter.phone()
+            styles["tdOutlook"]["padding"] = gutter.desktop("px")
         return styles
+
+    def getColumnClass(self) -> str:  # noqa: N802
+        gutter = gutter_of(self)
+        if gutter is None:
+            return str(super().getColumnClass())
+        width, unit = self.getParsedWidth()
+        size = plain(gutter.narrowed(width, unit))
+        name, beside = f"mj-column-{'per' if unit == '%' else 'px'}-{size.replace('.', '-')}", gutter.class_name(unit)
+        self.context["addMediaQuery"](name, parsedWidth=size, unit=unit)
+        if not gutter.is_in_group:
+            self.context["globalData"]["mediaQueries"][beside] = f"{{ padding: {gutter.desktop(unit)} !important; }}"
+        return f"{name} {beside}"
 
     def html_attrs(self, **attrs: Any) -> str:
         if "border" in attrs and "style" not in attrs and self.get_attr("border-radius"):
@@ -118,13 +130,18 @@ class Column(Lenient, MjColumn):
         return str(super().html_attrs(**attrs))
 
     def getWidthAsPixel(self) -> str:  # noqa: N802
-        return f"{math.floor(float(super().getWidthAsPixel().removesuffix('px')) + 0.5)}px"
+        return f"{rounded(float(super().getWidthAsPixel().removesuffix('px')))}px"
 
     def getMobileWidth(self) -> str:  # noqa: N802
         width, whole = str(self.get_attr("width") or ""), leading_integer(self.context["containerWidth"])
+        gutter = gutter_of(self)
+        if gutter and gutter.is_in_group:
+            own, unit = self.getParsedWidth()
+            narrow = gutter.narrowed(own, unit)
+            return f"{plain(narrow if unit == '%' else narrow / whole * 100)}%"
         if self.get_attr("mobileWidth") != "mobileWidth" or not width or width.endswith("%") or not whole:
             return str(super().getMobileWidth())
-        return f"{_plain(strip_unit(width) / whole * 100)}%"
+        return f"{plain(strip_unit(width) / whole * 100)}%"
 
     def getShorthandAttrValue(self, attribute: str, direction: str, attr_with_direction: bool = True) -> int:  # noqa: N802
         if attribute != "inner-border":
@@ -159,6 +176,9 @@ class Group(Lenient, MjGroup):
         "width": "unit(px,%)",
     }
 
+    def getChildContext(self):  # noqa: N802
+        return {**super().getChildContext(), "isInGroup": True, "direction": self.get_attr("direction")}
+
 
 class Image(Lenient, MjImage):
     extra: ClassVar = {"sizes": "string"}
@@ -184,6 +204,8 @@ class Image(Lenient, MjImage):
 class Section(Lenient, MjSection):
     """Round corners are cut at the cell and the frame; in a wrapper with a gap, a section stands apart."""
 
+    extra: ClassVar = {"gutter": "unit(px,%)"}
+
     def get_styles(self):
         styles = super().get_styles()
         radius = self.get_attr("border-radius")
@@ -206,7 +228,8 @@ class Section(Lenient, MjSection):
         return f"{float(super()._calc_origin_pos_value(is_x, bg_pos)):g}"
 
     def getChildContext(self):  # noqa: N802
-        return {**super().getChildContext(), "gap": self.get_attr("gap")}
+        own = {name: self.get_attr(name) for name in ("gap", "gutter", "direction")}
+        return {**super().getChildContext(), **own}
 
     def html_attrs(self, **attrs: Any) -> str:
         if "bgcolor" in attrs and self._gap():
@@ -215,7 +238,7 @@ class Section(Lenient, MjSection):
 
 
 class Wrapper(Section, MjWrapper):
-    extra: ClassVar = {"gap": "unit(px)"}
+    extra: ClassVar = {"gap": "unit(px)", "gutter": "unit(px,%)"}
 
 
 class Hero(Lenient, MjHero):

@@ -70,11 +70,6 @@ _TAGS_MAY_STAND_IN = frozenset(name for name in _CHILDREN if name not in _NO_TAG
 _ALSO_TAKEN = {"mj-body": {"width"}, "mj-raw": {"position"}, "mj-hero": {"css-class"}, "mj-class": {"name"},
                "mjml": {"lang", "dir", "owa"}, "mj-group": {"css-class"}, "mj-style": {"inline"},
                "mj-selector": {"path"}, "mj-html-attribute": {"name"}}  # fmt: skip
-_NOT_YET = {
-    ("mj-section", "gutter"): "give the columns a padding",
-    ("mj-wrapper", "gutter"): "give the columns a padding",
-}
-"""What npm's MJML takes and this compiler does not, with what to do instead."""
 _EVERYWHERE = frozenset({"css-class", "mj-class"})
 
 
@@ -322,8 +317,6 @@ class _Reader:
                 # Other compilers let it pass, so emails from elsewhere may have it.
                 sentence = f'"{name}" does nothing on <{element}>'
                 self.complain("TF312", attribute.at, sentence, "take it away", width, is_warning=True)
-            elif (element, name) in _NOT_YET:
-                self.complain("TF316", attribute.at, f'"{name}" is not supported', _NOT_YET[element, name], width)
             else:
                 self.complain(
                     "TF312", attribute.at, f'<{element}> has no attribute "{name}"', nearest(name, known), width
