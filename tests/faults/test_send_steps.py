@@ -173,7 +173,7 @@ def test_killed_between_any_two_steps_over_a_provider_with_keys_everything_arriv
         "asked": Answer(seconds=0.3), "taken": Answer(seconds=0.3, takes=True), "hung up": Answer(None, takes=True)
     }  # fmt: skip
     with RecordingEsp() as esp, shop(tmp_path, "resend", resend(esp)) as (server, order):
-        for number, step in enumerate((*IN_THE_WORKER, *answers)):
+        for number, step in enumerate(("before the mark", "after the mark", "before the note", *answers)):
             name = f"m{number}"
             if step in IN_THE_WORKER:
                 die_at(server, order, step, name, "marketing")
