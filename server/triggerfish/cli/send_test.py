@@ -16,11 +16,12 @@ import click
 from msgspec import Struct
 from msgspec.structs import replace
 
+from triggerfish.channels import channel_of
 from triggerfish.cli import BROKEN, json_option, print_json, workspace_option
 from triggerfish.cli.composing import Wish, compose_one, wish_options
 from triggerfish.cli.preview import shown
 from triggerfish.clock import WallClock
-from triggerfish.compose import channel_of, plugin_context, plugins_of
+from triggerfish.compose import plugin_context, plugins_of
 from triggerfish.config import Settings, load_settings
 from triggerfish.deliver import Receipt
 from triggerfish.render import LONGEST_SUBJECT, Message, mailbox, shorten
@@ -55,8 +56,8 @@ def command(
 ) -> None:  # fmt: skip
     """Send TEMPLATE to one address, as a person would get it, with "[Test]" before the subject."""
     settings = load_settings(workspace.resolve(), os.environ)
-    if channel:
-        settings = replace(settings, delivery=replace(settings.delivery, channel=channel))
+    name = channel or settings.delivery.channel
+    settings = replace(settings, delivery=replace(settings.delivery, channel=name, fallback="", channels={}))
     message = marked(compose_one(settings, template, Wish(person, event, language)), address)
     receipt = asyncio.run(send_one(settings, message))
     sent = Sent(
