@@ -90,3 +90,10 @@ def test_before_anything_was_live_there_is_no_rulebook(tmp_path):
 
 async def test_dead_letters_are_none_here(reader):
     assert (await reader.get("/v1/dead-letters")).json() == []
+
+
+async def test_the_metrics_tell_what_reports_came_to(reader, shop):
+    shop.mailroom.counts["unmatched"] += 2
+    metrics = (await reader.get("/metrics")).text
+    assert 'triggerfish_reports_total{outcome="unmatched"} 2.0' in metrics
+    assert 'triggerfish_reports_total{outcome="heard"} 0.0' in metrics
