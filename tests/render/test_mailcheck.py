@@ -112,13 +112,31 @@ def test_text_that_can_be_read_or_is_not_seen_is_left_alone(tmp_path: Path, exam
     assert codes(tmp_path, example) == []
 
 
-def test_text_on_a_picture_is_counted_and_not_judged(tmp_path: Path) -> None:
-    example = '<mj-table><tr><td background="https://shop.example/a.jpg" bgcolor="#000000">Hello</td></tr></mj-table>'
+def test_text_on_a_picture_is_counted(tmp_path: Path) -> None:
+    example = '<mj-table><tr><td background="https://shop.example/a.jpg" bgcolor="#ffffff">Hello</td></tr></mj-table>'
     root = tmp_path / "templates" / "hello"
     assert codes(tmp_path, example) == []
     templates, _ = check_templates(root.parent, COMPANY)
-    note = "contrast: 1 text lies on a picture or a colour that only a send knows, and was not judged"
+    note = "contrast: 1 text lies on a picture or a colour that only a send knows: look at the preview"
     assert note in templates["hello"].notes
+
+
+def test_text_on_a_picture_can_be_read_where_pictures_are_not_shown(tmp_path: Path) -> None:
+    section = (
+        '<mj-section background-url="https://shop.example/night.jpg"{}>'
+        '<mj-column><mj-text color="#ffffff">Hello</mj-text>'
+    )
+    email = (
+        email_of("")
+        .replace("{", "{{")
+        .replace("}", "}}")
+        .replace("</mj-body>", section + "</mj-column></mj-section></mj-body>")
+    )
+    (tmp_path / "bare").mkdir()
+    (problem,) = warnings_of(tmp_path / "bare", email.format(""))
+    assert problem.code == "TF357"
+    assert "where its picture is not shown: #ffffff on #ffffff" in problem.sentence
+    assert warnings_of(tmp_path, email.format(' background-color="#1f2d33"')) == []
 
 
 def test_each_pair_of_colours_is_said_once(tmp_path: Path) -> None:

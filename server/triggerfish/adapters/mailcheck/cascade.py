@@ -25,13 +25,16 @@ DARK = Colour(18 / 255, 18 / 255, 18 / 255)
 
 
 class Look(NamedTuple):
-    """How an element's own text looks. Ink or ground is None where it cannot be known: a picture, a value of Liquid."""
+    """How an element's own text looks. Ink or ground is None where it cannot be known: a value of Liquid. `on_picture`:
+    between text and ground is a picture or gradient, where one is shown.
+    """
 
     ink: Colour | None
     ground: Colour | None
     size: float
     is_bold: bool
     is_hidden: bool = False
+    on_picture: bool = False
 
 
 class Sheets:
@@ -114,13 +117,14 @@ def _look(node: Node, above: Look, declared: Sequence[Declaration], *, is_dark: 
                 is_hidden = above.is_hidden or _is_word(each.tokens, "hidden")
             case "opacity":
                 is_hidden = is_hidden or (bool(each.tokens) and getattr(each.tokens[0], "value", 1) == 0)
-    if has_picture or fill is None:
+    on_picture = above.on_picture
+    if fill is None:
         ground = None
     elif fill.alpha >= 1:
-        ground = fill
+        ground, on_picture = fill, False
     elif fill.alpha > 0:
         ground = fill.over(ground) if ground else None
-    return Look(ink, ground, size, is_bold, is_hidden)
+    return Look(ink, ground, size, is_bold, is_hidden, on_picture or has_picture)
 
 
 def _ink(tokens: Sequence[Token], usual: Colour | None, inherited: Colour | None) -> Colour | None:
