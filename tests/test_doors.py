@@ -24,7 +24,7 @@ PLUGINS = REPOSITORY / "plugins"
 
 ROOMS = (
     "errors", "clock", "zones", "timetable",
-    "ingest", "instructions", "consent", "plan", "quarantine", "log", "traces", "activity", "profile", "people", "conditions", "figures",
+    "ingest", "instructions", "consent", "suppressing", "plan", "quarantine", "log", "traces", "activity", "profile", "people", "conditions", "figures",
     "wording", "segments", "misses", "steps", "rules", "saying", "windows", "hours", "decisions", "schedule", "gates",
     "languages", "render", "headers", "feeds", "mime", "deliver", "lanes", "blast", "handing", "machines", "measure", "verp", "reports",
     "health", "reads", "rates", "why", "versions",

@@ -335,7 +335,7 @@ def mailroom_of(settings: Settings, front: FrontDoor, reads: Reads) -> MailRoom:
     return MailRoom(
         front=front,
         signer=signer_of(settings),
-        verp=Verp(settings.keys.secret.reveal()),
+        verp=verp_of(settings),
         find=reads.send,
         is_trusted=is_trusted,
     )
@@ -346,12 +346,19 @@ async def _trust_nobody(mail: Mail, raw: bytes) -> bool:
 
 
 def signer_of(settings: Settings) -> Signer:
-    return Signer(settings.keys.secret.reveal())
+    return Signer(settings.keys.secret.reveal(), _retired(settings))
+
+
+def verp_of(settings: Settings) -> Verp:
+    return Verp(settings.keys.secret.reveal(), _retired(settings))
+
+
+def _retired(settings: Settings) -> list[str]:
+    return [secret.reveal() for secret in settings.keys.retired_secrets]
 
 
 def plugin_context(settings: Settings, public_url: str, clock: Clock) -> PluginContext:
-    verp = Verp(settings.keys.secret.reveal())
-    return PluginContext(settings.workspace, settings.data_path, public_url, clock, verp)
+    return PluginContext(settings.workspace, settings.data_path, public_url, clock, verp_of(settings))
 
 
 def _tables(settings: Settings) -> dict[str, Mapping[str, Any]]:

@@ -6,6 +6,7 @@
     send      8 render, 9 deliver                                  the agenda -> a channel
     call      9 deliver                                            the agenda -> a plugin's action
     hear      10 measure, and back in at 2                         an open, a click, an unsubscribe -> the log
+    agree     1 ingest, 2 log                                      a consent, with its proof -> the log
     instruct  back in at 2                                         what an operator decides -> the log
 
 One call per room, in order. All input and output of the pipeline is awaited here, through the rooms' ports; the rooms
@@ -29,6 +30,7 @@ from triggerfish.clock import MINUTE, Clock, Instant, Millis
 from triggerfish.deliver import Call, Features, Receipt, Verdict
 from triggerfish.engine import Arrival, Moment, Outcome, StateStore
 from triggerfish.errors import Refused
+from triggerfish.ingest import Event
 from triggerfish.instructions import Instruction, to_event
 from triggerfish.lanes import Pacing
 from triggerfish.leave import Way
@@ -74,15 +76,18 @@ class FrontDoor:
     checks: Callable[[], Checks] = lambda: _NO_CHECKS
 
 
-async def receive(front: FrontDoor, body: bytes, call: str, received_at: Instant) -> int:
+async def receive(front: FrontDoor, body: bytes, call: str, received_at: Instant, *, gpc: bool = False) -> int:
     """Let the events of one request in, and return how many they are once they are safely on disk: in the log, or those
     that the tracking plan puts aside, in the quarantine.
 
     `body` is JSON, already inflated; `call` the last part of the path (`track`, `batch`, `t`, …); `received_at` the
-    machine's time at which the request arrived (`front.clock.wall()`).
+    machine's time at which the request arrived (`front.clock.wall()`); `gpc` says that the browser sent a Global
+    Privacy Control signal.
     Raises Refused (then nothing of the request is stored), Busy and Unavailable (then the sender should send again).
     """
     events = ingest.accept(body, call, received_at, new_message_id=front.new_message_id)
+    if gpc:
+        events = [msgspec.structs.replace(each, context=each.context | {"gpc": True}) for each in events]
     sifted = front.checks().sift(events, is_batch=ingest.is_batch(call))
     if sifted.refusal is not None:
         front.log.note(counted(sifted.violations, received_at))
@@ -351,6 +356,12 @@ async def hear(
     now = front.clock.now()
     event = measure.to_event(hit, now, nonce=front.new_message_id(), user_agent=user_agent, extra=extra)
     await front.log.append([(event, front.clock.receipt_of(now, front.clock.wall()))])
+    front.ring()
+
+
+async def agree(front: FrontDoor, said: Event, received_at: Instant) -> None:
+    """Let in what somebody agreed to or objected to, and return once it is safely on disk. Raises Busy, Unavailable."""
+    await front.log.append([(said, front.clock.receipt_of(said.timestamp, received_at))])
     front.ring()
 
 

@@ -22,7 +22,7 @@ from triggerfish.plugin import hookspecs, testing
 from triggerfish.plugin.guard import Breaker, GuardedChannel
 from triggerfish.plugin.manager import HOOKS, load_plugins
 from triggerfish.plugin.testing import SetClock, make_context, make_message
-from triggerfish.web import tracking
+from triggerfish.web import preferences, tracking
 from triggerfish_outbox import Outbox
 from triggerfish_smtp.channel import Smtp
 
@@ -156,7 +156,7 @@ def test_every_tracked_address_is_documented():
     documented = set(re.findall(r"(?m)^\| `(GET|POST) (/t/\w)/", DELIVERY))
     served = {
         (str(method), path[:4])
-        for handler in tracking.routes
+        for handler in (*tracking.routes, *preferences.routes)
         for path in handler.paths
         for method in handler.http_methods
         if method != "HEAD"

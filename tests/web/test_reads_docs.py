@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from triggerfish.web import hooks, plan, profiles, status
+from triggerfish.web import consent, hooks, plan, profiles, status, suppressions
 from triggerfish.web.pages import outbox, overview, people, rulebook, segments, sends
 from triggerfish.web.questions import MOST_ROWS
 
 DOCS = Path(__file__).parents[2] / "docs"
+LIST = [route for route in suppressions.routes if route.http_methods == {"GET"}]
 PLAN = [route for route in plan.routes if route.http_methods == {"GET"}]
 HTTP, PAGES = ((DOCS / name).read_text(encoding="utf-8") for name in ("http.md", "pages.md"))
 
@@ -27,19 +28,19 @@ def bare(path):
 
 def listed(page):
     """The paths in code that a page names."""
-    found = re.findall(r"`(?:GET |POST )?(/[^`\s]*)`", page)
+    found = re.findall(r"`(?:GET |POST |DELETE )?(/[^`\s]*)`", page)
     return {bare(path) for path in found}
 
 
 def test_every_read_is_listed_and_no_other():
     rows = re.findall(r"(?m)^\| `GET (/(?:v1|metrics)[^`]*)` \|([^|]*)\|", HTTP.partition("## Reads")[2])
-    assert {bare(path) for path, _ in rows} == paths([*profiles.routes, *status.routes, *PLAN])
+    assert {bare(path) for path, _ in rows} == paths([*profiles.routes, *status.routes, *PLAN, *LIST])
     told = {bare(path): set(re.findall(r"`(\w+)`", parameters)) for path, parameters in rows}
-    for route in (*profiles.routes, *status.routes, *PLAN):
+    for route in (*profiles.routes, *status.routes, *PLAN, *LIST):
         names = set(route.parsed_fn_signature.parameters)
         query = names - {"desk"} - set(re.findall(r"\{(\w+):", "".join(route.paths)))
         assert told[bare(next(iter(route.paths)))] == query, route.paths
-    assert paths([*hooks.routes, *plan.routes]) <= listed(HTTP)
+    assert paths([*hooks.routes, *plan.routes, *consent.routes, *suppressions.routes]) <= listed(HTTP)
 
 
 def test_every_page_is_listed():

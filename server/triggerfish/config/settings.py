@@ -50,7 +50,9 @@ class Server(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Keys(Struct, frozen=True, forbid_unknown_fields=True):
-    """`write` lets clients send events, `admin` lets people read, `secret` signs the links in mails."""
+    """`write` lets clients send events, `admin` lets people read, `secret` signs the links in mails. What was signed
+    with one of `retired_secrets` is still understood.
+    """
 
     write: Annotated[
         tuple[WriteKey, ...],
@@ -58,6 +60,9 @@ class Keys(Struct, frozen=True, forbid_unknown_fields=True):
     ]
     admin: Annotated[Secret, Meta(description="a text of 16 characters or more")]
     secret: Annotated[Secret, Meta(description="a text of 16 characters or more")]
+    retired_secrets: Annotated[
+        tuple[Secret, ...], Meta(max_length=20, description="a list of texts of 16 characters or more")
+    ] = ()
 
 
 class Store(Struct, frozen=True, forbid_unknown_fields=True):

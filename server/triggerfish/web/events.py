@@ -28,8 +28,8 @@ from triggerfish.web.given import Front
 from triggerfish.web.keys import check_write_key, is_write_key, write_key_in_header
 from triggerfish.web.problems import MEDIA_TYPE, headers_of, problem_body, status_of
 
-_CROSS_ORIGIN = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Retry-After"}
-_PREFLIGHT = {
+CROSS_ORIGIN = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Retry-After"}
+PREFLIGHT = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, Content-Encoding, X-Retry-Count",
@@ -46,7 +46,7 @@ def _start(status: int, body: bytes, media_type: str, headers: dict[str, str]) -
     return {"type": "http.response.start", "status": status, "headers": raw}
 
 
-_STORED_START = _start(200, _SUCCESS, "application/json", _CROSS_ORIGIN)
+_STORED_START = _start(200, _SUCCESS, "application/json", CROSS_ORIGIN)
 _STORED_BODY: HTTPResponseBodyEvent = {"type": "http.response.body", "body": _SUCCESS, "more_body": False}
 
 
@@ -58,7 +58,7 @@ async def take_events(scope: Scope, receive: Receive, send: Send) -> None:
     try:
         if scope["method"] != "POST":
             if scope["method"] == "OPTIONS":
-                await _answer(send, 204, b"", "", _PREFLIGHT)
+                await _answer(send, 204, b"", "", PREFLIGHT)
                 return
             raise Refused(f"{scope['path']} does not take {scope['method']}", code="TF131", expected="POST")
         arrived_at = front.clock.wall()
@@ -70,9 +70,9 @@ async def take_events(scope: Scope, receive: Receive, send: Send) -> None:
         body = await read_body(receive, headers, ingest.largest_body(call))
         if authorization is None:
             check_write_key(front, ingest.write_key_in(body), "writeKey")
-        await walk.receive(front, body, call, arrived_at)
+        await walk.receive(front, body, call, arrived_at, gpc=headers.get(b"sec-gpc") == b"1")
     except TriggerfishError as error:
-        extra = headers_of(error) | _CROSS_ORIGIN
+        extra = headers_of(error) | CROSS_ORIGIN
         if status_of(error) == 405:
             extra["Allow"] = "POST, OPTIONS"
         await _answer(send, status_of(error), problem_body(error), MEDIA_TYPE, extra)
@@ -92,7 +92,7 @@ async def browser_settings(
 ) -> Response[dict[str, Any] | None]:
     """What Segment's browser SDK asks for first: to which address to send, and that nothing else is to be loaded."""
     if request.method == HttpMethod.OPTIONS:
-        return Response(None, status_code=204, headers=_PREFLIGHT)
+        return Response(None, status_code=204, headers=PREFLIGHT)
     if not is_write_key(front, write_key):
         raise NotFound("there is no project with this write key")
     base = front.public_url.rstrip("/") or str(request.base_url).rstrip("/")
@@ -114,7 +114,7 @@ async def browser_settings(
         "metrics": {"sampleRate": 0},
         "remotePlugins": [],
     }
-    return Response(settings, headers={**_CROSS_ORIGIN, "Cache-Control": "public, max-age=300"})
+    return Response(settings, headers={**CROSS_ORIGIN, "Cache-Control": "public, max-age=300"})
 
 
 @get("/healthz")

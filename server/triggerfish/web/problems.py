@@ -42,6 +42,12 @@ STATUS: dict[str, int] = {
     "TF121": 503,  # the disk refuses
     "TF130": 404,  # no such thing
     "TF131": 405,  # no such method here
+    "TF663": 409,  # a send whose outcome is known
+    "TF664": 400,  # a body that says nothing of holds or outcomes
+    "TF681": 400,  # a consent that says nothing
+    "TF682": 400,  # a consent to a purpose that is not declared
+    "TF683": 403,  # a write key that would confirm a consent
+    "TF684": 400,  # no line for the suppression list
     "TF200": 422,  # the rulebook has problems
 }
 """The HTTP status of each error code that can reach a door; a code that is not here is a fault of ours: 500."""
