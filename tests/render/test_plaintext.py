@@ -74,6 +74,10 @@ Total  €78.00""",
         "One\nThree\nFour",
     ),
     "an arrow before an address": ('<mj-text><a href="https://x.example/">More &rarr;</a></mj-text>', "More: https://x.example/"),
+    "a button whose words are marked up": (
+        '<mj-button href="https://x.example/"><i>Shop now &rarr;</i></mj-button>',
+        "Shop now:\nhttps://x.example/",
+    ),
     "a link in a sentence": (
         '<mj-text>Have a <a href="https://x.example/">look</a>, please.</mj-text>',
         "Have a look (https://x.example/), please.",

@@ -26,8 +26,8 @@ _PARAGRAPHS = frozenset(
 )
 
 _ENDS_LINE = _PARAGRAPHS | {"br", "hr", "tr", "td", "th", "li", "tbody", "thead", "tfoot"}
-_ARROWS = re.compile(r"(?:\s|&nbsp;|[→»›>:]|&rarr;|&raquo;|&gt;|&rsaquo;)+$")
-"""What stands at the end of a button's words, and has no place before a colon."""
+_ARROWS = re.compile(r"[\s→»›>:]+$")
+"""What stands at the end of a link's words, and has no place before a colon."""
 
 # Marks that stand for the breaks of tables until the text is tidied: what a row holds is known only per person.
 # An address between two _ADDRESS is the one of the line that it stands in.
@@ -175,12 +175,19 @@ class _Walk:
     def linked(self, element: Element, between: str) -> None:
         start, end = element.content or (0, 0)
         text = self.source.text[start:end]
-        start, end = start + len(text) - len(text.lstrip()), start + len(_ARROWS.sub("", text))
+        start, end = start + len(text) - len(text.lstrip()), start + len(text.rstrip())
         if start < end:
             self.content(start, end)
+            self.drop_arrow()
         href = element.get("href")
         if href and href.value:
             self.lead(href.start, href.end, between if start < end else "", "")
+
+    def drop_arrow(self) -> None:
+        """Take back what the words that were just said end with and an address does not need before it."""
+        text, origin = self.pieces[-1] if self.pieces else ("", NOWHERE)
+        if not text.startswith("{") and (words := _ARROWS.sub("", text)):
+            self.pieces[-1] = (words, origin)
 
     def image(self, element: Element) -> None:
         alt, href = element.get("alt"), element.get("href")
@@ -314,9 +321,7 @@ class _Walk:
             self.lead(*href, " ", " ")
         elif began_line and ends_line:
             mark = _ADDRESS if is_cell else ""
-            text, origin = self.pieces[-1] if self.pieces else ("", NOWHERE)
-            if not text.startswith("{") and (words := _ARROWS.sub("", text)):
-                self.pieces[-1] = (words, origin)
+            self.drop_arrow()
             self.lead(*href, mark or ": ", mark)
         else:
             self.lead(*href, " (", ")")

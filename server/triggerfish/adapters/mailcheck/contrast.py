@@ -20,8 +20,8 @@ _BLANKS = re.compile(r"(?:&#?\w{1,31};|(?!\ue000)[\W_])*+")
 
 
 def check(mail: Mail, notes: list[str]) -> Iterator[Complaint]:
-    """One warning for each pair of colours, at the first text that has it. Texts on pictures, or in colours that are not
-    known yet, are counted.
+    """One warning for each pair of colours, at the first text that has it. Texts on pictures, or in colours that only
+    a send knows, are counted.
     """
     modes = [("TF357", "", False)]
     if dark.is_declared(mail):
@@ -62,7 +62,7 @@ def _said(ink: Colour, ground: Colour, needed: float, where: str, on_picture: bo
     enough = readable(ink, ground, needed)
     hint = f"{needed:g} to 1 is needed: {enough.hex} has it"
     if on_picture:
-        hint = "give it a background-color, too, like the picture's"
+        hint = f"{needed:g} to 1 is needed: give it a background-color like the picture's"
     elif contrast(enough, ground) < needed:
         hint = f"{needed:g} to 1 is needed, and no colour has it on this ground"
     return sentence, hint
