@@ -38,6 +38,40 @@ def test_every_construct_is_said_as_the_golden_file_has_it(book):
     assert "\n".join(said(book)) == (GOLDEN / "said.txt").read_text()
 
 
+def test_what_comes_first_and_when_is_said():
+    made = rulebook(
+        """
+        policy:
+          send_windows: [{from: "08:00", to: "20:00", days: weekdays}, {from: "10:00", to: "18:00", days: [saturday]}]
+          arbitration: {window: 5 minutes, most: 2}
+          caps: [{sends: 1, within: 1 day, purpose: news}, {sends: 2, within: 7 days, group: letters}]
+        """,
+        """
+        ruleset: r
+        cooldown: 3 days
+        rules:
+          - {name: a, on: A, group: letters, losing: defer, then: [{send: news, at: best_hour, within: 24 hours}]}
+          - {name: b, on: B, losing: merge, then: [{send: digest}]}
+        """,
+    )
+    assert say_rule(made.rule("r", "a"), made) == [
+        "When A happens:",
+        "  - send news (marketing, news) at their best hour, within 1 day",
+        "An event that is older than 1 hour wakes nothing.",
+        "All rules of r together send to one person at most every 3 days.",
+        "Marketing leaves from 08:00 to 20:00 on weekdays and from 10:00 to 18:00 on saturday where they are, and at no "
+        "other time.",
+        "Marketing for news: at most once within 1 day.",
+        'Marketing of group "letters": at most twice within 7 days.',
+        "Of marketing that wants to leave within 5 minutes, 2 leave, and one of the group letters: by priority.",
+        "When others come first, it asks again, for at most 1 day.",
+    ]
+    assert say_rule(made.rule("r", "b"), made)[-2:] == [
+        "Of marketing that wants to leave within 5 minutes, 2 leave: by priority.",
+        "When others come first, it becomes part of one that shows such.",
+    ]
+
+
 def test_no_step_of_a_journey_is_left_out(book):
     rule = book.rule("journeys", "first-week")
     told = "\n".join(say_rule(rule, book))

@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from triggerfish import decisions
-from triggerfish.clock import Instant
+from triggerfish.clock import Instant, say_duration
 from triggerfish.conditions import View
 from triggerfish.rules import Policy, Rule
 from triggerfish.steps import Send
@@ -31,17 +31,23 @@ class Gate(Struct, frozen=True):
 
 def gates_of(rule: Rule, send: Send, policy: Policy, view: View, zones: Zones) -> list[Gate]:
     """Every gate that this message of the rule has to pass, in the order in which they are asked."""
-    open_rule = replace(rule, cooldown=0, limits=(), once_per=None)
-    open_policy = replace(policy, quiet=None, caps=())
+    open_rule = replace(rule, cooldown=0, set_cooldown=0, limits=(), once_per=None)
+    open_policy = replace(policy, quiet=None, windows=(), caps=())
     alone: list[tuple[str, Rule, Policy]] = [("address and consent", open_rule, open_policy)]
     if rule.cooldown:
         alone.append(("cooldown", replace(open_rule, cooldown=rule.cooldown), open_policy))
+    if rule.set_cooldown:
+        alone.append(("cooldown of the rule set", replace(open_rule, set_cooldown=rule.set_cooldown), open_policy))
     alone += [("limit", replace(open_rule, limits=(limit,)), open_policy) for limit in rule.limits]
     if rule.once_per is not None:
         alone.append(("once per", replace(open_rule, once_per=rule.once_per), open_policy))
     if send.class_ == "marketing":
+        if send.best_within:
+            alone.append(("best hour", open_rule, open_policy))
         if policy.quiet is not None:
             alone.append(("quiet hours", open_rule, replace(open_policy, quiet=policy.quiet)))
+        if policy.windows:
+            alone.append(("send windows", open_rule, replace(open_policy, windows=policy.windows)))
         alone += [("cap", open_rule, replace(open_policy, caps=(cap,))) for cap in policy.caps]
     first = decisions.refusal_to(view.profile, send.class_, send.purpose, policy)
     found = []
@@ -49,10 +55,14 @@ def gates_of(rule: Rule, send: Send, policy: Policy, view: View, zones: Zones) -
         if gate != "address and consent" and first:
             # Without an address nothing else can be asked: it is answered first.
             continue
-        verdict = decisions.weigh(view.profile, just_rule, send, just_policy, view)
+        asked = send if gate == "best hour" else replace(send, best_within=0)
+        verdict = decisions.weigh(view.profile, just_rule, asked, just_policy, view)
         passed = verdict.what == "go"
-        until = None if passed else free_from(just_rule, send, just_policy, view, zones)
+        until = None if passed else free_from(just_rule, asked, just_policy, view, zones)
         found.append(Gate(gate, passed, verdict.reason, until))
+    if policy.arbitration is not None and send.class_ == "marketing" and all(gate.passed for gate in found):
+        window = say_duration(policy.arbitration.window)
+        found.append(Gate("arbitration", True, f"it would have waited {window} for others that come first"))
     return found
 
 
@@ -79,7 +89,12 @@ def free_from(rule: Rule, send: Send, policy: Policy, view: View, zones: Zones) 
 
 def _turns(rule: Rule, policy: Policy, view: View) -> Iterator[Instant]:
     """Instants at which a refusal can end with time alone."""
-    lengths = [rule.cooldown, *(limit.within for limit in rule.limits), *(cap.within for cap in policy.caps)]
+    lengths = [
+        rule.cooldown,
+        rule.set_cooldown,
+        *(limit.within for limit in rule.limits),
+        *(cap.within for cap in policy.caps),
+    ]
     for sent in view.profile.sent:
         for length in lengths:
             if length:

@@ -9,7 +9,8 @@ from collections.abc import Generator, Iterator, Sequence
 
 from triggerfish.clock import DAY, HOUR, say_duration
 from triggerfish.conditions import All, Node, Not, Test
-from triggerfish.rules import Rule, Rulebook, Schedule
+from triggerfish.profile import Sent
+from triggerfish.rules import Policy, Rule, Rulebook, Schedule
 from triggerfish.segments import Segment
 from triggerfish.steps import (
     Act,
@@ -282,8 +283,9 @@ def _share(part: int, whole: int) -> str:
 
 def _action(action: Send | Set | Emit | Call) -> str:
     match action:
-        case Send(template=template, class_=class_, purpose=purpose):
-            return f"send {template} ({class_}{f', {purpose}' if purpose and purpose != class_ else ''})"
+        case Send(template=template, class_=class_, purpose=purpose, best_within=within):
+            said = f"send {template} ({class_}{f', {purpose}' if purpose and purpose != class_ else ''})"
+            return f"{said} at their best hour, within {say_duration(within)}" if within else said
         case Set(values=values):
             return f"set their {_values(values)}"
         case Emit(event=event, properties=properties):
@@ -368,10 +370,41 @@ def _around(rule: Rule, book: Rulebook) -> Iterator[str]:
             yield "It sends to one person once, ever."
         case str() as period:
             yield f"It sends to one person once a {period}, by their own calendar."
+    if rule.set_cooldown:
+        yield f"All rules of {ruleset.name} together send to one person at most every {say_duration(rule.set_cooldown)}."
     if any(send.class_ == "marketing" for send in rule.sends):
-        quiet, caps = book.policy.quiet, book.policy.caps
-        if quiet is not None:
-            yield f"Marketing is held from {_clock(quiet.start)} to {_clock(quiet.end)} where they are."
-        for cap in caps:
-            of = cap.said or " of all rules together"
-            yield f"Marketing{of}: at most {times(cap.sends)} within {say_duration(cap.within)}."
+        yield from _of_marketing(rule, book.policy)
+
+
+def _of_marketing(rule: Rule, policy: Policy) -> Iterator[str]:
+    """What holds marketing back, and what comes of it then."""
+    if policy.quiet is not None:
+        yield f"Marketing is held from {_clock(policy.quiet.start)} to {_clock(policy.quiet.end)} where they are."
+    if policy.windows:
+        said = [
+            f"from {_clock(window.start)} to {_clock(window.end)}{_on_days(window.days)}" for window in policy.windows
+        ]
+        yield f"Marketing leaves {join_words('and', said)} where they are, and at no other time."
+    caps = [cap for cap in policy.caps if any(cap.counts(_as_sent(rule, send)) for send in rule.sends)]
+    for cap in caps:
+        of = cap.said or " of all rules together"
+        yield f"Marketing{of}: at most {times(cap.sends)} within {say_duration(cap.within)}."
+    arbiter = policy.arbitration
+    if arbiter is not None:
+        most = "1 leaves" if arbiter.most == 1 else f"{arbiter.most} leave"
+        group = f", and one of the group {rule.group}" if rule.group else ""
+        yield f"Of marketing that wants to leave within {say_duration(arbiter.window)}, {most}{group}: by priority."
+    if (caps or arbiter is not None) and rule.losing == "defer":
+        yield f"When others come first, it asks again, for at most {say_duration(rule.defer_at_most)}."
+    if arbiter is not None and rule.losing == "merge":
+        yield "When others come first, it becomes part of one that shows such."
+
+
+def _as_sent(rule: Rule, send: Send) -> Sent:
+    is_marketing = send.class_ == "marketing"
+    return Sent(0, rule.ruleset, rule.name, is_marketing, send.purpose, send.channel, group=rule.group)
+
+
+def _on_days(days: frozenset[int]) -> str:
+    named = {frozenset(range(7)): "", frozenset(range(5)): " on weekdays", frozenset((5, 6)): " on the weekend"}
+    return named.get(days, f" on {join_words('and', [WEEKDAYS[each] for each in sorted(days)])}")
