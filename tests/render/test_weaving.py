@@ -125,7 +125,11 @@ def test_rows_of_a_loop_stay_inside_their_table(tmp_path: Path) -> None:
         ("{% if traits.a %}<mj-text>a{% endif %}</mj-text>", "TF315", "another component"),
         ("<mj-text>a", "TF310", "holds text"),
         ("<!--" * 20_000, "TF310", "never closed"),
-        ('<mj-include path="/etc/passwd" />', "TF316", "not used here"),
+        ('<mj-include path="/etc/passwd" />', "TF316", '"/etc/passwd" is no block'),
+        ('<mj-include path="../../blocks/button.mjml" />', "TF316", "is no block"),
+        ("<mj-include />", "TF316", '"" is no block'),
+        ('<mj-include path="../blocks/button.css" type="css" />', "TF316", "type css"),
+        ('<mj-include path="../blocks/buton.mjml" />', "TF333", '"blocks/buton.mjml"'),
         ('<mj-text><a href="javascript:alert(1)">x</a></mj-text>', "TF318", "no whole address"),
         ('<mj-text><a href="/cart">x</a></mj-text>', "TF318", "no whole address"),
         ('<mj-text><form action="x"></form></mj-text>', "TF318", "a form"),
@@ -150,6 +154,22 @@ def test_what_would_leave_a_hole_is_a_problem_at_its_place(tmp_path: Path, body:
     # The template's second line, but for the block that holds itself, and for what a missing end swallows.
     assert found[0].line == {"too deeply": 1, "holds text": 6}.get(what, 5)
     assert found[0].source
+
+
+@pytest.mark.parametrize(
+    "include",
+    [
+        '<mj-include path="../blocks/b.mjml" />',
+        "<mj-include path='blocks/b.mjml'></mj-include>",
+        '<mj-include type="mjml" path="./blocks/b.mjml">\n</mj-include>',
+        '<!-- <mj-include path="x" /> --><mj-include path="../blocks/a.mjml"/>',
+    ],
+)
+def test_an_include_is_another_word_for_a_block(tmp_path: Path, include: str) -> None:
+    blocks = {"b.mjml": "<mj-text>from b</mj-text>", "a.mjml": '<mj-include path="b.mjml" /><mj-text>from a</mj-text>'}
+    message = compose(load(tmp_path, email(include), blocks=blocks))
+    assert message.html.count("from b") == 1
+    assert ("from a" in message.html) == ("a.mjml" in include)
 
 
 def test_a_problem_in_a_block_is_told_once_at_the_block(tmp_path: Path) -> None:

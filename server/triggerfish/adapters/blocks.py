@@ -11,6 +11,7 @@ from liquid.exceptions import LiquidError
 
 from triggerfish.adapters import liquid
 from triggerfish.adapters.inputs import Shared, literal
+from triggerfish.adapters.mjml_includes import includes
 from triggerfish.adapters.mjml_reader import LIQUID, Complaint
 from triggerfish.adapters.sources import NOWHERE, Piece, Sources, Woven
 from triggerfish.rulefile.problems import nearest
@@ -51,6 +52,14 @@ class Blocks:
             if found["tag"] != "render":
                 continue
             edits.append((found.start(), found.end(), self._block(source, found.start(), found[0], complaints, within)))
+        for each in includes(source.text, FOLDER, is_block=bool(within)):
+            if each.complaint:
+                complaints.append(each.complaint._replace(at=source.origin(each.complaint.at)))
+                edits.append((each.start, each.end, []))
+                continue
+            tag = f'{{% render "{each.block}" %}}'
+            at = each.path_at - tag.index(each.block)
+            edits.append((each.start, each.end, self._block(source, at, tag, complaints, within)))
         woven = source.edited(edits)
         if len(woven.text) > LONGEST:
             complaints.append(
@@ -149,7 +158,10 @@ class Blocks:
             self._names[name] = frozenset(found) - ROOTS
             declared = self.blocks[name].inputs
             for each in sorted(self._names[name] - (declared or {}).keys()) if declared is not None else ():
-                at, hint = found[each][0].span.index, nearest(each, {*declared, *ROOTS}) or "add it to inputs: above"
+                at, hint = (
+                    found[each][0].span.index,
+                    nearest(each, {*(declared or ()), *ROOTS}) or "add it to inputs: above",
+                )
                 complaints.append(
                     Complaint("TF332", woven.origin(at), f'this block takes no "{each}"', hint, len(each))
                 )

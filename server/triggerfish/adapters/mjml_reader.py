@@ -259,11 +259,7 @@ class _Reader:
 
     def _check_place(self, element: Element, parent: Element) -> None:
         name, width = element.name, len(element.name) + 1
-        if name == "mj-include":
-            self.complain(
-                "TF316", element.start, "<mj-include> is not used here", 'write {% render "blocks/name.mjml" %}', width
-            )
-        elif parent.name in ("mj-attributes", "mj-class"):
+        if parent.name in ("mj-attributes", "mj-class"):
             if name not in components() and name not in ("mj-all", "mj-class"):
                 self.complain(
                     "TF311", element.start, f"MJML has no component <{name}>", nearest(name, components()), width
