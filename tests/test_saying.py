@@ -59,8 +59,10 @@ def test_what_comes_first_and_when_is_said():
         "  - send news (marketing, news) at their best hour, within 1 day",
         "An event that is older than 1 hour wakes nothing.",
         "All rules of r together send to one person at most every 3 days.",
-        "Marketing leaves from 08:00 to 20:00 on weekdays and from 10:00 to 18:00 on saturday where they are, and at no "
-        "other time.",
+        (
+            "Marketing leaves from 08:00 to 20:00 on weekdays and from 10:00 to 18:00 on saturday where they are, "
+            "and at no other time."
+        ),
         "Marketing for news: at most once within 1 day.",
         'Marketing of group "letters": at most twice within 7 days.',
         "Of marketing that wants to leave within 5 minutes, 2 leave, and one of the group letters: by priority.",

@@ -371,7 +371,8 @@ def _around(rule: Rule, book: Rulebook) -> Iterator[str]:
         case str() as period:
             yield f"It sends to one person once a {period}, by their own calendar."
     if rule.set_cooldown:
-        yield f"All rules of {ruleset.name} together send to one person at most every {say_duration(rule.set_cooldown)}."
+        apart = say_duration(rule.set_cooldown)
+        yield f"All rules of {ruleset.name} together send to one person at most every {apart}."
     if any(send.class_ == "marketing" for send in rule.sends):
         yield from _of_marketing(rule, book.policy)
 
