@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import cssselect2
+import tinycss2
 
 from triggerfish.adapters.mailcheck.colours import WHITE, Colour, colour_of
 from triggerfish.adapters.mailcheck.markup import Markup, Node
@@ -46,11 +48,7 @@ class Sheets:
             wanted = tuple(each for each in rule.declarations if each.name in _LOOKED_AT)
             if not wanted or not all(_holds(condition, is_dark=is_dark) for condition in rule.conditions):
                 continue
-            try:
-                selectors = cssselect2.compile_selector_list(list(rule.selector))
-            except cssselect2.SelectorError:
-                continue  # mail programs skip what they cannot read, too
-            for selector in selectors:
+            for selector in _selectors(tinycss2.serialize(rule.selector)):
                 self._matcher.add_selector(selector, wanted)
 
     def match(self, element: cssselect2.ElementWrapper) -> list[Declaration]:
@@ -58,13 +56,19 @@ class Sheets:
         return [each for *_, wanted in self._matcher.match(element) for each in wanted]
 
 
+@functools.lru_cache(maxsize=1024)
+def _selectors(text: str) -> tuple[cssselect2.compiler.CompiledSelector, ...]:
+    """The selectors, ready to be matched; none where they cannot be read: mail programs skip those, too."""
+    try:
+        return tuple(cssselect2.compile_selector_list(text))
+    except cssselect2.SelectorError:
+        return ()
+
+
 def looks(markup: Markup, rules: Sequence[Rule], filled: Mapping[int, str], *, is_dark: bool) -> dict[Node, Look]:
     """How each element looks. `filled` are values with their Liquid worked out (values.py), by their offsets."""
     sheets = Sheets(rules, is_dark=is_dark)
-    wrappers = {
-        wrapper.etree_element: wrapper
-        for wrapper in cssselect2.ElementWrapper.from_html_root(markup.root.element).iter_subtree()
-    }
+    wrappers = markup.wrappers
     canvas = DARK if is_dark else WHITE
     found: dict[Node, Look] = {markup.root: Look(WHITE if is_dark else Colour(0, 0, 0), canvas, 16.0, False)}
     for node in markup.nodes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 from tinycss2.color3 import parse_color
@@ -55,7 +56,16 @@ def readable(ink: Colour, ground: Colour, needed: float) -> Colour:
 
 def colour_of(value: Any) -> Colour | None:
     """A colour as CSS writes it, text or token of tinycss2; None for `currentcolor` and what is no colour."""
+    if not isinstance(value, str) and value.type in ("hash", "ident"):
+        value = value.serialize()
+    return _named(value) if isinstance(value, str) else _parsed(value)
+
+
+def _parsed(value: Any) -> Colour | None:
     found = parse_color(value)
     if found is None or isinstance(found, str):
         return None
     return Colour(found.red, found.green, found.blue, found.alpha)
+
+
+_named = functools.lru_cache(maxsize=1024)(_parsed)

@@ -10,8 +10,11 @@ import html
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
+from functools import cached_property
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
+
+import cssselect2
 
 from triggerfish.adapters.mjml_reader import LIQUID, MASK, mask
 from triggerfish.adapters.sources import NOWHERE, Woven
@@ -107,6 +110,12 @@ class Markup:
         self.root = Node("html", 0, 0, None, written=False)
         self.nodes: list[Node] = []
         self._read()
+
+    @cached_property
+    def wrappers(self) -> dict[ET.Element, cssselect2.ElementWrapper]:
+        """The elements as cssselect2 matches them."""
+        whole = cssselect2.ElementWrapper.from_html_root(self.root.element)
+        return {wrapper.etree_element: wrapper for wrapper in whole.iter_subtree()}
 
     def is_written(self, at: int) -> bool:
         """Whether a character stands in one of the author's files."""
