@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks import backtest, composing, engine, front_door, latency, matchers, memory, reloading
+from benchmarks import backtest, composing, engine, front_door, latency, matchers, memory, reloading, sending
 from benchmarks.measuring import Summary, Wrong, machine, sum_up, table
 
 MEASUREMENTS = {
@@ -23,6 +23,7 @@ MEASUREMENTS = {
     "latency": latency.measure,
     "memory": memory.measure,
     "composing": composing.measure,
+    "sending": sending.measure,
     "reloading": reloading.measure,
     "backtest": backtest.measure,
 }

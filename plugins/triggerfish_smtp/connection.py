@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import smtplib
 import socket
 import ssl
@@ -31,7 +30,9 @@ class Outcome(Struct, frozen=True):
 
 
 class Envelope(Struct, frozen=True):
-    """RFC 5321's envelope and content. Addresses are checked and ASCII; `content` is RFC 5322 bytes, 7 bits."""
+    """RFC 5321's envelope and content. Addresses are checked and ASCII; `content` is as `to_mime` writes it: 7 bits,
+    lines that end with CRLF, no other CR or LF (which some servers would take for the end of a message).
+    """
 
     sender: str
     recipient: str
@@ -236,13 +237,12 @@ def _is_wanted(command: str, code: int) -> bool:
 
 
 def _stuffed(content: bytes) -> bytes:
-    """`content` with CRLF line ends, dots at line starts doubled (RFC 5321, 4.5.2), and a line end at its end."""
-    if not content.count(b"\r\n") == content.count(b"\n") == content.count(b"\r"):
-        content = re.sub(rb"\r\n|\r|\n", b"\r\n", content)
-    if not content.endswith(b"\r\n"):
-        content += b"\r\n"
-    stuffed = content.replace(b"\r\n.", b"\r\n..")
-    return b"." + stuffed if stuffed.startswith(b".") else stuffed
+    """`content` with dots at line starts doubled (RFC 5321, 4.5.2), and a line end at its end."""
+    if b"\n." in content:
+        content = content.replace(b"\r\n.", b"\r\n..")
+    if content.startswith(b"."):
+        content = b"." + content
+    return content if content.endswith(b"\r\n") else content + b"\r\n"
 
 
 def _own_name() -> str:

@@ -133,12 +133,14 @@ def relaxed_headers(head: bytes) -> dict[str, bytes]:
 def relaxed_body(body: bytes) -> bytes:
     """The body in the form of RFC 6376, 3.4.4: blanks in a row are one, none at a line's end, no empty line at the end.
 
-    By replacing in the whole text: a tenth of the time of regular expressions.
+    By cutting and joining the whole text: a tenth of the time of regular expressions.
     """
     if b"\t" in body:
         body = body.replace(b"\t", b" ")
-    while b"  " in body:
-        body = body.replace(b"  ", b" ")
+    # Of n blanks in a row, split makes n - 1 empty pieces; those at both ends are put back.
+    before, after = b" " * body.startswith(b" "), b" " * body.endswith(b" ")
+    pieces = [piece for piece in body.split(b" ") if piece]
+    body = before + b" ".join(pieces) + after if pieces else before
     body = body.replace(b" \r\n", b"\r\n")
     while body.endswith(b"\r\n"):
         body = body[:-2]
