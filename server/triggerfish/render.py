@@ -20,6 +20,9 @@ LONGEST_SUBJECT = 200
 LONGEST_HEADER = 900
 """Characters of any other header value (RFC 5322, section 2.1.1: a line holds at most 998)."""
 
+_LONGEST_NAME = 1_000
+"""Characters of a name that are looked at; an address shows 100 of them."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _BLANKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
 _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
@@ -71,8 +74,8 @@ class Links(Protocol):
 class FeedSpec(Struct, frozen=True, kw_only=True):
     """A feed that a template declares: data of somebody else's server, fetched before a message is composed.
 
-    It may take `timeout`, is good for `lifetime`, and may have `largest` bytes. When it cannot be had, `fallback` stands
-    in its place; without one (`has_fallback`) there is no message.
+    It may take `timeout`, is good for `lifetime`, and may have `largest` bytes. When it cannot be had, `fallback`
+    stands in its place; without one (`has_fallback`) there is no message.
     """
 
     name: str
@@ -154,9 +157,9 @@ def full_name(traits: Mapping[str, Any]) -> str:
     """A person's name from Segment's reserved traits: `name`, else `firstName` and `lastName`; or empty."""
     whole = traits.get("name")
     if isinstance(whole, str) and whole.strip():
-        return one_line(whole)
+        return one_line(whole[:_LONGEST_NAME])
     parts = [traits.get("firstName") or traits.get("first_name"), traits.get("lastName") or traits.get("last_name")]
-    return one_line(" ".join(part for part in parts if isinstance(part, str)))
+    return one_line(" ".join(part[:_LONGEST_NAME] for part in parts if isinstance(part, str)))
 
 
 def recipient(traits: Mapping[str, Any]) -> Address:
@@ -184,14 +187,14 @@ def mail_address(text: str) -> str:
     part before the @ in other letters needs SMTPUTF8, which many servers do not speak.
     """
     local, _, domain = text.rpartition("@")
-    if domain and not domain.isascii():
+    if not domain.isascii() and len(domain) <= 253:
         try:
             domain = idna.encode(domain.lower(), uts46=True).decode()
         except idna.IDNAError:
             domain = ""
     fits = len(local) <= 64 and len(domain) <= 253 and len(local) + len(domain) < 254
     if not (fits and _LOCAL.fullmatch(local) and _DOMAIN.fullmatch(domain)):
-        shown = one_line(text)[:80]
+        shown = one_line(text[:200])[:80]
         raise Refused(f'"{shown}" is no address that mail can go to', code="TF326", field="traits.email",
                       expected="an address like ana@example.com in plain letters")  # fmt: skip
     return f"{local}@{domain}"

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TextIO
-from urllib.parse import quote
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from liquid import Environment, RenderContext
-from liquid.ast import BlockNode, Node
-from liquid.builtin.content import ContentNode
+from liquid.ast import Node
 from liquid.builtin.expressions.logical import ContainsExpression, GtExpression, LtExpression
 from liquid.builtin.expressions.path import Path
 from liquid.builtin.expressions.primitive import RangeLiteral
-from liquid.builtin.output import Output, OutputNode
-from liquid.builtin.tags.echo_tag import EchoTag
-from liquid.builtin.tags.for_tag import ForNode, ForTag
 from liquid.exceptions import LiquidError, LiquidTypeError, ResourceLimitError
 from liquid.expression import Expression
-from liquid.extra.tags import WithTag
-from liquid.extra.tags._with import WithNode
-from liquid.parser import get_parser
-from liquid.stream import TokenStream
-from liquid.stringify import to_liquid_string
-from liquid.tag import Tag
-from liquid.token import TOKEN_EOF, TOKEN_TAG, Token
-from markupsafe import escape as escape_html
 
 from triggerfish.adapters.liquid_filters import TAKES_MISSING, guarded, standard_filters
 from triggerfish.adapters.liquid_rendering import (
@@ -36,156 +22,16 @@ from triggerfish.adapters.liquid_rendering import (
     MissingValue,
     Sending,
     WrongValue,
-    checked_url,
-    sending_of,
 )
-
-INSTEAD = "__instead"
-"""`{% with url: event.url, url__instead: web.home %}`: the second stands in when the first is missing or blank."""
-LINK_TAG = "tracked_link"
-IMAGE_TAG = "checked_image"
-
-_IMAGE_SCHEMES = ("http:", "https:", "cid:", "data:image/")
-
-
-class _Output(OutputNode):
-    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
-        value = self.expression.evaluate(context)
-        if isinstance(value, str):
-            return buffer.write(str(escape_html(value)) if context.autoescape else value)
-        if value is None:
-            raise MissingValue(str(self.expression), self.token)
-        if type(value) is Missing:
-            raise MissingValue(value.name, self.token)
-        if isinstance(value, Mapping) or (isinstance(value, list | tuple) and any(map(_is_structure, value))):
-            raise WrongValue(f'"{self.expression}" is a structure, not a text', token=self.token)
-        return buffer.write(to_liquid_string(value, context.autoescape))
-
-
-def _is_structure(value: object) -> bool:
-    return isinstance(value, list | Mapping)
-
-
-class _OutputTag(Output):
-    node_class = _Output
-
-
-class _Echo(EchoTag):
-    node_class = _Output  # type: ignore[assignment]
-
-
-class _For(ForNode):
-    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
-        found = self.expression.iterable.evaluate(context)
-        if type(found) is Missing and self.default is None:
-            raise MissingValue(found.name, self.token)
-        if isinstance(found, list | tuple | Mapping):
-            context.raise_for_loop_limit(len(found))
-        return super().render_to_output(context, buffer)
-
-
-class _ForTag(ForTag):
-    node_class = _For
-
-
-class _With(WithNode):
-    __slots__ = ()
-
-    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
-        given: dict[str, object] = {}
-        for argument in self.args:
-            value = argument.value.evaluate(context)
-            name = str(argument.name).removesuffix(INSTEAD)
-            if name == argument.name or _is_blank(given.get(name)):
-                given[name] = value
-        with context.extend(given):
-            return self.block.render(context, buffer)
-
-
-def _is_blank(value: object) -> bool:
-    return value is None or type(value) is Missing or (isinstance(value, str) and not value.strip())
-
-
-class _WithTag(WithTag):
-    node_class = _With
-
-
-class _UrlOutput(_Output):
-    """A value within the address of a feed: it can bring no part of an address of its own."""
-
-    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
-        inner = context.get_buffer(buffer)
-        super().render_to_output(context, inner)
-        return buffer.write(quote(inner.getvalue().encode("utf-8", "replace"), safe=""))
-
-
-class _UrlOutputTag(Output):
-    node_class = _UrlOutput
-
-
-class _UrlEcho(EchoTag):
-    node_class = _UrlOutput  # type: ignore[assignment]
-
-
-class _Address(Node):
-    """The value of an href or src: rendered, checked, and for links made trackable."""
-
-    __slots__ = ("block", "fixed", "is_link")
-
-    def __init__(self, token: Token, block: BlockNode, *, is_link: bool, escaped: bool) -> None:
-        super().__init__(token)
-        self.block = block
-        self.blank = False
-        self.is_link = is_link
-        self.fixed: str | None = None
-        if all(isinstance(node, ContentNode) for node in block.nodes):
-            text = "".join(node.text for node in block.nodes if isinstance(node, ContentNode))
-            self.fixed = (html.unescape(text) if escaped else text).strip()
-
-    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
-        sending = sending_of(context)
-        url = self.fixed
-        if url is None:
-            url = self._written(context, buffer).strip().replace(" ", "%20")
-        if self.is_link:
-            url = sending.link(url, self.token)
-        elif not checked_url(url, self.token).lower().startswith(_IMAGE_SCHEMES):
-            raise WrongValue(f'"{url[:80]}" is no address of a picture', token=self.token)
-        return buffer.write(str(escape_html(url)) if context.autoescape else url)
-
-    def _written(self, context: RenderContext, buffer: TextIO) -> str:
-        """The address without HTML's escapes; one that is a value and nothing else need not be escaped first."""
-        if len(self.block.nodes) == 1 and isinstance(node := self.block.nodes[0], _Output):
-            value = node.expression.evaluate(context)
-            if type(value) is str:
-                return value
-        inner = context.get_buffer(buffer)
-        self.block.render(context, inner)
-        return html.unescape(inner.getvalue()) if context.autoescape else inner.getvalue()
-
-    def children(self, static_context: RenderContext, *, include_partials: bool = True) -> Iterable[Node]:
-        yield self.block
-
-
-class _AddressTag(Tag):
-    is_link = True
-
-    def parse(self, stream: TokenStream) -> Node:
-        token = stream.eat(TOKEN_TAG)
-        block = get_parser(self.env).parse_block(stream, (self.end, TOKEN_EOF))
-        stream.expect(TOKEN_TAG, value=self.end)
-        return _Address(token, block, is_link=self.is_link, escaped=self.env.autoescape)
-
-
-class _LinkTag(_AddressTag):
-    name = LINK_TAG
-    end = f"end{LINK_TAG}"
-
-
-class _ImageTag(_AddressTag):
-    name = IMAGE_TAG
-    end = f"end{IMAGE_TAG}"
-    is_link = False
+from triggerfish.adapters.liquid_tags import (
+    IMAGE_TAG,
+    INSTEAD,
+    LINK_TAG,
+    STYLE_TAG,
+    STYLE_URL_TAG,
+    TAGS,
+    URL_TAGS,
+)
 
 
 class _Range(RangeLiteral):
@@ -270,8 +116,7 @@ def environment(
     made = _Environment(autoescape=is_html, undefined=Missing)
     for name in ("include", "render", "tablerow"):
         del made.tags[name]
-    outputs: tuple[type[Tag], ...] = (_UrlOutputTag, _UrlEcho) if is_url else (_OutputTag, _Echo)
-    for tag in (*outputs, _ForTag, _WithTag, _LinkTag, _ImageTag):
+    for tag in URL_TAGS if is_url else TAGS:
         made.add_tag(tag)
     named = standard_filters(made.filters, is_html=is_html, language=language, currency=currency)
     named.update(filters)
@@ -313,6 +158,8 @@ __all__ = [
     "INSTEAD",
     "LIMITS",
     "LINK_TAG",
+    "STYLE_TAG",
+    "STYLE_URL_TAG",
     "Compiled",
     "Limits",
     "LiquidError",

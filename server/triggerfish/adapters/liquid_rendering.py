@@ -24,6 +24,10 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*(?=:)", re.IGNORECASE)
 _UNSAFE_IN_URL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
+_UNFIT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+"""What no text of a mail has: control characters, halves of characters, and marks that turn round what comes after."""
+
+
 class Limits(Struct, frozen=True):
     """What one rendering may use; beyond it, the message is refused."""
 
@@ -103,6 +107,15 @@ def checked_url(url: str, token: Token) -> str:
     return url
 
 
+def cleaned(text: str) -> str:
+    """The text without what no mail has."""
+    return _UNFIT.sub("", text)
+
+
+def _is_blank(text: str) -> bool:
+    return not text.strip() or (not text.isprintable() and not cleaned(text).strip())
+
+
 class _Buffer(StringIO):
     """Text that is written, up to a limit in characters. python-liquid's own encodes every piece to count its bytes."""
 
@@ -145,7 +158,7 @@ class Context(RenderContext):
                 found = found[part] if type(found) is dict and part in found else self.get_item(found, part)
         except (KeyError, TypeError, IndexError):
             found = None
-        if found is None or (type(found) is str and not found.strip() and path[0] not in self.locals):
+        if found is None or (type(found) is str and _is_blank(found) and path[0] not in self.locals):
             return Missing(_written(path), token=token) if default is UNDEFINED else default
         return found
 

@@ -11,6 +11,7 @@ from liquid.exceptions import LiquidError
 from triggerfish.adapters import liquid, plaintext
 from triggerfish.adapters.blocks import ROOTS, Blocks
 from triggerfish.adapters.composed import Part, Variant
+from triggerfish.adapters.html_places import guard_values
 from triggerfish.adapters.inputs import Inputs, literal
 from triggerfish.adapters.layouts import in_layout, is_whole
 from triggerfish.adapters.links import add_pixel, find_unsubscribe_link, track_links, wrap_image
@@ -204,6 +205,8 @@ class VariantReader:
         self.made = (woven, root, compiled.html)
         html, complaints = track_links(compiled.html)
         notes.add(complaints, compiled.html.origin)
+        guarded, complaints = guard_values(html)
+        notes.add(complaints, html.origin)
         if self.common.is_marketing and not find_unsubscribe_link(html.text):
             hint = 'put {% render "blocks/footer.mjml" %} before </mj-body>'
             complaint = Complaint("TF340", start, "a marketing email needs an unsubscribe link", hint)
@@ -211,7 +214,7 @@ class VariantReader:
         if any(not problem.is_warning for problem in notes.problems[before:]):
             return {}
         text = self._written_text(text_path) or plaintext.text_of(woven, root)
-        return {"html": self._part(self.tongue.html, add_pixel(html)), "text": self._part(self.tongue.plain, text)}
+        return {"html": self._part(self.tongue.html, add_pixel(guarded)), "text": self._part(self.tongue.plain, text)}
 
     def _written_text(self, path: Path) -> Woven | None:
         """email.txt, when somebody wrote the plain text by hand."""
