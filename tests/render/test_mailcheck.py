@@ -102,6 +102,8 @@ def test_pale_text_is_found_wherever_its_colours_come_from(tmp_path: Path, examp
         '<mj-text><h1 style="color:#949494">Hello</h1></mj-text>',
         '<mj-text><i style="color:#ffffff;display:none">Hello</i></mj-text>',
         '<mj-text><i style="color:#ffffff">&nbsp; &#8199;</i></mj-text>',
+        '<mj-text><i style="color:#ffffff;max-height:0;overflow:hidden">Hello</i></mj-text>',
+        '<mj-text><i style="color:#ffffff;opacity:0">Hello</i></mj-text>',
         '<mj-text><i style="color:#999999;color:#333333">Hello</i></mj-text>',
         "<mj-style>@media (max-width: 480px) { div { color: #999999 !important } }</mj-style>\n",
         '<mj-style>.pale div { color: #999999 }</mj-style>\n<mj-text css-class="pale" color="#333333">Hello</mj-text>',
@@ -170,6 +172,11 @@ def test_rules_for_dark_mode_count_in_dark_mode_only(tmp_path: Path) -> None:
     body = '<mj-text css-class="card" color="#1f2d33">Hello</mj-text>'
     good = "@media (prefers-color-scheme: dark) { .card div { background: #1b272c; color: #e8eef0 !important } }"
     assert dark(tmp_path, good, body) == []
+
+
+def test_the_declaration_may_stand_in_css(tmp_path: Path) -> None:
+    head = "<mj-head><mj-style>:root { color-scheme: light; }</mj-style></mj-head>\n"
+    assert sentences(tmp_path, head) == []
 
 
 def test_rules_for_dark_mode_need_the_declaration(tmp_path: Path) -> None:

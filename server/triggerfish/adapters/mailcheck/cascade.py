@@ -19,7 +19,7 @@ _SIZES = {"xx-small": 9.0, "x-small": 10.0, "small": 13.0, "medium": 16.0, "larg
 _UNITS = {"px": 1.0, "pt": 4 / 3, "pc": 16.0, "in": 96.0, "cm": 96 / 2.54, "mm": 96 / 25.4, "rem": 16.0}
 _HEADINGS = {"h1": 2.0, "h2": 1.5, "h3": 1.17, "h4": 1.0, "h5": 0.83, "h6": 0.67}
 _LOOKED_AT = frozenset({"color", "background", "background-color", "background-image", "font-size", "font-weight",
-                        "font", "display", "visibility", "opacity"})  # fmt: skip
+                        "font", "display", "visibility", "opacity", "max-height", "mso-hide"})  # fmt: skip
 _LINK = Colour(0, 0, 238 / 255)
 _LINK_IN_DARK = Colour(158 / 255, 158 / 255, 1)
 DARK = Colour(18 / 255, 18 / 255, 18 / 255)
@@ -119,7 +119,9 @@ def _look(node: Node, above: Look, declared: Sequence[Declaration], *, is_dark: 
                 is_hidden = above.is_hidden or _is_word(each.tokens, "none")
             case "visibility":
                 is_hidden = above.is_hidden or _is_word(each.tokens, "hidden")
-            case "opacity":
+            case "mso-hide":
+                is_hidden = is_hidden or _is_word(each.tokens, "all")
+            case "opacity" | "max-height":  # max-height:0 hides preheaders
                 is_hidden = is_hidden or (bool(each.tokens) and getattr(each.tokens[0], "value", 1) == 0)
     on_picture = above.on_picture
     if fill is None:

@@ -16,10 +16,14 @@ _HINT_OF_RULES = 'put <mj-raw><meta name="color-scheme" content="light dark"></m
 
 
 def schemes(mail: Mail) -> str | None:
-    """What the mail's meta tag says ("light dark"); None without one."""
+    """What the mail's meta tag, or else its CSS, says ("light dark"); None if neither does."""
     for node in mail.markup.nodes:
         if node.name == "meta" and node.get("name").lower() == "color-scheme":
             return node.get("content").lower()
+    for rule in mail.rules:
+        for each in rule.declarations:
+            if each.name == "color-scheme":
+                return " ".join(token.lower_value for token in each.tokens if token.type == "ident")
     return None
 
 

@@ -100,7 +100,7 @@ class Markup:
     def __init__(self, source: Woven) -> None:
         self.source = source
         self.masked = mask(source.text)
-        self.visible = _visible(source.text)
+        self.visible = visible(source.text)
         self._pieces: list[tuple[int, int]] = []
         at = 0
         for text, origin in source.pieces:
@@ -167,7 +167,8 @@ class Markup:
             node.element.set(name, text)
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
+    """The text with MASK for each piece of Liquid that writes something, and blanks for the others."""
     return LIQUID.sub(lambda found: (MASK if found[0].startswith("{{") else " ") * len(found[0]), text)
 
 

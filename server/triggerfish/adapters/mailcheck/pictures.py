@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 
 from triggerfish.adapters.mailcheck.mail import Mail
-from triggerfish.adapters.mailcheck.markup import Node
-from triggerfish.adapters.mjml_reader import Complaint, Element, mask
+from triggerfish.adapters.mailcheck.markup import Node, visible
+from triggerfish.adapters.mjml_reader import Complaint, Element
 
 FEWEST_WORDS = 10
 """Words outside of the footer, below which a mail with pictures counts as nothing but pictures."""
@@ -80,7 +80,7 @@ def _only_pictures(mail: Mail) -> Iterator[Complaint]:
         if first is None and (found := re.search(r"<img\b", text)):
             first = element.content[0] + found.start()
         if not _FOOTER.search(text):
-            words += len(_WORD.findall(re.sub(r"<[^>]*>", " ", mask(text))))
+            words += len(_WORD.findall(re.sub(r"<[^>]*>", " ", visible(text))))
     if first is not None and words < FEWEST_WORDS:
         count = {0: "no word", 1: "one word"}.get(words, f"{words} words")
         sentence = f"this mail has pictures and {count} outside of its footer: without its pictures, nothing is left"
