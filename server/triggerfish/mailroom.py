@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import get_args
 
 from triggerfish import walk
-from triggerfish.errors import NotFound
+from triggerfish.errors import Busy, NotFound
 from triggerfish.measure import Heard, Hit, Signer
 from triggerfish.reads import SendDetails
 from triggerfish.reports import Judged, Kind, Mail, MailHeard, judge, read_mail
@@ -34,6 +34,7 @@ logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)
 
 _AT_ONCE = 2
 """Mails that are read at the same time; each holds a thread and a few times its size."""
+_MOST_WAITING = 50
 
 _HEARD: Mapping[Kind, Heard] = {kind: kind for kind in get_args(Heard) if kind in get_args(Kind)}
 
@@ -53,6 +54,7 @@ class MailRoom:
     find: Callable[[str], SendDetails]
     is_trusted: Callable[[Mail, bytes], Awaitable[bool]]
     counts: Counter[str] = field(default_factory=Counter)
+    hall: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_WAITING))
     places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
 
 
@@ -61,7 +63,9 @@ async def take(room: MailRoom, raw: bytes, came_to: Sequence[str] = ()) -> MailH
 
     Raises Busy and Unavailable; then nothing is stored.
     """
-    async with room.places:
+    if room.hall.locked():
+        raise Busy(f"{_MOST_WAITING} mails wait to be read", retry_after_seconds=5)
+    async with room.hall, room.places:
         heard = await _hear(room, raw, came_to)
     room.counts[heard.outcome] += 1
     if heard.outcome == "unmatched":

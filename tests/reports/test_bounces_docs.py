@@ -17,7 +17,7 @@ from triggerfish.mailroom import _HEARD
 from triggerfish.measure import NAMES
 from triggerfish.plugin.streams import LONGEST_REST_SECONDS
 from triggerfish.reports import LARGEST_REPORT, cause_of, read_mail
-from triggerfish.reports.reading import _MOST_MARKS, _MOST_PARTS
+from triggerfish.reports.reading import _MOST_MARKS, _MOST_PARTS, _READ
 from triggerfish.reports.status import CAUSES
 from triggerfish.rulefile.compile import load_rulebook
 from triggerfish_mailbox.config import _PORTS, MailboxConfig
@@ -59,6 +59,7 @@ def test_every_setting_of_the_mailbox_is_there_with_its_default() -> None:
 
 def test_the_bounds_are_those_of_the_code() -> None:
     assert LARGEST == LARGEST_REPORT == 1024 * 1024
+    assert f"The first {_READ // 1024} KB of a mail are read, of 1 MB that may come in" in TEXT
     assert f"{_MOST_PARTS} nested parts and {_MOST_MARKS:,} in all" in TEXT
     assert LONGEST_REST_SECONDS == 300
     assert "up to five minutes" in TEXT

@@ -184,6 +184,10 @@ HOSTILE = {
     "blanks": b"From: a@b\r\n\r\nThis is the qmail-send program\r\n" + b" " * 900_000 + b"@",
     "headers": b"".join(b"X-%d: y\r\n" % n for n in range(80_000)) + b"\r\n",
     "folded": b"Subject: x\r\n" + b" y\r\n" * 250_000 + b"\r\n",
+    "status blocks": b"Content-Type: message/delivery-status\r\n\r\n" + b"A: b\r\n\r\n" * 120_000,
+    "broken blocks": b"Content-Type: message/delivery-status\n\n" + b"a\n\n" * 300_000,
+    "returns only": b"Content-Type: multipart/mixed; boundary=b\r\r" + b"--b\r\r\r" * 100_000,
+    "digest": b'Content-Type: multipart/digest; boundary="b"\n\n' + b"--b\n\n\n" * 2_900,
     "folded id": b"Content-Type: message/rfc822\r\n\r\nMessage-ID: <\r\n" + b" y\r\n" * 250_000,
 }
 
@@ -192,7 +196,7 @@ HOSTILE = {
 def test_hostile_mail_takes_bounded_time(name: str) -> None:
     began = time.process_time()
     read = read_mail(HOSTILE[name])
-    assert time.process_time() - began < 4
+    assert time.process_time() - began < 2
     assert not [report for report in read.reports if report.is_permanent]
     assert len(read.reports) <= 100
     assert len(read.addresses) <= 200
@@ -200,10 +204,19 @@ def test_hostile_mail_takes_bounded_time(name: str) -> None:
 
 
 def test_of_a_huge_mail_only_the_first_part_is_read() -> None:
-    letter = bounce() + b"x" * (2 * LARGEST_REPORT)
+    letter = bounce() + b"x\r\n\r\n" * LARGEST_REPORT
     assert read_mail(letter).reports[0].is_permanent
     late = b"Subject: x\r\n\r\n" + b"x" * LARGEST_REPORT + bounce()
     assert read_mail(late).form == "plain"
+
+
+@pytest.mark.parametrize("sender", ["", "From:\r\n", "From: <>\r\n", "From: ,\r\n"])
+def test_a_bounce_from_nobody_is_one_as_well(sender: str) -> None:
+    letter = (CORPUS / "simple_07.txt").read_bytes()
+    head, _, body = letter.partition(b"\n\n")
+    kept = b"\n".join(line for line in head.split(b"\n") if not line.lower().startswith(b"from:"))
+    read = read_mail(sender.encode() + kept + b"\n\n" + body)
+    assert (read.form, read.reports[0].cause) == ("bounce", "full")
 
 
 @given(st.binary(max_size=2_000))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from dataclasses import replace
 
@@ -173,3 +174,13 @@ async def test_a_mail_is_bounded(client):
 
 async def test_parameters_that_do_not_exist_are_refused(client):
     assert (await client.post("/v1/reports", content=bounce(), params={"from": "x"})).status_code == 400
+
+
+async def test_who_sends_more_than_can_be_read_is_told_to_wait(desk, client, path):
+    async with asyncio.timeout(60):
+        for _ in range(50):
+            await desk.mailroom.hall.acquire()
+        answer = await client.post("/v1/reports", content=bounce(to=path))
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "5")
+        desk.mailroom.hall.release()
+        assert (await post(client, bounce(to=path)))["outcome"] == "heard"

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from email.message import Message
 from email.utils import getaddresses
+from itertools import islice
 
 from flufl.bounce import all_failures
 
@@ -20,17 +21,21 @@ from triggerfish.reports.standard import clean, feedback_reports, first_block, r
 from triggerfish.reports.status import cause_of, is_final, status_in
 
 LARGEST_REPORT = 1024 * 1024
-"""Bytes of a mail that are read; what a server returns of the message itself comes last and may be cut off."""
+"""Bytes of a mail that are taken in. What says something stands at its beginning; all of it is there for signatures."""
 
+_READ = 256 * 1024
 _GUESSED = 64 * 1024
 _LONGEST_LINE = 998
 _MOST_PARTS = 60
 _MOST_MARKS = 3_000
+_MOST_BLANK_LINES = 2_000
 _MOST_ADDRESSES = 200
 _MOST_LINKS = 8
 _MOST_RECIPIENTS = 100
 
 _NESTING = re.compile(rb"(?i)content-type:\s*(?:multipart|message)/")
+_MARK = re.compile(rb"(?:\n|\r)--")
+_BLANK_LINE = re.compile(rb"(?:\r\n|\r|\n){2}")
 _CAME_TO = (
     "To", "Cc", "Delivered-To", "X-Original-To", "X-Delivered-To", "Envelope-To", "X-Envelope-To", "X-Forwarded-To",
     "X-Failed-Recipients", "Original-Recipient", "Resent-To", "Apparently-To",
@@ -50,11 +55,11 @@ _DAEMON = re.compile(r"(?i)^(?:mailer-daemon|postmaster|mail-?daemon|mdaemon)\b"
 
 
 def read_mail(raw: bytes, came_to: Sequence[str] = ()) -> Mail:
-    """What the mail `raw` (RFC 5322; of more than LARGEST_REPORT bytes, the first) reports. `came_to` are addresses
+    """What the mail `raw` (RFC 5322) reports; of a large one the beginning is read. `came_to` are addresses
     that it was delivered to, as far as the mail server says.
     """
-    raw = raw[:LARGEST_REPORT]
-    if len(_NESTING.findall(raw)) > _MOST_PARTS or max(raw.count(b"\n--"), raw.count(b"\n\n") // 4) > _MOST_MARKS:
+    raw = _beginning(raw)
+    if len(_NESTING.findall(raw)) > _MOST_PARTS or len(_MARK.findall(raw)) > _MOST_MARKS:
         return Mail("unreadable", (Report("other", detail="it has too many parts"),), tuple(came_to[:_MOST_ADDRESSES]))
     mail = email.message_from_bytes(raw)
     parts = list(mail.walk())
@@ -86,6 +91,13 @@ def read_mail(raw: bytes, came_to: Sequence[str] = ()) -> Mail:
     )
 
 
+def _beginning(raw: bytes) -> bytes:
+    """As much of a mail as is read: each blank line may be one more block of fields."""
+    raw = raw[:_READ]
+    last = next(islice(_BLANK_LINE.finditer(raw), _MOST_BLANK_LINES, None), None)
+    return raw[: last.start()] if last else raw
+
+
 def _standard(parts: Sequence[Message], text: str) -> list[Report]:
     """RFC 3464: one report for each recipient that a delivery status names."""
     found: list[Report] = []
@@ -99,8 +111,13 @@ def _guessed(raw: bytes, said: str) -> list[Report]:
     """Bounces that follow no standard. A permanent one needs a code or words that say so: in doubt it is not."""
     # Its patterns work line by line, and no line of a mail that keeps to RFC 5322 is longer.
     short = b"\n".join(line[:_LONGEST_LINE] for line in raw[:_GUESSED].splitlines())
+    mail = email.message_from_bytes(short)
+    if not getaddresses([str(mail.get("From", ""))]):
+        # One of its detectors stumbles over a mail that is from nobody, and then the others do not get their turn.
+        del mail["From"]
+        mail["From"] = "MAILER-DAEMON"
     try:
-        passing, lasting = all_failures(email.message_from_bytes(short))
+        passing, lasting = all_failures(mail)
     except Exception:
         # It looks at whatever came; what it stumbles over is no bounce that it knows.
         return []
