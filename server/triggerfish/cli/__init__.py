@@ -19,7 +19,7 @@ from triggerfish.errors import RulebookBroken, TriggerfishError
 
 VERBS = (
     "new", "serve", "check", "test", "backtest", "diff", "replay", "why", "explain", "rules", "preview", "send-test",
-    "plan", "rollback", "bounce", "doctor", "plugins", "schema",
+    "suppress", "plan", "rollback", "bounce", "doctor", "plugins", "schema",
 )  # fmt: skip
 """Every verb, in the order in which a newcomer meets them."""
 
