@@ -101,6 +101,14 @@ def test_caps_count_what_wins_in_the_round():
     assert world.told() == [("news", "skipped", "had 1 message within 1 day"), ("hello", "due", "")]
 
 
+def test_who_came_first_is_said_though_a_cap_is_reached_as_well():
+    policy = "policy: {arbitration: {window: 5 minutes}, caps: [{sends: 1, within: 6 hours}]}"
+    world = known(policy, CARTS, NEWS % "")
+    world.take(track("News", NOON), track("Cart", NOON + 1))
+    world.wait_until(NOON + 5 * MINUTE)
+    assert world.told()[0][2] == 'lost to "cart" of "carts" (rule set priority 60 against 20)'
+
+
 def test_a_loser_that_defers_takes_part_in_the_next_round():
     world = known(ONE, CARTS, NEWS % "losing: defer,")
     world.take(track("News", NOON), track("Cart", NOON + 1))
@@ -120,7 +128,8 @@ def test_a_loser_defers_until_the_caps_are_free_again():
     world = known(policy, CARTS, NEWS % "losing: defer,")
     world.take(track("News", NOON), track("Cart", NOON + 1))
     world.wait_until(NOON + 5 * MINUTE)
-    assert world.told()[0] == ("news", "scheduled", "deferred: had 1 message within 6 hours")
+    lost = 'deferred: lost to "cart" of "carts" (rule set priority 60 against 20)'
+    assert world.told()[0] == ("news", "scheduled", lost)
     world.wait_until(NOON + 5 * MINUTE + 6 * HOUR)
     assert world.told()[0] == ("news", "due", "")
     assert world.sends[0].due_at == NOON + 5 * MINUTE + 6 * HOUR

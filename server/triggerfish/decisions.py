@@ -20,7 +20,9 @@ from triggerfish.windows import shut as shut_at
 
 
 class Verdict(Struct, frozen=True):
-    """go: let it leave. skip: it never will. hold: ask again at `until`. `has_lost`: others have come before it."""
+    """go: let it leave. skip: it never will. hold: ask again at `until`. `has_lost`: others have come before it; were
+    it to ask again, `until` is when.
+    """
 
     what: Literal["go", "skip", "hold"]
     reason: str = ""
@@ -65,14 +67,14 @@ def weigh(profile: Profile, rule: Rule, send: Send, policy: Policy, view: View, 
 
 
 def stand_back(rule: Rule, reason: str, until: Instant, now: Instant, asking: Asking) -> Verdict:
-    """What becomes of a message that others came before: it asks again at `until` if the rule defers, but not for longer
-    than it says; else it never leaves.
+    """What becomes of a message that others came before: it asks again at `until` if the rule defers, but not for
+    longer than it says; else it never leaves.
     """
     if rule.losing != "defer":
-        return Verdict("skip", reason, has_lost=True)
+        return Verdict("skip", reason, until, has_lost=True)
     if until - (asking.lost or now) > rule.defer_at_most:
         patience = say_duration(rule.defer_at_most)
-        return Verdict("skip", f"{reason}, and would stand back for longer than {patience}", has_lost=True)
+        return Verdict("skip", f"{reason}, and would stand back for longer than {patience}", until, has_lost=True)
     return Verdict("hold", f"{DEFERRED}{reason}", until, has_lost=True)
 
 

@@ -158,8 +158,8 @@ def offer(turn: Turn, rule: Rule, send: Send, identifier: str, event: Event, bef
     asking = decisions.Asking(identifier, offered, lost, record.hours)
     verdict = decisions.weigh(profile, rule, send, policy, view, asking)
     is_marketing = send.class_ == "marketing"
-    if verdict.what == "go" and is_marketing:
-        verdict = rounds.judge(turn, rule, asking)
+    if is_marketing and (verdict.what == "go" or verdict.has_lost):
+        verdict = rounds.judge(turn, rule, asking, verdict)
     match verdict.what:
         case "go":
             decisions.note_sent(profile, rule, send, view, identifier)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from triggerfish.clock import Instant
-from triggerfish.decisions import GO, Asking, Verdict, stand_back
+from triggerfish.decisions import Asking, Verdict, stand_back
 from triggerfish.engine import firing, journeys
 from triggerfish.ingest import Event
 from triggerfish.profile import Wait
@@ -69,17 +69,20 @@ def end(turn: Turn, wait: Wait) -> None:
         firing.end_wait(turn, wait)
 
 
-def judge(turn: Turn, rule: Rule, asking: Asking) -> Verdict:
-    """What the arbiter says to a marketing message that nothing else holds back: wait for the others, leave, or stand
-    back for those that came before it.
+def judge(turn: Turn, rule: Rule, asking: Asking, verdict: Verdict) -> Verdict:
+    """What the arbiter says to a marketing message that may leave, or that only a cap holds back, as the `verdict` has
+    it: wait for the others, leave, or stand back for those that came before it, which says more than the cap does.
     """
     arbitration, ending = turn.rulebook.policy.arbitration, turn.round
+    if arbitration is None:
+        return verdict
     if ending is None or asking.identifier not in ending.pending:
-        return GO if arbitration is None else Verdict("hold", WAITS, _soonest(turn, arbitration))
+        return verdict if verdict.has_lost else Verdict("hold", WAITS, _soonest(turn, arbitration))
     lost_to = ending.before(rule)
-    if lost_to is None or arbitration is None:
-        return GO
-    return stand_back(rule, _lost(turn, rule, *lost_to), turn.at + arbitration.window, turn.at, asking)
+    if lost_to is None:
+        return verdict
+    until = max(verdict.until, turn.at + arbitration.window)
+    return stand_back(rule, _lost(turn, rule, *lost_to), until, turn.at, asking)
 
 
 def merge(turn: Turn, rule: Rule, send: Send, event: Event, reason: str) -> tuple[str, bool]:
