@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import get_args
 
 from triggerfish import walk
-from triggerfish.errors import Busy, NotFound
+from triggerfish.errors import Busy, NotFound, Unavailable
 from triggerfish.measure import Heard, Hit, Signer
 from triggerfish.reads import SendDetails
 from triggerfish.reports import Judged, Kind, Mail, MailHeard, judge, read_mail
@@ -58,26 +58,31 @@ class MailRoom:
     places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
 
 
-async def take(room: MailRoom, raw: bytes, came_to: Sequence[str] = ()) -> MailHeard:
+async def take(room: MailRoom, raw: bytes, came_to: Sequence[str] = (), *, is_last_try: bool = False) -> MailHeard:
     """Let in what a mail reports, and return once it is on disk. A mail that comes again changes nothing.
 
-    Raises Busy and Unavailable; then nothing is stored.
+    Raises Busy and Unavailable; then nothing is stored. At the last try a signature that cannot be looked up is none.
     """
     if room.hall.locked():
         raise Busy(f"{_MOST_WAITING} mails wait to be read", retry_after_seconds=5)
     async with room.hall, room.places:
-        heard = await _hear(room, raw, came_to)
+        heard = await _hear(room, raw, came_to, is_last_try)
     room.counts[heard.outcome] += 1
     if heard.outcome == "unmatched":
         log.info("a mail (%s) was not believed: %s", heard.kind, heard.reason)
     return heard
 
 
-async def _hear(room: MailRoom, raw: bytes, came_to: Sequence[str]) -> MailHeard:
+async def _hear(room: MailRoom, raw: bytes, came_to: Sequence[str], is_last_try: bool) -> MailHeard:
     received_at = room.front.clock.wall()
-    mail = await asyncio.to_thread(read_mail, raw, came_to)
+    try:
+        mail = await asyncio.to_thread(read_mail, raw, came_to)
+    except Exception:
+        # It should not; if it does all the same, one mail must not keep those behind it from being read.
+        log.exception("a mail could not be read")
+        return MailHeard("unmatched", "other", reason="it could not be read")
     judged = judge(mail, read_path=room.verp.read, read_link=room.signer.read_token)
-    if not judged.proof and mail.form == "feedback" and await room.is_trusted(mail, raw):
+    if not judged.proof and mail.form == "feedback" and await _is_trusted(room, mail, raw, is_last_try):
         judged = judge(mail, read_path=room.verp.read, read_link=room.signer.read_token, is_trusted=True)
     kind = judged.report.kind
     if not judged.proof:
@@ -95,6 +100,16 @@ async def _hear(room: MailRoom, raw: bytes, came_to: Sequence[str]) -> MailHeard
     nonce = hashlib.sha256(raw).hexdigest()[:24]
     events = await walk.hear_hook(room.front, [hit], received_at, nonce=nonce)
     return MailHeard("heard", kind, judged.proof, hit.send_id, hit.recipient, hit.status, hit.is_permanent, events)
+
+
+async def _is_trusted(room: MailRoom, mail: Mail, raw: bytes, is_last_try: bool) -> bool:
+    try:
+        return await room.is_trusted(mail, raw)
+    except Unavailable as error:
+        if not is_last_try:
+            raise
+        log.warning("%s", error.sentence)
+        return False
 
 
 async def _hit(room: MailRoom, judged: Judged) -> Hit | str | None:

@@ -139,3 +139,11 @@ async def test_hostile_headers_are_no_fault(signers, names):
 
 async def test_a_mail_that_is_too_large_to_be_whole_is_not_believed(signers, sign):
     assert not await has_signed(signers, sign(letter() + b"x" * LARGEST_REPORT))
+
+
+@pytest.mark.parametrize("selector", ["x" * 64, "a..b", "a" * 300, ".", "xn--\\x80", "\u00fc"])
+async def test_a_name_that_cannot_be_looked_up_is_no_fault(selector):
+    """With the real resolver, which refuses such names by itself."""
+    fields = "v=1; a=rsa-sha256; d=arf.provider.example; h=from; bh=YWJj; b=YWJj"
+    raw = mail(f"DKIM-Signature: {fields}; s={selector}\nFrom: f@arf.provider.example\n\nhello")
+    assert not await has_signed(TrustedSigners(["arf.provider.example"]), raw)

@@ -12,9 +12,9 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from reports.letters import bounce
+from reports.letters import bounce, complaint
 from shop import live, make_workspace, open_shop
-from triggerfish import Door, Hit, PluginConfig, Refused, StreamSource, hookimpl
+from triggerfish import Door, Hit, PluginConfig, Refused, StreamSource, hookimpl, mailroom
 from triggerfish.adapters.memory import MemoryEventLog
 from triggerfish.errors import Busy, PluginFailed, Unavailable
 from triggerfish.plugin import streams as streams_module
@@ -66,7 +66,7 @@ async def until(is_so):
 
 async def test_a_stream_that_raises_or_ends_is_started_again(tmp_path, caplog):
     hit = Hit("clicked", "s1", "p1", url="https://shop.example/")
-    queue = Queue(script=[RuntimeError("no network"), "end", SystemError("odd"), hit])
+    queue = Queue(script=[RuntimeError("no network"), "end", SystemExit(3), hit])
     door = MemoryDoor(tmp_path)
     with caplog.at_level(logging.WARNING, "triggerfish.plugin"):
         async with running(queue, door, first_rest_seconds=0.01) as guarded:
@@ -157,6 +157,32 @@ async def test_a_server_that_is_busy_or_full_is_waited_for(shop, monkeypatch):
     path = desk.mailroom.verp.address("b+{token}@shop.example", send.id)
     said = await DeskDoor(desk, "queue").tell_mail(bounce(), [path])
     assert (said.outcome, said.send_id, len(heard(desk))) == ("heard", send.id, 1)
+
+
+async def test_a_name_server_that_never_answers_keeps_no_other_mail_waiting(shop, monkeypatch):
+    monkeypatch.setattr(processes_module, "_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(processes_module, "_SIGNATURE_SECONDS", 0.1)
+    asked = []
+
+    async def is_trusted(mail, raw):
+        asked.append(mail.sender)
+        raise Unavailable("the name server does not answer")
+
+    desk = with_log(shop)
+    desk = replace(desk, mailroom=replace(desk.mailroom, is_trusted=is_trusted))
+    said = await DeskDoor(desk, "queue").tell_mail(complaint())
+    assert (said.outcome, said.kind) == ("unmatched", "complained")
+    assert len(asked) > 2
+
+
+async def test_a_mail_that_breaks_the_reader_is_put_aside(shop, monkeypatch, caplog):
+    def broken(raw, came_to):
+        raise RuntimeError("nobody thought of that")
+
+    monkeypatch.setattr(mailroom, "read_mail", broken)
+    said = await DeskDoor(with_log(shop), "queue").tell_mail(bounce())
+    assert (said.outcome, said.reason) == ("unmatched", "it could not be read")
+    assert "nobody thought of that" in caplog.text
 
 
 async def test_what_makes_no_sense_is_refused(shop):

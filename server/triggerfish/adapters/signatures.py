@@ -7,8 +7,9 @@ import logging
 from collections.abc import Callable, Sequence
 
 import dkim
+import dns.exception
 from dkim.dnsplug import get_txt
-from dkim.util import InvalidTagValueList, parse_tag_value
+from dkim.util import parse_tag_value
 
 from triggerfish.errors import Unavailable
 from triggerfish.reports import LARGEST_REPORT, Mail
@@ -17,6 +18,16 @@ log = logging.getLogger("triggerfish.mailroom")
 
 _MOST_SIGNATURES = 10
 _SECONDS = 5.0
+
+
+def _get_txt(name: bytes, timeout: float) -> bytes | None:
+    try:
+        found: bytes | None = get_txt(name, timeout)
+    except (dns.exception.DNSException, UnicodeError):
+        # It raises what it expects as DnsTimeoutError; the rest is names that cannot be: a label that is too long, say.
+        return None
+    return found
+
 
 Lookup = Callable[[bytes, float], bytes | None]
 """The text at a name in the DNS, or None. Raises dkim.DnsTimeoutError."""
@@ -27,7 +38,7 @@ class TrustedSigners:
     looked up: whoever sends mail cannot make the server ask for other names.
     """
 
-    def __init__(self, domains: Sequence[str], lookup: Lookup = get_txt) -> None:
+    def __init__(self, domains: Sequence[str], lookup: Lookup = _get_txt) -> None:
         self._domains = tuple(domain.lower() for domain in domains)
         self._lookup = lookup
 
@@ -58,9 +69,9 @@ class TrustedSigners:
 
         try:
             message = dkim.DKIM(raw, logger=_SILENT, minkey=1024, timeout=_SECONDS)
-            values = [value for name, value in message.headers if name.lower() == b"dkim-signature"]
         except dkim.DKIMException:
             return False
+        values = [value for name, value in message.headers if name.lower() == b"dkim-signature"]
         for number, value in enumerate(values[:_MOST_SIGNATURES]):
             try:
                 tags = parse_tag_value(value)
@@ -69,7 +80,8 @@ class TrustedSigners:
                     continue
                 if message.verify(number, dnsfunc=lookup):
                     return True
-            except (dkim.DKIMException, InvalidTagValueList, ValueError) as error:
+            except Exception as error:
+                # Whatever it is that the library does not expect in a signature: this is none.
                 log.debug("a DKIM signature cannot be checked: %s", error)
         if has_timed_out:
             raise Unavailable("the name server does not answer, so the signature of a report cannot be checked")

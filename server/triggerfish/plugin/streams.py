@@ -39,7 +39,7 @@ class GuardedStream:
             try:
                 await self._stream.run(door)
                 self.problem = "it ended"
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 self.problem = said(error)
                 log.debug("%s: run raised", self._who, exc_info=error)
             rest = self._first_rest if clock() - began >= _HEALTHY_SECONDS else rest

@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 _WAIT_SECONDS = 5.0
 _GRACE_SECONDS = 5.0
+_SIGNATURE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,13 @@ class DeskDoor:
         return await self._patiently(lambda: walk.hear_hook(front, told, front.clock.wall(), nonce=name))
 
     async def tell_mail(self, raw: bytes, came_to: Sequence[str] = ()) -> MailHeard:
-        return await self._patiently(lambda: mailroom.take(self.desk.mailroom, raw, came_to))
+        room = self.desk.mailroom
+        try:
+            async with asyncio.timeout(_SIGNATURE_SECONDS):
+                return await self._patiently(lambda: mailroom.take(room, raw, came_to))
+        except TimeoutError:
+            # A name server that does not answer for one mail must not keep those behind it waiting.
+            return await self._patiently(lambda: mailroom.take(room, raw, came_to, is_last_try=True))
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         """The answer, as soon as the server can give one."""
