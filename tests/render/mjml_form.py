@@ -28,7 +28,7 @@ def compile_here(mjml: str) -> str:
     done = compile_mjml(
         Woven([(mjml, 0)]), root, language="und", title="", preview="", wrap_image=lambda _: ("", "")
     )  # fmt: skip
-    assert not done.complaints, done.complaints
+    assert all(each.is_warning for each in done.complaints), done.complaints
     return done.html.text
 
 

@@ -6,12 +6,18 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from render.kit import UNSUBSCRIBE, check, compose, load
 from render.mjml_form import compile_here
+from triggerfish.adapters.mjml_selectors import inline_styles
+from triggerfish.adapters.sources import Woven
 
 _SELECTOR = '<mj-selector path="{}"><mj-html-attribute name="{}">1</mj-html-attribute></mj-selector>'
 SET = f"<mj-html-attributes>{_SELECTOR}</mj-html-attributes>"
+
+BRAND = '<mj-attributes><mj-class name="brand" color="red" /></mj-attributes>'
 
 
 def page(body: str, head: str) -> str:
@@ -51,6 +57,9 @@ def test_inlined_styles_reach_what_liquid_makes_and_leave_liquid_where_it_is(tmp
         ('a { font-family: "Open Sans" }', "", ' style="font-family:&quot;Open Sans&quot;;"'),
         ("a { background: url(data:image/png;base64,AA) }", "", ' style="background:url(data:image/png;base64,AA);"'),
         ("/* a { color: red } */ a { /* x */ margin: 0 }", "", ' style="margin:0;"'),
+        ('a { font-family: "X" }', " style='margin:0'", ' style="font-family:&quot;X&quot;;margin:0"'),
+        ("a { font-family: 'X' }", " style=margin:0", " style=\"font-family:'X';margin:0\""),
+        ("a { margin: 0 }", " style", ' style="margin:0;"'),
         ("a:hover { color: red } a::before { color: red } i { color: red }", "", ""),
     ],
 )
@@ -85,6 +94,38 @@ def test_what_cannot_be_done_is_said_where_it_stands(
     assert what in problem.sentence
 
 
+def test_styles_of_a_thousand_selectors_can_be_inlined_and_no_more(tmp_path: Path) -> None:
+    css = ",".join(f".c{number}" for number in range(1_000))
+    load(tmp_path, page("<mj-text>Hi</mj-text>", inline(f"{css} {{ color: red }}")))
+    _, problems = check(tmp_path, page("<mj-text>Hi</mj-text>", inline(f"{css}, .one-more {{ color: red }}")))
+    assert [problem.sentence for problem in problems if not problem.is_warning] == [
+        "an email can inline the styles of 1,000 selectors"
+    ]
+
+
+_names = st.sampled_from(["a", "b", "p", "td", "tr"])
+_pieces = st.one_of(
+    st.sampled_from(["{{ traits.a }}", "{% if traits.a > 1 %}", "{% endif %}", "<br>", "&amp;", "é\n", '{{ "<a>" }}']),
+    st.builds(
+        "<{0}{1}>".format,
+        _names,
+        st.sampled_from(["", ' class="x"', " class='{{ c }}' id=y", ' style="color:{{ c }};"', " style='margin:0'"]),
+    ),
+    st.builds("</{0}>".format, _names),
+)
+_selectors = st.lists(st.sampled_from(["a", ".x", "#y", "tr td", "p > a", "[class]", ":not(.x)"]), min_size=1)
+
+
+@given(st.lists(_pieces, max_size=20), _selectors)
+@settings(max_examples=150)
+def test_nothing_but_styles_is_written_into_the_html(pieces: list[str], selectors: list[str]) -> None:
+    html, sheet = "".join(pieces), f"{','.join(selectors)} {{ padding: {{{{ p }}}} }}"
+    styled, complaints = inline_styles(Woven([(html, 0)]), [(Woven([(sheet, 0)]), 0)])
+    assert not complaints
+    without = styled.text.replace(' style="padding:{{ p }};"', "").replace("padding:{{ p }};", "")
+    assert without.replace('style="margin:0"', "style='margin:0'") == html
+
+
 def test_attributes_are_set_by_selector_with_the_persons_values(tmp_path: Path) -> None:
     head = (
         '<mj-html-attributes><mj-selector path=".card a"><mj-html-attribute name="data-person"> {{ profile.id }} '
@@ -110,6 +151,7 @@ def test_attributes_of_classes_may_hold_liquid_and_an_unused_class_is_no_problem
 @pytest.mark.parametrize(
     ("mjml", "what"),
     [
+        (page('<mj-text mj-class="brand bran">x</mj-text>', BRAND), 'there is no mj-class "bran"'),
         (page('<mj-text width="3px">x</mj-text>', ""), '"width" does nothing on <mj-text>'),
         (
             page("<mj-text>x</mj-text>", "").replace("<mj-body>", '<mj-body><mj-spacer height="9px"/>'),

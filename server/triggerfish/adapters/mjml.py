@@ -49,6 +49,7 @@ def compile_mjml(
             Woven([]), [Complaint("TF317", root.start, f"MJML cannot compile this: {error or type(error).__name__}")]
         )
     woven, complaints = swap.put_back(compiled)
+    complaints += swap.defaults.unknown_classes(root)
     for change in (swap.set_attributes, swap.inline_styles):
         woven, more = change(woven)
         complaints += more

@@ -7,10 +7,12 @@ compiler, since what a parent gives its children comes between it and the rest.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from triggerfish.adapters.mjml_reader import Attribute, Element
+from triggerfish.adapters.mjml_reader import LIQUID, Attribute, Complaint, Element
+from triggerfish.rulefile.problems import nearest
 
 Given = dict[str, list[Attribute]]
 """Attributes by name; more than one are joined with blanks."""
@@ -37,6 +39,17 @@ class Defaults:
         for name in parent_classes.split():
             given |= self.within.get(name, {}).get(element.name, {})
         return given | {each.name: [each] for each in element.attributes if each.name != "mj-class"}
+
+    def unknown_classes(self, root: Element) -> Iterator[Complaint]:
+        """A warning for each mj-class that nothing is said of."""
+        known = self.classes.keys()
+        for element in root.walk():
+            found = element.get("mj-class")
+            for part in re.finditer(r"\S+", found.value) if found and not LIQUID.search(found.value) else ():
+                if part[0] not in known:
+                    hint = nearest(part[0], known) or "say what it is in <mj-attributes>"
+                    at, sentence = found.start + part.start() if found else 0, f'there is no mj-class "{part[0]}"'
+                    yield Complaint("TF312", at, sentence, hint, len(part[0]), is_warning=True)
 
 
 def classes_of(element: Element) -> str:

@@ -18,6 +18,9 @@ from soupsieve import SelectorSyntaxError
 from triggerfish.adapters.mjml_reader import ATTRIBUTE, MARKUP, MASK, Complaint, mask, quoted
 from triggerfish.adapters.sources import NOWHERE, Piece, Woven
 
+MOST_SELECTORS = 1_000
+"""Selectors of inlined styles that one email may have."""
+
 _DECLARATION = re.compile(r"\s*(?P<name>[-\w]+)\s*:\s*(?P<value>(?:\([^)]*\)|\"[^\"]*\"|'[^']*'|[^;\"'(])+)")
 _IMPORTANT = re.compile(r"\s*!\s*important\s*$", re.IGNORECASE)
 _UNMATCHED = re.compile(r"::?(?:hover|focus|active|visited|link|before|after|first-line|first-letter)\b")
@@ -48,10 +51,12 @@ class _Rule(NamedTuple):
 
 
 class _Tag(NamedTuple):
-    """A start tag in the text: where its name ends, and its attributes with the bounds of their values."""
+    """A start tag in the text: where its name ends, and the bounds of its attributes: the attribute's start, its
+    value's start and end, the attribute's end.
+    """
 
     name_end: int
-    attributes: dict[str, tuple[int, int, int, int]]
+    attributes: dict[str, tuple[int, ...]]
 
 
 def set_attributes(html: Woven, settings: Sequence[Setting]) -> tuple[Woven, list[Complaint]]:
@@ -80,6 +85,12 @@ def inline_styles(html: Woven, sheets: Sequence[tuple[Woven, int]]) -> tuple[Wov
     page, complaints = _Page(html), list[Complaint]()
     found: dict[int, list[tuple[tuple[int, int, int], int, _Rule]]] = {}
     for order, rule in enumerate(rule for sheet, at in sheets for rule in _rules(sheet, at, complaints)):
+        if order >= MOST_SELECTORS:
+            sentence = f"an email can inline the styles of {MOST_SELECTORS:,} selectors"
+            complaints.append(
+                Complaint("TF316", rule.at, sentence, "leave out what it does not use", len(rule.selector))
+            )
+            break
         for start in page.find(rule.selector, rule.at, complaints):
             found.setdefault(start, []).append((_specificity(rule.selector), order, rule))
     edits: list[tuple[int, int, Sequence[Piece]]] = []
@@ -92,16 +103,20 @@ def inline_styles(html: Woven, sheets: Sequence[tuple[Woven, int]]) -> tuple[Wov
                 group = urgent if each.is_important else usual
                 group.pop(each.name, None)
                 group[each.name] = each
-        if "style" in tag.attributes:
-            _, first, last, _ = tag.attributes["style"]
-            own = page.masked[first:last]
-            has = {each["name"].lower() for each in _DECLARATION.finditer(own)}
-            edits.append((first, first, _written(each for each in usual.values() if each.name not in has)))
-            semicolon = ";" if own.strip() and not own.rstrip().endswith(";") and urgent else ""
-            edits.append((last, last, [(semicolon, NOWHERE), *_written(urgent.values())]))
-        else:
-            every = [*_written(usual.values()), *_written(urgent.values())]
-            edits.append((tag.name_end, tag.name_end, [(' style="', NOWHERE), *every, ('"', NOWHERE)]))
+        before, first, last, after = tag.attributes.get("style", (tag.name_end,) * 4)
+        own = page.masked[first:last]
+        has = {each["name"].lower() for each in _DECLARATION.finditer(own)}
+        semicolon = ";" if own.strip() and not own.rstrip().endswith(";") and urgent else ""
+        opening = ("" if "style" in tag.attributes else " ") + 'style="'
+        pieces = [
+            (opening, NOWHERE),
+            *_written(each for each in usual.values() if each.name not in has),
+            *quoted(html, first, last),
+            (semicolon, NOWHERE),
+            *_written(urgent.values()),
+            ('"', NOWHERE),
+        ]
+        edits.append((before, after, pieces))
     return html.edited(edits), complaints
 
 
@@ -132,12 +147,12 @@ class _Page:
         found = MARKUP.match(self.masked, start)
         if not found:
             return _Tag(start, {})
-        attributes: dict[str, tuple[int, int, int, int]] = {}
+        attributes: dict[str, tuple[int, ...]] = {}
         for each in ATTRIBUTE.finditer(found["rest"]):
-            group = next((name for name in ("double", "single", "bare") if each[name] is not None), "name")
-            offset = found.start("rest")
-            value = offset + each.start(group), offset + each.end(group)
-            attributes.setdefault(each["name"].lower(), (offset + each.start(), *value, offset + each.end()))
+            group = next((name for name in ("double", "single", "bare") if each[name] is not None), None)
+            first, last = each.span(group) if group else (each.end(), each.end())
+            bounds = (found.start("rest") + at for at in (each.start(), first, last, each.end()))
+            attributes.setdefault(each["name"].lower(), tuple(bounds))
         return _Tag(found.end("name"), attributes)
 
 
