@@ -59,7 +59,7 @@ They import nothing of ours but each other.
 """
 
 PURE = {
-    "__future__", "abc", "ast", "base64", "binascii", "bisect", "calendar", "collections", "contextlib", "dataclasses",
+    "__future__", "abc", "ast", "base64", "binascii", "bisect", "calendar", "collections", "contextlib", "csv", "dataclasses",
     "datetime", "decimal", "difflib", "email", "enum", "fractions", "functools", "hashlib", "heapq", "hmac", "html",
     "ipaddress", "itertools", "json", "math", "operator", "re", "statistics", "string", "struct", "textwrap", "types",
     "typing", "unicodedata", "urllib", "zlib",

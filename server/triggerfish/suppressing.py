@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Sequence
-from io import StringIO
+from types import SimpleNamespace
 
 from msgspec import Struct
 
@@ -71,7 +71,9 @@ def lines_of_csv(text: str) -> list[Line]:
     `email`) must be there and others are left out; or without one, then addresses stand first. Raises Refused (TF684).
     """
     try:
-        rows = [row for row in csv.reader(StringIO(text), strict=True) if any(cell.strip() for cell in row)]
+        rows = [
+            row for row in csv.reader(text.splitlines(keepends=True), strict=True) if any(cell.strip() for cell in row)
+        ]
     except csv.Error as error:
         raise Refused(f"this is no CSV: {error}", code="TF684") from None
     if not rows:
@@ -95,9 +97,9 @@ def csv_of(rows: Sequence[Sequence[str]]) -> str:
     """Rows as CSV, with the names of the columns. What a table program would take for a formula gets a quote before it
     (OWASP, "CSV injection").
     """
-    out = StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    written: list[str] = []
+    writer = csv.writer(SimpleNamespace(write=written.append), lineterminator="\n")
     writer.writerow([*COLUMNS, "by", "at"])
     for row in rows:
         writer.writerow([f"'{cell}" if cell[:1] in ("=", "+", "-", "\t", "\r") else cell for cell in row])
-    return out.getvalue()
+    return "".join(written)
