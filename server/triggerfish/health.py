@@ -59,12 +59,26 @@ class Reign(Struct, frozen=True):
     version: str
 
 
+class HoldView(Struct, frozen=True):
+    """A rule whose messages are held, since when, why and by whom; without `rule` a whole rule set. `waiting` messages
+    of it are due.
+    """
+
+    ruleset: str
+    rule: str
+    reason: str
+    by: str
+    since: str
+    waiting: int
+
+
 class RuleHealth(Struct, frozen=True):
     """How a rule is doing. `matches_a_day` counts how often its event came and its condition held, on the mean of the
     last 7 and 30 days; `by_day` the same of each of the last 30 days, today last. `errors` are messages that failed or
     of which nobody knows whether they left, in the last 7 days. `share_of_time` is its part of what all rules'
     conditions took in the last 7 days (adapters/stopwatch.py); None when nothing was measured. `has_stopped` says that
-    it used to fire and does no more, and `sentence` what there is to know. `said` is the rule in plain words.
+    it used to fire and does no more, and `sentence` what there is to know. `said` is the rule in plain words. `held`
+    says why its messages are held, if they are.
     """
 
     ruleset: str
@@ -78,6 +92,7 @@ class RuleHealth(Struct, frozen=True):
     has_stopped: bool
     sentence: str
     said: list[str] = []
+    held: str = ""
 
 
 def tell_health(

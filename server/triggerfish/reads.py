@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from triggerfish.clock import Instant, say_duration
 from triggerfish.consent import Purpose
-from triggerfish.health import Reign, RuleHealth
+from triggerfish.health import HoldView, Reign, RuleHealth
 from triggerfish.log import Position
 from triggerfish.measure import Results
 from triggerfish.plan import Plan
@@ -345,6 +345,10 @@ class Reads(Protocol):
 
     def health(self) -> list[RuleHealth]:
         """How the live rulebook's rules are doing, by rule set and rule in their order."""
+        ...
+
+    def holds(self) -> list[HoldView]:
+        """The rules and rule sets whose messages are held, the oldest first."""
         ...
 
     def dead_letters(self, limit: int, before: Position | None = None) -> list[DeadLetterView]:

@@ -71,7 +71,7 @@ async def test_one_send_says_what_it_answers_and_how_it_went(reader):
     found = await ask(reader, f"/v1/sends/{sent['id']}")
     assert found.items() >= sent.items()
     assert (found["event"], found["properties"], found["attempt"]) == ("Bought", {"total": 60}, 1)
-    assert [line["status"] for line in found["history"]] == ["sent", "due", "scheduled"]
+    assert [line["status"] for line in found["history"]] == ["sent", "sending", "due", "scheduled"]
     assert (await reader.get("/v1/sends/none")).status_code == 404
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from triggerfish.web import consent, hooks, plan, profiles, status, suppressions
+from triggerfish.web import consent, holds, hooks, plan, profiles, status, suppressions
 from triggerfish.web.pages import outbox, overview, people, rulebook, segments, sends
 from triggerfish.web.questions import MOST_ROWS
 
 DOCS = Path(__file__).parents[2] / "docs"
-LIST = [route for route in suppressions.routes if route.http_methods == {"GET"}]
+LIST = [route for route in (*suppressions.routes, *holds.routes) if route.http_methods == {"GET"}]
 PLAN = [route for route in plan.routes if route.http_methods == {"GET"}]
 HTTP, PAGES = ((DOCS / name).read_text(encoding="utf-8") for name in ("http.md", "pages.md"))
 
@@ -40,7 +40,7 @@ def test_every_read_is_listed_and_no_other():
         names = set(route.parsed_fn_signature.parameters)
         query = names - {"desk"} - set(re.findall(r"\{(\w+):", "".join(route.paths)))
         assert told[bare(next(iter(route.paths)))] == query, route.paths
-    assert paths([*hooks.routes, *plan.routes, *consent.routes, *suppressions.routes]) <= listed(HTTP)
+    assert paths([*hooks.routes, *plan.routes, *consent.routes, *suppressions.routes, *holds.routes]) <= listed(HTTP)
 
 
 def test_every_page_is_listed():

@@ -19,7 +19,8 @@ from triggerfish.errors import RulebookBroken, TriggerfishError
 
 VERBS = (
     "new", "serve", "check", "test", "backtest", "diff", "replay", "why", "explain", "rules", "preview", "send-test",
-    "suppress", "plan", "rollback", "bounce", "doctor", "plugins", "schema",
+    "sends", "resolve", "holds", "hold", "release", "suppress", "plan", "rollback", "bounce", "doctor", "plugins",
+    "schema",
 )  # fmt: skip
 """Every verb, in the order in which a newcomer meets them."""
 

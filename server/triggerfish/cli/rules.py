@@ -51,6 +51,8 @@ def tell(rules: Sequence[RuleHealth]) -> Iterator[str]:
         errors = click.style(f"  {each.errors_7} errors", fg="red") if each.errors_7 else ""
         often = f"{each.matches_a_day_7:8.1f} a day"
         yield f"  {each.rule:{width}}  last fired {fired:16}  {often}  {spark(each.by_day)}{share}{errors}"
+        if each.held:
+            yield click.style(f"  {'':{width}}  HELD: {each.held}", fg="red")
         if each.has_stopped:
             yield click.style(f"  {'':{width}}  STOPPED: {each.sentence}", fg="yellow")
 

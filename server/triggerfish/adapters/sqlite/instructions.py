@@ -9,7 +9,9 @@ from collections.abc import Iterable
 from typing import cast
 
 from triggerfish.adapters.sqlite import outgoing
+from triggerfish.clock import to_iso
 from triggerfish.engine import Moment, resolve
+from triggerfish.health import HoldView
 from triggerfish.instructions import (
     Allow,
     Given,
@@ -28,6 +30,10 @@ _SUPPRESS = """
     INSERT INTO suppressions VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (address, purpose) DO UPDATE
     SET reason = excluded.reason, note = excluded.note, given_by = excluded.given_by, at = excluded.at
     WHERE suppressions.reason != 'hard bounce' OR excluded.reason = 'hard bounce'
+"""
+_WAITING = """
+    SELECT count(*) FROM sends
+    WHERE call = '' AND status IN ('due', 'retrying') AND ruleset = ? AND ? IN ('', rule)
 """
 _HOLD = "INSERT INTO holds VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 
@@ -68,6 +74,18 @@ def holds(db: sqlite3.Connection) -> list[Held]:
     """The rules and rule sets that are held, the oldest first."""
     rows = db.execute("SELECT * FROM holds ORDER BY at, ruleset, rule").fetchall()
     return [Held(*row) for row in rows]
+
+
+def held_rules(db: sqlite3.Connection) -> list[HoldView]:
+    """The same for people, with how much waits."""
+    return [
+        HoldView(held.ruleset, held.rule, held.reason, held.by, to_iso(held.at), _waiting(db, held))
+        for held in holds(db)
+    ]
+
+
+def _waiting(db: sqlite3.Connection, held: Held) -> int:
+    return int(db.execute(_WAITING, (held.ruleset, held.rule)).fetchone()[0])
 
 
 def _suppression(row: tuple[str, str, str, str, str, int]) -> Suppression:

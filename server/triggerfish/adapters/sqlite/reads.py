@@ -15,10 +15,11 @@ import msgspec
 
 from triggerfish.adapters.outline import OutlineFile
 from triggerfish.adapters.sqlite.health import read_days, read_reigns, read_times
+from triggerfish.adapters.sqlite.instructions import held_rules, holds
 from triggerfish.clock import Instant, to_iso
 from triggerfish.consent import Consent
 from triggerfish.errors import NotFound, SettingsWrong
-from triggerfish.health import RuleHealth, tell_health
+from triggerfish.health import HoldView, RuleHealth, tell_health
 from triggerfish.ingest import Event
 from triggerfish.instructions import listed_as
 from triggerfish.log import EventLog, Position
@@ -327,8 +328,20 @@ class SqliteReads:
         with self._snapshot():
             days, times, reigns = read_days(self._db), read_times(self._db), read_reigns(self._db)
             until = self._all("SELECT until FROM progress")[0][0]
+            held = {(each.ruleset, each.rule): each.reason or f"by {each.by}" for each in holds(self._db)}
         health = tell_health(said, days, times, reigns, until)
-        return [msgspec.structs.replace(each, said=said[each.ruleset, each.rule]) for each in health]
+        return [
+            msgspec.structs.replace(
+                each,
+                said=said[each.ruleset, each.rule],
+                held=held.get((each.ruleset, each.rule)) or held.get((each.ruleset, ""), ""),
+            )
+            for each in health
+        ]
+
+    def holds(self) -> list[HoldView]:
+        with self._snapshot():
+            return held_rules(self._db)
 
     # --- the whole ----------------------------------------------------------------------------------------------------
 
