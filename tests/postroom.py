@@ -16,13 +16,14 @@ from triggerfish.blast import Guard
 from triggerfish.clock import MINUTE, Instant
 from triggerfish.deliver import Features
 from triggerfish.engine import Outcome, StateStore
+from triggerfish.feeds import Feeds, NoFeeds
 from triggerfish.instructions import Given, Instruction
 from triggerfish.lanes import Pace, Pacing, lane_of
 from triggerfish.plugin.channel import Channel
 from triggerfish.plugin.guard import GuardedChannel
 from triggerfish.plugin.testing import MemoryOutbox, SetClock, make_message
 from triggerfish.profile import Identity, Profile, Trait
-from triggerfish.render import Address, Message
+from triggerfish.render import Address, FeedSpec, Message
 from triggerfish.schedule import Due
 from worlds import NOON, rulebook
 
@@ -32,6 +33,7 @@ class Hello:
 
     name, class_, purpose, variables = "hello", "marketing", "marketing", frozenset[str]()
     sample: Mapping[str, Any] = {}
+    feeds: Mapping[str, FeedSpec] = {}
 
     def compose(self, *, send_id: str, data: Mapping[str, Any], to: Address, links: Any) -> Message:
         return make_message(send_id, to=to.email)
@@ -56,6 +58,8 @@ class Post:
         guard: Guard | None = None,
         fallback: str = "",
         fallback_after: int = MINUTE,
+        feeds: Feeds | None = None,
+        template: Any = None,
     ) -> None:
         self.clock = SetClock(NOON)
         self.store = store or MemoryStateStore()
@@ -63,9 +67,11 @@ class Post:
         guarded = [GuardedChannel(each, plugin="tests", clock=self.clock) for each in self.channels]
         self.house = walk.House(
             log=MemoryEventLog(), store=self.store, clock=self.clock,
-            rulebook=rulebook(policy) if policy else rulebook(), templates={"hello": Hello()}, channel=guarded[0],  # type: ignore[dict-item]
+            rulebook=rulebook(policy) if policy else rulebook(), templates={"hello": template or Hello()},
+            channel=guarded[0],
             channels={each.name: each for each in guarded[1:]}, links=lambda *_: None, dice=lambda: 0.5,  # type: ignore
             pacing=Pacing(paces or {}, NOON), guard=guard, fallback=fallback, fallback_after=fallback_after,
+            feeds=feeds or NoFeeds(),
         )  # fmt: skip
         self._position = 0
 

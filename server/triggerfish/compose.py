@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from triggerfish import blast
 from triggerfish.adapters.archive import Archive, read_facts
+from triggerfish.adapters.http_feeds import HttpFeeds
 from triggerfish.adapters.outline import OutlineFile
 from triggerfish.adapters.source_files import SourcesUnfit, read_sources, version_of
 from triggerfish.adapters.sqlite.log import SqliteEventLog
@@ -384,6 +385,8 @@ async def open_house(
         for channel in channels.values():
             await channel.open(context)
             stack.push_async_callback(channel.close)
+        feeds = HttpFeeds(clock, settings.feeds.trusted_hosts)
+        stack.push_async_callback(feeds.close)
         actions = await _open_actions(settings, workshop, context, stack, is_demo=demo_since is not None)
         workshop.plugins.start(context)
         stack.callback(workshop.plugins.stop)
@@ -416,6 +419,7 @@ async def open_house(
             ),
             dice=random.SystemRandom().random,
             actions=actions,
+            feeds=feeds,
             batch_events=settings.limits.batch_events,
             tell_decision=tell_decision,
             tell_receipt=lambda name, message, receipt, verdict: workshop.plugins.tell_receipt(

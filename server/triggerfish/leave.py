@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct
 
 from triggerfish import blast, decisions, deliver, handing
-from triggerfish.clock import DAY, Instant
+from triggerfish.clock import DAY, HOUR, MINUTE, Instant
 from triggerfish.deliver import Features, Receipt, Verdict, step
 from triggerfish.engine import Moment
 from triggerfish.errors import MissingData, Refused
+from triggerfish.feeds import Fed, Wants, wants
 from triggerfish.headers import with_headers
 from triggerfish.instructions import Held, Suppression
 from triggerfish.lanes import Lane, lane_of, read_lane
@@ -105,6 +106,20 @@ def next_turn(house: House, way: Way) -> Instant | None:
     return max(min(turns), free_at)
 
 
+def feeds_of(house: House, sends: Sequence[Due]) -> dict[str, Wants]:
+    """What has to be fetched before these messages can be composed, by send; those without feeds are left out."""
+    with_feeds = [due for due in sends if (template := house.templates.get(due.template)) and template.feeds]
+    if not with_feeds:
+        return {}
+    loaded = house.store.load([], sorted({due.profile for due in with_feeds}))
+    found = {}
+    for due in with_feeds:
+        profile, at = loaded.profiles.get(due.profile), house.clock.done_at(due.due_at)
+        if profile is not None:
+            found[due.id] = wants(house.templates[due.template], data_of(house.rulebook, profile, due, at))
+    return found
+
+
 class Look(Struct):
     """What a last look at a batch came to: the messages that leave, with their texts; `changed` are all whose row is to
     be written, `told` those of them whose change is a line of somebody's timeline.
@@ -116,8 +131,10 @@ class Look(Struct):
     told: list[Due]
 
 
-def look(house: House, way: Way, sends: Sequence[Due]) -> Look:
-    """Look at each message once more, and compose those that leave. They are "sending" then, in memory."""
+def look(house: House, way: Way, sends: Sequence[Due], fed: Mapping[str, Fed]) -> Look:
+    """Look at each message once more, and compose those that leave. They are "sending" then, in memory. `fed` has what
+    their feeds gave; one whose feeds were not fetched yet stays where it is.
+    """
     now = house.clock.now()
     found = Look({}, {}, [], [])
     loaded = house.store.load([], sorted({due.profile for due in sends}))
@@ -127,6 +144,9 @@ def look(house: House, way: Way, sends: Sequence[Due]) -> Look:
     allowed = _Allowed(house)
     for due in sends:
         profile = loaded.profiles.get(due.profile)
+        template = house.templates.get(due.template)
+        if profile is not None and template is not None and template.feeds and due.id not in fed:
+            continue
         address = "" if profile is None else _address(profile)
         held = handing.held_by(due, holds) or allowed.alarmed(due)
         lane = lane_of(way.channel, due.class_, address)
@@ -140,7 +160,7 @@ def look(house: House, way: Way, sends: Sequence[Due]) -> Look:
             continue
         at = house.clock.done_at(due.due_at)
         sent = handed.setdefault(due.profile, [])
-        message = _let_go(house, found, due, profile, listed.get(address, ()), sent, at)
+        message = _let_go(house, found, due, profile, listed.get(address, ()), sent, fed.get(due.id, _NOTHING_FED), at)
         if message is not None:
             _hand(house, found, due, message, way.channel, at)
             sent.append(handing.leaving(due, house.rulebook, at))
@@ -193,6 +213,7 @@ def _let_go(
     profile: Profile | None,
     listed: Iterable[Suppression],
     handed: Sequence[Sent],
+    fed: Fed,
     at: Instant,
 ) -> Message | None:
     """The text of a message that may leave; else what becomes of it is noted."""
@@ -207,9 +228,11 @@ def _let_go(
         if verdict.what == "go":
             try:
                 links = house.links(due, profile, at)
-                return compose(house.rulebook, template, profile, due, links, at)
+                return compose(house.rulebook, template, profile, due, links, at, fed.values)
             except (MissingData, Refused) as error:
-                reason = str(error)
+                reason = "; ".join([str(error), *fed.errors.values()])
+                if error.code == "TF328" and at - (due.since or due.due_at) < FEED_PATIENCE:
+                    status, until = due.status, at + FEED_REST
             except Exception as error:
                 # A plugin's filter may raise anything; one message that cannot be composed must not stop the others.
                 log.exception("send %s could not be composed", due.id)
@@ -222,6 +245,11 @@ def _let_go(
     found.changed.append(due)
     found.told.append(due)
     return None
+
+
+FEED_REST, FEED_PATIENCE = MINUTE, HOUR
+"""A message that cannot be without a feed asks for it again after each rest, and is given up in the end."""
+_NOTHING_FED = Fed({}, {})
 
 
 class _Allowed:
@@ -297,12 +325,27 @@ def _onto(channel: str, due: Due) -> Lane:
     return Lane(channel, due.class_, *([lane.provider] if lane is not None and not lane.held else []))
 
 
-def compose(rulebook: Rulebook, template: Template, profile: Profile, due: Due, links: Links, now: Instant) -> Message:
-    """The message of one send. Raises MissingData when the template needs what this person does not have, Refused when
-    their address is none. `preview` and the live send both come this way.
+def compose(
+    rulebook: Rulebook,
+    template: Template,
+    profile: Profile,
+    due: Due,
+    links: Links,
+    now: Instant,
+    feeds: Mapping[str, Any],
+) -> Message:
+    """The message of one send; `feeds` is what those of the template gave. Raises MissingData when the template needs
+    what this person does not have, Refused when their address is none. `preview` and the live send both come this way.
     """
+    data = data_of(rulebook, profile, due, now) | {"feeds": feeds}
+    message = template.compose(send_id=due.id, data=data, to=recipient(data["traits"]), links=links)
+    return with_headers(message, ruleset=due.ruleset, rule=due.rule, purpose=due.purpose)
+
+
+def data_of(rulebook: Rulebook, profile: Profile, due: Due, now: Instant) -> dict[str, Any]:
+    """What the template of a send sees of its person, without its feeds."""
     traits = {name: trait.value for name, trait in profile.traits.items() if trait.value is not None}
-    data = template_data(
+    return template_data(
         traits,
         {} if due.trigger is None else due.trigger.properties,
         sent_at=now,
@@ -316,8 +359,6 @@ def compose(rulebook: Rulebook, template: Template, profile: Profile, due: Due, 
             if not decisions.refusal_to(profile, due.class_, part.purpose, rulebook.policy)
         ],
     )
-    message = template.compose(send_id=due.id, data=data, to=recipient(traits), links=links)
-    return with_headers(message, ruleset=due.ruleset, rule=due.rule, purpose=due.purpose)
 
 
 def settle(house: House, due: Due, receipt: Receipt, features: Features) -> Verdict:

@@ -30,11 +30,13 @@ from triggerfish.clock import MINUTE, Clock, Instant, Millis
 from triggerfish.deliver import Call, Features, Receipt, Verdict
 from triggerfish.engine import Arrival, Moment, Outcome, StateStore
 from triggerfish.errors import Refused
+from triggerfish.feeds import Fed, Feeds, NoFeeds, feed
 from triggerfish.ingest import Event
 from triggerfish.instructions import Instruction, to_event
 from triggerfish.lanes import Pacing
 from triggerfish.leave import Way
 from triggerfish.leave import compose as compose
+from triggerfish.leave import data_of as data_of
 from triggerfish.log import EventLog, Position
 from triggerfish.plan import Checks, Plan
 from triggerfish.profile import Profile, claims_of, previous_claims
@@ -130,7 +132,7 @@ class House:
 
     Messages leave over `channel`, unless they stand in a lane of another one (`channels`, by name); those that it
     certainly did not take for `fallback_after` go over the one that `fallback` names. `pacing` holds lanes back,
-    `guard` rules.
+    `guard` rules. `feeds` fetches what templates show of other servers.
     """
 
     log: EventLog
@@ -150,6 +152,7 @@ class House:
     fallback: str = ""
     fallback_after: Millis = MINUTE
     pacing: Pacing = field(default_factory=lambda: Pacing({}, 0))
+    feeds: Feeds = field(default_factory=NoFeeds)
     guard: Guard | None = None
 
     def ways_out(self) -> Mapping[str, OpenChannel]:
@@ -264,7 +267,12 @@ async def send_over(house: House, way: Way) -> int:
         _mark(house, moved, moved)
         return len(moved)
     sends = leave.next_in_line(house, way, now)
-    looked = leave.look(house, way, sends)
+    fed: dict[str, Fed] = {}
+    if wanted := leave.feeds_of(house, sends):
+        fed = await feed(house.feeds, wanted)
+        # Much may have been committed while we waited for other servers.
+        sends = leave.next_in_line(house, way, house.clock.now())
+    looked = leave.look(house, way, sends, fed)
     _mark(house, looked.changed, looked.told)
     if looked.messages:
         receipts = await _ask_again(channel, await channel.send(list(looked.messages.values())))

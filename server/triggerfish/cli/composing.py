@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
@@ -12,11 +13,13 @@ from msgspec import Struct
 
 from triggerfish import walk
 from triggerfish.adapters.composed import SAMPLE_AT, PlainLinks
+from triggerfish.adapters.http_feeds import HttpFeeds
 from triggerfish.cli.stored import open_reads
 from triggerfish.clock import WallClock
-from triggerfish.compose import Workshop, load_workshop
+from triggerfish.compose import load_workshop
 from triggerfish.config import Settings
 from triggerfish.errors import NotFound
+from triggerfish.feeds import Wants, feed, wants
 from triggerfish.ingest import Event
 from triggerfish.languages import tag_of
 from triggerfish.profile import Profile, Trait
@@ -78,18 +81,9 @@ def compose_one(settings: Settings, name: str, wish: Wish) -> Message:
         near = difflib.get_close_matches(name[:80], workshop.templates, n=1)
         hint = f'did you mean "{near[0]}"?' if near else f"there are {', '.join(sorted(workshop.templates))}"
         raise NotFound(f'there is no template "{name}"', hint=hint)
-    if wish.person == SAMPLE:
-        return _compose(workshop, template, *_sample(template), wish, now=SAMPLE_AT)
-    with open_reads(settings) as reads:
-        profile = reads.stored(wish.person)
-        trigger = None
-        for send in reads.sends(profile=profile.id, template=name, limit=1):
-            found = reads.send(send.id)
-            trigger = _event(found.event or "", found.properties)
-    return _compose(workshop, template, profile, trigger or _sample(template)[1], wish, now=WallClock().now())
-
-
-def _compose(workshop: Workshop, template: Template, profile: Profile, trigger: Event, wish: Wish, now: int) -> Message:
+    is_sample = wish.person == SAMPLE
+    profile, trigger = _sample(template) if is_sample else _stored(settings, template, wish.person)
+    now = SAMPLE_AT if is_sample else WallClock().now()
     if wish.event is not None:
         trigger = _event(trigger.name, wish.event)
     if wish.language:
@@ -99,7 +93,28 @@ def _compose(workshop: Workshop, template: Template, profile: Profile, trigger: 
         id="preview", profile=profile.id, ruleset="", rule="", template=template.name, class_=template.class_,
         purpose=template.purpose, trigger=trigger,
     )  # fmt: skip
-    return walk.compose(workshop.rulebook, template, profile, due, PlainLinks(), now)
+    wanted = {} if is_sample else wants(template, walk.data_of(workshop.rulebook, profile, due, now))
+    feeds = asyncio.run(_fetch(settings, wanted)) if wanted else template.sample["feeds"]
+    return walk.compose(workshop.rulebook, template, profile, due, PlainLinks(), now, feeds)
+
+
+async def _fetch(settings: Settings, wanted: Wants) -> Mapping[str, Any]:
+    """What feeds give now, as for the live send."""
+    feeds = HttpFeeds(WallClock(), settings.feeds.trusted_hosts)
+    try:
+        return (await feed(feeds, {"": wanted}))[""].values
+    finally:
+        await feeds.close()
+
+
+def _stored(settings: Settings, template: Template, person: str) -> tuple[Profile, Event]:
+    """A stored person, and the event that brought them their last message of this template, or else the sample's."""
+    with open_reads(settings) as reads:
+        profile = reads.stored(person)
+        for send in reads.sends(profile=profile.id, template=template.name, limit=1):
+            found = reads.send(send.id)
+            return profile, _event(found.event or "", found.properties)
+    return profile, _sample(template)[1]
 
 
 def _sample(template: Template) -> tuple[Profile, Event]:

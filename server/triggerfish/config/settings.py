@@ -176,6 +176,17 @@ class Catalog(Struct, frozen=True, forbid_unknown_fields=True):
     refresh_minutes: Annotated[int, _count(1, 10_080)] = 15
 
 
+class FeedServers(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which servers the feeds of templates may be fetched from besides those of the public internet: `trusted_hosts`,
+    by name or number, may stand in your own network.
+    """
+
+    trusted_hosts: Annotated[
+        tuple[Annotated[str, _text("a host like data.intern.example", pattern=r"\A[a-z0-9._:-]+\Z", most=253)], ...],
+        Meta(max_length=100, description="a list of hosts in lower case"),
+    ] = ()
+
+
 class Reports(Struct, frozen=True, forbid_unknown_fields=True):
     """Whose word about our messages is taken. `feedback_from`: domains of mailbox providers; what they sign (DKIM) of
     complaints counts for whatever message they name.
@@ -209,6 +220,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     limits: Limits = Limits()
     rules: Rules = Rules()
     reports: Reports = Reports()
+    feeds: FeedServers = FeedServers()
     catalog: Catalog = Catalog()
     log: Log = Log()
     plugins: Annotated[dict[str, PluginTable], Meta(description="made of one table for each plugin")] = {}

@@ -64,9 +64,10 @@ def told(result: Result, failure: Failure) -> Problem:
 
 
 def composing(templates: Mapping[str, Template]) -> Compose:
-    """Messages as the live send composes them, with plain links."""
+    """Messages as the live send composes them, with plain links, and of feeds what the samples say."""
 
     def compose(rulebook: Rulebook, due: Due, profile: Profile, now: Instant) -> Message:
-        return walk.compose(rulebook, templates[due.template], profile, due, PlainLinks(), now)
+        template = templates[due.template]
+        return walk.compose(rulebook, template, profile, due, PlainLinks(), now, template.sample["feeds"])
 
     return compose
