@@ -73,13 +73,15 @@ def _values(name: str, kind: str) -> list[str]:
     return _OF_TEXT.get(name, ["abc"])
 
 
-def attributes(components: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[str, str]]:
-    """A name and an email for each value of each attribute. `components`: name -> attribute -> kind."""
+def attributes(components: Mapping[str, Mapping[str, str]], most: int | None = None) -> Iterator[tuple[str, str]]:
+    """A name and an email for each value of each attribute, or for `most` values of it. `components`: name ->
+    attribute -> kind.
+    """
     for component, kinds in components.items():
         if component != "mj-body" and component not in _AROUND and component not in _LEAVES:
             continue
         for attribute, kind in {"": "", "css-class": "string", **kinds}.items():
-            for value in _values(attribute, kind) if attribute else [""]:
+            for value in _values(attribute, kind)[:most] if attribute else [""]:
                 given = dict(_NEEDED.get(component, {}))
                 if attribute.startswith("background-") and component in ("mj-section", "mj-wrapper", "mj-hero"):
                     given["background-url"] = "https://u.example/bg.png"
