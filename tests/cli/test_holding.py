@@ -139,3 +139,40 @@ def test_the_same_over_http(workspace):
 
     listed, released = asyncio.run(again())
     assert (listed.json()[0]["by"], released.status_code) == ("admin key", 200)
+
+
+def test_the_same_on_the_pages(workspace):
+    send = make_uncertain(workspace)
+    run(workspace, "hold", "hello/welcome", "--reason", "the <wrong> price")
+    follow(workspace)
+    origin = {"origin": "http://shop.test"}
+
+    async def ask():
+        async with open_shop(workspace) as desk, connect(desk, headers=ADMIN) as client:
+            pages = [(await client.get(path)).text for path in ("/rulebook", f"/sends/{send}")]
+            form = {"ruleset": "hello", "rule": "welcome"}
+            refused = [
+                await client.post("/rulebook/release", data=form),
+                await client.post(
+                    f"/sends/{send}/resolve", data={"outcome": "sent"}, headers={"origin": "http://evil"}
+                ),
+                await client.post(f"/sends/{send}/resolve", data={"outcome": "maybe"}, headers=origin),
+                await client.post("/rulebook/release", data={"ruleset": "hello"}, headers=origin),
+            ]
+            taken = [
+                await client.post("/rulebook/release", data=form, headers=origin),
+                await client.post(f"/sends/{send}/resolve", data={"outcome": "sent"}, headers=origin),
+            ]
+        async with open_shop(workspace) as desk, connect(desk, headers=origin) as stranger:
+            shut = await stranger.post("/rulebook/release", data=form)
+        return pages, refused, taken, shut
+
+    pages, refused, taken, shut = asyncio.run(ask())
+    assert "the &lt;wrong&gt; price" in pages[0]
+    assert "It was not" in pages[1]
+    assert [each.status_code for each in refused] == [403, 403, 400, 404]
+    assert [each.status_code for each in taken] == [303, 303]
+    assert shut.status_code == 401
+    follow(workspace)
+    assert told(workspace, "holds") == []
+    assert [each["id"] for each in told(workspace, "sends", "--status", "sent")] == [send]

@@ -7,7 +7,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler, ExceptionHandlersMap
 
 from triggerfish.errors import TriggerfishError
-from triggerfish.web.pages import outbox, overview, people, rulebook, segments, sends
+from triggerfish.web.pages import deciding, outbox, overview, people, rulebook, segments, sends
 from triggerfish.web.pages.access import sign_in, sign_out, signed_in_only
 from triggerfish.web.pages.paper import LOGO, STYLE, STYLE_MARK, error_page, http_error_page
 
@@ -34,6 +34,7 @@ routes: list[ControllerRouterHandler] = [
         path="/",
         route_handlers=[
             *overview.routes, *rulebook.routes, *people.routes, *segments.routes, *sends.routes, *outbox.routes,
+            *deciding.routes,
         ],
         guards=[signed_in_only],
         exception_handlers=dict(_FAULTS),

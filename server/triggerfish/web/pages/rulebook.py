@@ -27,6 +27,7 @@ def rulebook(request: Request[Any, Any, Any], desk: TheDesk) -> Response[str]:
         versions=kept_versions(desk),
         shown=PATHS_SHOWN,
         health=desk.reads.health(),
+        holds=desk.reads.holds(),
     )
 
 
