@@ -53,6 +53,8 @@ DKIM = 'dkim_domain = "shop.example"\ndkim_selector = "tf1"\ndkim_key_file = "ke
 ZONES = {
     "mail.shop.example": {"TXT": ["v=spf1 ip4:192.0.2.7 -all"], "MX": ["10 mx.shop.example."]},
     "mx.shop.example": {"A": ["192.0.2.8"]},
+    "7.2.0.192.in-addr.arpa": {"PTR": ["out.shop.example."]},
+    "out.shop.example": {"A": ["192.0.2.7"]},
     "_dmarc.shop.example": {"TXT": ["v=DMARC1; p=quarantine; rua=mailto:dmarc@shop.example"]},
 }
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import socket
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cli.nameserver import NameServer
 from triggerfish.adapters.doctor.dkim import check_dkim
 from triggerfish.adapters.doctor.dmarc import check_dmarc
-from triggerfish.adapters.doctor.mail_hosts import check_mail_hosts
+from triggerfish.adapters.doctor.mail_hosts import check_mail_hosts, check_reverse
 from triggerfish.adapters.doctor.names import Names, Unanswered
 from triggerfish.adapters.doctor.spf import check_spf
 
@@ -191,6 +193,78 @@ def test_bounces_need_a_host_that_takes_them(ask, records, state, says):
     (found,) = ask(check_mail_hosts, records, "shop.example")
     assert found[0] == state
     assert says in found[1]
+
+
+@pytest.mark.parametrize(
+    ("address", "state", "says"),
+    [("192.0.2.7", "fine", "out.shop.example"), ("2001:db8::7", "fine", "out.shop.example"),
+     ("192.0.2.8", "error", "out.shop.example does not lead back to it"), ("192.0.2.9", "error", "no PTR record"),
+     ("192.0.2.10", "unknown", "could not be looked up")],
+)  # fmt: skip
+def test_the_server_that_sends_needs_a_name_that_leads_back_to_it(ask, address, state, says):
+    name = {"PTR": ["out.shop.example."]}
+    records = {
+        "out.shop.example": {"A": ["192.0.2.7"], "AAAA": ["2001:db8::7"]},
+        "7.2.0.192.in-addr.arpa": name,
+        "8.2.0.192.in-addr.arpa": name,
+        "7.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa": name,
+        "10.2.0.192.in-addr.arpa": "fail",
+    }
+    (found,) = ask(check_reverse, records, address)
+    assert found[0] == state
+    assert says in found[1]
+
+
+class Anything(Names):
+    """Answers every question with the same records, without a server: for records that nobody would publish."""
+
+    def __init__(self, records):
+        super().__init__("127.0.0.1:53")
+        self.records = records
+
+    def _look_up(self, name, kind):
+        return self.records if kind == "TXT" else []
+
+
+TERMS = st.sampled_from(
+    [
+        "v=spf1",
+        "-all",
+        "a",
+        "mx",
+        "a/24//64",
+        "a:",
+        "ip4:",
+        "ip6:::1/129",
+        "include:",
+        "include:x",
+        "redirect=",
+        "redirect=y",
+        "exists:%{i}",
+        "?",
+        "ptr",
+        "exp=x",
+        "v=DMARC1;",
+        "p=",
+        "p=none;",
+        "sp=",
+        "psd=y;",
+        "v=DKIM1;",
+        "k=rsa;",
+        "t=y:s",
+        ";",
+        "=",
+    ]
+)
+
+
+@settings(max_examples=300)
+@given(st.lists(st.lists(TERMS | st.text(max_size=8), max_size=8).map(" ".join), max_size=3))
+def test_no_record_is_strange_enough_to_break_the_doctor(records):
+    names = Anything(records)
+    assert check_spf(names, "shop.example", "192.0.2.7")
+    assert check_dkim(names, NAME, RECORD)
+    assert check_dmarc(names, "a.shop.example", envelope="shop.example", signing=["x.example"])
 
 
 def test_a_server_that_does_not_answer_is_no_missing_record():

@@ -22,14 +22,14 @@ from triggerfish.adapters.doctor.machine import (
     check_disk,
     check_secret_files,
 )
-from triggerfish.adapters.doctor.mail_hosts import check_mail_hosts
+from triggerfish.adapters.doctor.mail_hosts import check_mail_hosts, check_reverse
 from triggerfish.adapters.doctor.names import Names
 from triggerfish.adapters.doctor.new_key import write_new_key, zone_line
 from triggerfish.adapters.doctor.spf import check_spf
 from triggerfish.adapters.doctor.workspace import check_keys, check_public_url
+from triggerfish.channels import channel_of
 from triggerfish.cli import BROKEN, FINE, WARNINGS_ONLY, json_option, print_json, workspace_option
 from triggerfish.clock import WallClock
-from triggerfish.channels import channel_of
 from triggerfish.compose import inspect, plugin_context, plugins_of
 from triggerfish.config import SETTINGS_FILE, Settings, load_settings
 from triggerfish.errors import PluginFailed, SettingsWrong, TriggerfishError
@@ -119,6 +119,8 @@ def examine_mail(settings: Settings, names: Names, sending_ip: str) -> list[Sect
         findings += check_dmarc(names, domain, envelope=envelope, signing=signing)
         findings += check_mail_hosts(names, envelope)
         sections.append(Section(f"mail from {domain}", findings))
+    if sending_ip:
+        sections.append(Section("the server that sends", check_reverse(names, sending_ip)))
     sections.append(Section("links", check_public_url(settings.server.public_url)))
     return sections
 

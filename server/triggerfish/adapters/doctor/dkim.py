@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 from base64 import b64decode
 
 from triggerfish.adapters.doctor.finding import Finding, error, fine, unknown, warning
@@ -64,7 +63,7 @@ def _fault(published: dict[str, str], wanted: dict[str, str]) -> str:
             return ""
     except KeyError:
         return "the record has no key: p= is missing"
-    except binascii.Error:
+    except ValueError:
         return "its key is no base64; a piece of it may be missing"
     return "another key is published than the one that signs"
 

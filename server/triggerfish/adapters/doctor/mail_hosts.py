@@ -1,6 +1,8 @@
-"""MX: whether anybody takes what comes back."""
+"""MX: whether anybody takes what comes back. PTR: whether the server that sends has a name."""
 
 from __future__ import annotations
+
+import ipaddress
 
 from triggerfish.adapters.doctor.finding import Finding, error, fine, unknown, warning
 from triggerfish.adapters.doctor.names import Names, Unanswered
@@ -47,3 +49,21 @@ def check_mail_hosts(names: Names, domain: str) -> list[Finding]:
             )
         ]
     return [fine(about, ", ".join(hosts))]
+
+
+def check_reverse(names: Names, sending_ip: str) -> list[Finding]:
+    """Whether the server that sends has a name that leads back to it."""
+    about = f"the name of {sending_ip}"
+    why = "Gmail and others take no mail from an address without a name that leads back to it"
+    try:
+        found = names.names_of(sending_ip)
+        wanted = ipaddress.ip_address(sending_ip)
+        sound = [name for name in found if wanted in map(ipaddress.ip_address, names.addresses(name))]
+    except Unanswered as unanswered:
+        return [unknown(about, f"could not be looked up: {unanswered}")]
+    if not found:
+        return [error(about, "there is no PTR record", why=why, remedy="ask whoever gave you the address for one")]
+    if not sound:
+        remedy = f"let {found[0]} have the address {sending_ip}, or ask for another name"
+        return [error(about, f"{', '.join(found)} does not lead back to it", why=why, remedy=remedy)]
+    return [fine(about, ", ".join(sound))]

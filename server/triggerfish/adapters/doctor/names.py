@@ -59,6 +59,10 @@ class Names:
         """IPv4 and IPv6 addresses. Raises Unanswered."""
         return self._ask(name, "A") + self._ask(name, "AAAA")
 
+    def names_of(self, address: str) -> list[str]:
+        """The names of an IP address (PTR). Raises Unanswered."""
+        return [name.rstrip(".").lower() for name in self._ask(ipaddress.ip_address(address).reverse_pointer, "PTR")]
+
     def _ask(self, name: str, kind: str) -> list[str]:
         key = (name.lower().rstrip("."), kind)
         if key not in self._known:
