@@ -3,6 +3,7 @@
 #   make test         all tests but the long ones          make test-long   the long ones
 #   make check        format, lint, types, documents       make fix         mend what can be mended
 #   make demo-check   the demo's figures against an independent computation
+#   make faults       kill real processes, for some twenty minutes: docs/faults.md
 #   make bench        measure                              make lock        pin the requirements anew
 #   make clean        remove all that make has made, but data/
 #   make clean-data   remove data/: the next make run plays the demo anew
@@ -28,7 +29,7 @@ RUNS := $(VENV)/.installed-run-$(HERE)
 DEVELOPS := $(VENV)/.installed-dev-$(HERE)
 NODE_MODULES := tests/node/node_modules/.package-lock.json
 
-.PHONY: run test test-long check fix demo-check bench lock clean clean-data node
+.PHONY: run test test-long faults check fix demo-check bench lock clean clean-data node
 
 run: $(RUNS)
 	@exec $(RUN)
@@ -39,6 +40,9 @@ test: $(DEVELOPS) node
 
 test-long: $(DEVELOPS) node
 	@$(TEST) -m long
+
+faults: $(DEVELOPS)
+	@$(TEST) -m faults -s tests/faults
 
 check: $(DEVELOPS)
 	@$(BIN)/ruff format --check .
