@@ -161,8 +161,10 @@ def _size(tokens: Sequence[Token], above: float, usual: float) -> float:
         return usual
     token = tokens[0]
     if token.type == "dimension":
-        unit = token.lower_unit
-        return float(token.value * (above if unit == "em" else _UNITS.get(unit, 0))) or usual
+        unit = above if token.lower_unit == "em" else _UNITS.get(token.lower_unit)
+        return usual if unit is None else float(token.value * unit)
+    if token.type == "number":
+        return 0.0 if token.value == 0 else usual
     if token.type == "percentage":
         return float(above * token.value / 100)
     if token.type == "ident":

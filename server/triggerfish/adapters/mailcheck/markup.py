@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from functools import cached_property
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
@@ -32,10 +32,18 @@ _VOID = frozenset({"area", "base", "br", "col", "embed", "hr", "img", "input", "
 _RAW = {name: re.compile(rf"</{name}\s*>", re.IGNORECASE) for name in ("style", "script", "title", "textarea")}
 _CELLS = frozenset({"td", "th"})
 _TABLE = frozenset({"table", "tbody", "thead", "tfoot", "tr", *_CELLS})
-_CLOSES = {"td": _CELLS, "th": _CELLS, "tr": {"tr", *_CELLS}, "li": {"li"}, "p": {"p"}}
-_STOPS = {
-    "td": {"tr", "table"}, "th": {"tr", "table"}, "tr": {"table"}, "li": {"ul", "ol", "table"}, "p": {"td", "table"},
-}  # fmt: skip
+_CLOSES: Mapping[str, Set[str]] = {"td": _CELLS, "th": _CELLS, "tr": {"tr", *_CELLS}, "li": {"li"}}
+_STOPS: Mapping[str, Set[str]] = {
+    "td": {"tr", "table"},
+    "th": {"tr", "table"},
+    "tr": {"table"},
+    "li": {"ul", "ol", "table"},
+}
+_ENDS_P = frozenset({
+    "address", "article", "aside", "blockquote", "center", "div", "dl", "footer", "h1", "h2", "h3", "h4", "h5", "h6",
+    "header", "hr", "main", "nav", "ol", "p", "pre", "section", "table", "ul",
+})  # fmt: skip
+"""What cannot stand in a paragraph, and so ends it (https://html.spec.whatwg.org/#the-p-element)."""
 
 
 class Value(NamedTuple):
@@ -183,12 +191,14 @@ def _closed_by(node: Node, name: str) -> Node | None:
 
 
 def _ended_by(node: Node, name: str) -> Node | None:
-    """The outermost element that a start tag ends: a cell the cell before it, a row the row before it."""
+    """The outermost element that a start tag ends: a cell the cell before it, a list the paragraph before it."""
+    closes: Set[str] = {"p"} if name in _ENDS_P else _CLOSES.get(name, frozenset())
+    stops: Set[str] = _STOPS.get(name, _TABLE)
     ended = None
-    for each in (node, *node.above()) if name in _CLOSES else ():
-        if each.name in _STOPS[name]:
+    for each in (node, *node.above()) if closes else ():
+        if each.name in stops:
             break
-        if each.name in _CLOSES[name]:
+        if each.name in closes:
             ended = each
     return ended
 
