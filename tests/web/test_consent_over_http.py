@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import re
 import shutil
@@ -18,8 +20,10 @@ from triggerfish.compose import load_workshop, open_desk, open_house, prepare
 from triggerfish.config import load_settings
 from triggerfish.errors import Unavailable
 from triggerfish.plugin.testing import START, SetClock
+from triggerfish.processes.api import app_for
 from triggerfish.reads import describe
 from triggerfish.web.leaf_words import WORDS, language_for
+from triggerfish.web.serve import bind, make_server
 from worlds import feedback
 
 PURPOSES = """
@@ -399,6 +403,37 @@ async def test_the_page_looks_as_ever_in_every_language(server):
             golden.parent.mkdir(exist_ok=True)
             golden.write_text(body, encoding="utf-8")
         assert body == golden.read_text(encoding="utf-8")
+
+
+@pytest.mark.browser
+async def test_a_person_chooses_in_a_browser_without_javascript(server, tmp_path):
+    """By keyboard, on a phone, in the light and in the dark (tests/node/preferences.mjs)."""
+    listener = bind("127.0.0.1", 0)
+    serving = make_server(app_for(server.desk))
+    running = asyncio.create_task(serving.serve(sockets=[listener]))
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}{await server.link()}"
+    script = REPOSITORY / "tests" / "node" / "preferences.mjs"
+    try:
+        node = await asyncio.create_subprocess_exec(
+            "node", str(script), address, str(tmp_path), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        out, err = await asyncio.wait_for(node.communicate(), 60)
+    finally:
+        serving.should_exit = True
+        await running
+    assert node.returncode == 0, err.decode()
+    seen = json.loads(out)
+    for scheme in ("light", "dark"):
+        found = seen[scheme]
+        assert found["contrast"] >= 4.5, scheme
+        assert (found["fits"], found["unlabelled"], found["small"], found["language"]) == (True, 0, 0, "en"), scheme
+    assert (seen["focused"], seen["outlined"]) == ("newsletter", "solid")
+    assert seen["saved"] == ["Saved", "You will not get any more: Our newsletter", "Back to your choice"]
+    assert seen["ended"][:2] == ["Saved", "You will not get any more: Marketing emails"]
+    server.follow()
+    words = (await server.profile())["consent"]
+    assert [(purpose, word["is_given"]) for purpose, word in words.items()] == [("newsletter", False), ("", False)]
+    assert "Chrome" in words[""]["user_agent"]
 
 
 # --- the suppression list ---------------------------------------------------------------------------------------------
