@@ -11,7 +11,7 @@ from triggerfish.cli import json_option, print_json
 from triggerfish.config import SETTINGS_FILE, settings_with_new_keys, starter_path
 from triggerfish.errors import SettingsWrong
 
-_IGNORED = "# What the server stores, and a file with keys in it.\ndata/\ntriggerfish.toml\n"
+_IGNORED = "# What the server stores, and files with keys in them.\ndata/\nkeys/\ntriggerfish.toml\n"
 
 
 @click.command()
