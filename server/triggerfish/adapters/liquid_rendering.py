@@ -21,7 +21,7 @@ LONGEST_URL = 2048
 
 _LINK_SCHEMES = {"http": True, "https": True, "mailto": False, "tel": False, "sms": False}
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*(?=:)", re.IGNORECASE)
-_UNSAFE_IN_URL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_UNSAFE_IN_URL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 _UNFIT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
@@ -158,6 +158,8 @@ class Context(RenderContext):
                 found = found[part] if type(found) is dict and part in found else self.get_item(found, part)
         except (KeyError, TypeError, IndexError):
             found = None
+        if type(found) is str and len(found) > LIMITS.output_characters:
+            raise ResourceLimitError("a value is longer than a mail may be", token=token)
         if found is None or (type(found) is str and _is_blank(found) and path[0] not in self.locals):
             return Missing(_written(path), token=token) if default is UNDEFINED else default
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import TextIO
@@ -55,13 +56,15 @@ class _Output(OutputNode):
             raise MissingValue(str(self.expression), self.token)
         if type(value) is Missing:
             raise MissingValue(value.name, self.token)
-        if isinstance(value, Mapping) or (isinstance(value, list | tuple) and any(map(_is_structure, value))):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise MissingValue(str(self.expression), self.token)
+        if isinstance(value, Mapping) or (isinstance(value, list | tuple) and any(map(_is_no_text, value))):
             raise WrongValue(f'"{self.expression}" is a structure, not a text', token=self.token)
         return buffer.write(cleaned(to_liquid_string(value, context.autoescape)))
 
 
-def _is_structure(value: object) -> bool:
-    return isinstance(value, list | Mapping)
+def _is_no_text(value: object) -> bool:
+    return value is None or isinstance(value, list | Mapping)
 
 
 class _OutputTag(Output):
