@@ -123,8 +123,9 @@ async def test_sender_and_signature_are_both_of_a_trusted_domain(signers, sign, 
 
 async def test_a_name_server_that_does_not_answer_is_no_verdict(signers, sign, names):
     names.is_down = True
-    with pytest.raises(Unavailable, match="name server"):
+    with pytest.raises(Unavailable, match="name server") as caught:
         await has_signed(signers, sign(letter()))
+    assert caught.value.code == "TF122"
 
 
 async def test_hostile_headers_are_no_fault(signers, names):

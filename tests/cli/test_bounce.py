@@ -80,7 +80,7 @@ def test_whatever_else_the_server_answers_the_mail_server_keeps_the_mail(status:
     with answering(status, body) as (url, _):
         done = run(b"Subject: x\n\nhello", "--server", url)
     assert done.exit_code == TRY_AGAIN == 75
-    assert "TF121" in done.output
+    assert "TF446" in done.output
 
 
 def test_a_server_that_is_not_there_is_tried_again(unused_port: int) -> None:

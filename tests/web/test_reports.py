@@ -152,7 +152,7 @@ async def test_whom_the_settings_trust_may_name_a_message_by_its_id(desk, client
 
 async def test_a_signature_that_cannot_be_looked_up_now_asks_to_come_again(desk, client):
     async def is_trusted(mail, raw):
-        raise Unavailable("the name server does not answer")
+        raise Unavailable("the name server does not answer", code="TF122")
 
     desk.mailroom.__dict__["is_trusted"] = is_trusted
     answer = await client.post("/v1/reports", content=complaint())

@@ -84,7 +84,9 @@ class TrustedSigners:
                 # Whatever it is that the library does not expect in a signature: this is none.
                 log.debug("a DKIM signature cannot be checked: %s", error)
         if has_timed_out:
-            raise Unavailable("the name server does not answer, so the signature of a report cannot be checked")
+            raise Unavailable(
+                "the name server does not answer, so the signature of a report cannot be checked", code="TF122"
+            )
         return False
 
 

@@ -23,6 +23,7 @@ from triggerfish.reports import LARGEST_REPORT, MailHeard
 
 TRY_AGAIN = 75
 """EX_TEMPFAIL."""
+NOT_NOW = "TF446"
 
 KEY_VARIABLE = "TRIGGERFISH_WRITE_KEY"
 RECIPIENTS = ("ORIGINAL_RECIPIENT", "RECIPIENT")
@@ -35,9 +36,7 @@ _LONGEST_ADDRESS = 256
 
 @click.command("bounce")
 @click.argument("file", type=click.File("rb"), default="-")
-@click.option(
-    "--mbox", is_flag=True, help="FILE holds many mails, each below a line that begins with From."
-)
+@click.option("--mbox", is_flag=True, help="FILE holds many mails, each below a line that begins with From.")
 @click.option("--to", help="The address that it was delivered to.  [default: as the mail server says]")
 @click.option("--server", help="The server's address.  [default: as triggerfish.toml says]")
 @workspace_option
@@ -93,14 +92,16 @@ def hand_over(url: str, key: str, raw: bytes, to: str) -> MailHeard:
             )
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise Unavailable(
-            f"the server at {url} cannot be reached: {error}", hint="is it running? see triggerfish serve"
+            f"the server at {url} cannot be reached: {error}",
+            code=NOT_NOW,
+            hint="is it running? see triggerfish serve",
         ) from error
     if answer.status_code != 200:
-        raise Unavailable(f"the server at {url} answered {answer.status_code}: {answer.text[:300]}")
+        raise Unavailable(f"the server at {url} answered {answer.status_code}: {answer.text[:300]}", code=NOT_NOW)
     try:
         return msgspec.json.decode(answer.content, type=MailHeard)
     except msgspec.DecodeError as error:
-        raise Unavailable(f"what answers at {url} is no Triggerfish server: {error}") from error
+        raise Unavailable(f"what answers at {url} is no Triggerfish server: {error}", code=NOT_NOW) from error
 
 
 def recipient(environ: Mapping[str, str]) -> str:

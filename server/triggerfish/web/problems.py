@@ -40,6 +40,7 @@ STATUS: dict[str, int] = {
     "TF119": 400,  # it is to be put aside, and the quarantine is full
     "TF120": 429,  # busy
     "TF121": 503,  # the disk refuses
+    "TF122": 503,  # the name server does not answer
     "TF130": 404,  # no such thing
     "TF131": 405,  # no such method here
     "TF663": 409,  # a send whose outcome is known
