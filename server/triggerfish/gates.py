@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from triggerfish import decisions
 from triggerfish.clock import Instant, say_duration
 from triggerfish.conditions import View
+from triggerfish.hours import Hours
 from triggerfish.rules import Policy, Rule
 from triggerfish.steps import Send
 from triggerfish.zones import Zones, next_daily
@@ -29,8 +30,10 @@ class Gate(Struct, frozen=True):
     until: Instant | None = None
 
 
-def gates_of(rule: Rule, send: Send, policy: Policy, view: View, zones: Zones) -> list[Gate]:
-    """Every gate that this message of the rule has to pass, in the order in which they are asked."""
+def gates_of(rule: Rule, send: Send, policy: Policy, view: View, zones: Zones, hours: Hours = ()) -> list[Gate]:
+    """Every gate that this message of the rule has to pass, in the order in which they are asked. `hours` are what
+    everybody's opens weigh by hour.
+    """
     open_rule = replace(rule, cooldown=0, set_cooldown=0, limits=(), once_per=None)
     open_policy = replace(policy, quiet=None, windows=(), caps=())
     alone: list[tuple[str, Rule, Policy]] = [("address and consent", open_rule, open_policy)]
@@ -56,9 +59,11 @@ def gates_of(rule: Rule, send: Send, policy: Policy, view: View, zones: Zones) -
             # Without an address nothing else can be asked: it is answered first.
             continue
         asked = send if gate == "best hour" else replace(send, best_within=0)
-        verdict = decisions.weigh(view.profile, just_rule, asked, just_policy, view)
+        verdict = decisions.weigh(view.profile, just_rule, asked, just_policy, view, decisions.Asking(hours=hours))
         passed = verdict.what == "go"
-        until = None if passed else free_from(just_rule, asked, just_policy, view, zones)
+        until = verdict.until if verdict.what == "hold" else None
+        if not passed and until is None:
+            until = free_from(just_rule, asked, just_policy, view, zones)
         found.append(Gate(gate, passed, verdict.reason, until))
     if policy.arbitration is not None and send.class_ == "marketing" and all(gate.passed for gate in found):
         window = say_duration(policy.arbitration.window)

@@ -252,7 +252,8 @@ class Noted(Struct, frozen=True):
 class Past(Struct, frozen=True):
     """All that is written down of a person, oldest first, and where it has led: what deciding again is held against.
     It is of one instant: decided up to `position` of the log and `until` of the agenda. `reigns` tell which rulebook
-    decided from where on. `is_whole` is false when there are more lines than were asked for.
+    decided from where on. `is_whole` is false when there are more lines than were asked for. `hours` are what
+    everybody's opens weigh by hour now (hours.py); what they were at each decision is kept nowhere.
     """
 
     profile: Profile
@@ -261,6 +262,7 @@ class Past(Struct, frozen=True):
     until: Instant
     reigns: list[Reign]
     is_whole: bool
+    hours: Sequence[int] = ()
 
 
 class Reads(Protocol):

@@ -106,7 +106,7 @@ def retrace(
     doubt = _unfit(past, entries)
     if doubt:
         return Retraced(doubt=doubt)
-    again = _Again(rules)
+    again = _Again(rules, past.hours)
     reigns = deque(past.reigns or [Reign(0, 0, "")])
     if reigns[0].position:
         reigns.appendleft(Reign(0, 0, ""))
@@ -153,8 +153,9 @@ def _unfit(past: Past, entries: Sequence[Entry]) -> str:
 class _Again:
     """The deciding, event by event, and what it saw."""
 
-    def __init__(self, rules: Collection[Key]) -> None:
+    def __init__(self, rules: Collection[Key], hours: Sequence[int]) -> None:
         self.rules = frozenset(rules)
+        self.hours = hours
         self.most = SIGHTINGS_KEPT if len(self.rules) <= FEW_RULES else FEW_KEPT
         self.profiles: dict[str, Profile] = {}
         self.owners: dict[Claim, str] = {}
@@ -182,7 +183,7 @@ class _Again:
 
     @property
     def loaded(self) -> Loaded:
-        return Loaded(dict(self.profiles), dict(self.owners))
+        return Loaded(dict(self.profiles), dict(self.owners), self.hours)
 
     def arrive(self, arrival: Arrival) -> None:
         self.play(Scene((arrival,), self.loaded, arrival.at))

@@ -144,7 +144,7 @@ def _gates(sighting: Sighting, held: bool) -> list[GateStory]:
         said = f"{sighting.winner} was taken" if sighting.winner else ""
         found.append(Gate("first of its set", not sighting.winner, said))
     for send in rule.sends[:3]:
-        own = gates_of(rule, send, rulebook.policy, view, rulebook.zones)
+        own = gates_of(rule, send, rulebook.policy, view, rulebook.zones, sighting.scene.loaded.hours)
         found += [each for each in own if each not in found]
     zone = rulebook.zones.of(view.profile.time_zone)
     return [

@@ -18,14 +18,15 @@ from msgspec import Struct, field
 
 from triggerfish.clock import Instant, to_datetime
 from triggerfish.conditions import NEVER
+from triggerfish.decisions import DEFERRED
 from triggerfish.engine import Arrival, Moment, decide
 from triggerfish.people import Loaded
 from triggerfish.profile import Claim, Profile
 from triggerfish.rules import Rulebook
 from triggerfish.zones import Zones, instant_of
 
-QUIET = "quiet hours"
-"""The reason of a message that is held over quiet hours (decisions.py)."""
+HELD = ("quiet hours", "outside the send windows", "best hour, ", DEFERRED)
+"""How the reasons of messages begin that are held until they may leave (decisions.py)."""
 
 _OF_ONE = re.compile(r" \(it is .*\)$|\b\d{4}-\d\d-\d\dT[\d:.]+Z", re.DOTALL)
 """What a reason says of one occasion only."""
@@ -74,7 +75,7 @@ class Story(Struct):
     """What came of one person within the period. Rules are named `rule set / rule`.
 
     `skipped` counts (rule, reason), `held` and `waiting` count by rule messages that
-    were held over quiet hours, and that still wait as the period ends; `outcomes` (rule, outcome of a
+    were held until they may leave, and that still wait as the period ends; `outcomes` (rule, outcome of a
     decision). `first` and `last` are the segments at the period's start and end, `moves` counts (segment, day, +1 or
     -1); of a person who was several, at the start one segment may count more than once.
     """
@@ -189,7 +190,7 @@ class Player:
             if left_at is not None:
                 story.sent = [sent for sent in story.sent if sent.id != send]
             story.skipped[rule, reason] += 1
-        elif reason == QUIET:
+        elif reason.startswith(HELD):
             story.held[rule] += 1
 
     def _move(self, profile: str, segment: str, has_entered: bool, at: Instant) -> None:

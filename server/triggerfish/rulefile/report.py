@@ -45,8 +45,8 @@ class Skip(Struct, frozen=True):
 
 
 class RuleLine(Struct, frozen=True):
-    """What a rule did. `by_day` goes with the report's days, `templates` counts messages; `held` were held over quiet
-    hours for a while; `waiting` wait still as the period ends; `outcomes` count its decisions.
+    """What a rule did. `by_day` goes with the report's days, `templates` counts messages; `held` were held until they
+    could leave; `waiting` wait still as the period ends; `outcomes` count its decisions.
     """
 
     ruleset: str

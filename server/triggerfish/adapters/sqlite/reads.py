@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from triggerfish.adapters.outline import OutlineFile
+from triggerfish.adapters.sqlite import opened
 from triggerfish.adapters.sqlite.health import read_days, read_reigns, read_times
 from triggerfish.adapters.sqlite.instructions import held_rules, holds
 from triggerfish.clock import Instant, to_iso
@@ -156,8 +157,9 @@ class SqliteReads:
             )  # fmt: skip
             position, until = self._all("SELECT position, until FROM progress")[0]
             reigns = read_reigns(self._db)
+            hours = opened.hours(self._db)
         lines = [Noted(at, who, kind, place, _JSON.decode(body)) for at, who, kind, place, body in rows[:limit]]
-        return Past(profile, lines, position, until, reigns, is_whole=len(rows) <= limit)
+        return Past(profile, lines, position, until, reigns, is_whole=len(rows) <= limit, hours=hours)
 
     def happened(self, identity: str) -> list[HappenedView]:
         with self._snapshot():

@@ -86,7 +86,7 @@ def _of_rule(line: RuleLine) -> Iterator[str]:
         count = len(line.skipped) - REASONS
         yield f"{rest:,} not sent, for {count} more reason{'s' if count > 1 else ''} (--json has all)"
     if line.held:
-        yield f"held over quiet hours: {line.held:,}"
+        yield f"held until they could leave: {line.held:,}"
     if line.waiting:
         yield f"still waiting at the end: {line.waiting:,}"
     if line.examples:
