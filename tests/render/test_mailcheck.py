@@ -16,7 +16,9 @@ from triggerfish.adapters import liquid, mailcheck
 from triggerfish.adapters.mailcheck.colours import BLACK, WHITE, Colour, colour_of, contrast, readable
 from triggerfish.adapters.mailcheck.gather import CLIENTS, gather, marks_of
 from triggerfish.adapters.mailcheck.lines import inspect_lines
+from triggerfish.adapters.mailcheck.mail import Mail
 from triggerfish.adapters.mailcheck.markup import Markup
+from triggerfish.adapters.mailcheck.uses import uses_of
 from triggerfish.adapters.mjml_reader import Element
 from triggerfish.adapters.sources import Woven
 from triggerfish.adapters.templates import check_templates
@@ -359,6 +361,22 @@ def test_gathering_keeps_the_newest_version_and_its_notes() -> None:
 )  # fmt: skip
 def test_a_feature_is_known_by_its_mark(slug: str, title: str, mark: str) -> None:
     assert mark in marks_of(slug, title)
+
+
+def test_each_part_of_a_selector_is_found() -> None:
+    def marks(css: str) -> set[str]:
+        html = Woven([(f"<style>{css}</style>", 0)])
+        environment = liquid.environment(is_html=False, filters={}, language="en", currency="EUR")
+        mail = Mail(html, Element("mjml", 0), html, environment=environment, facts={})
+        return {use.mark for use in uses_of(mail)} - {"element:style"}
+
+    assert marks("a{}") == {"selector:type"}
+    assert marks(".a .b{}") == {"selector:."}
+    assert marks(".a.b{}") == {"selector:.", "selector:chain"}
+    assert marks("#a > *{}") == {"selector:#", "selector:>", "selector:*"}
+    assert marks("a + b ~ i{}") == {"selector:type", "selector:+", "selector:~"}
+    assert marks("[a]::after{}") == {"selector:[]", "pseudo-element:after"}
+    assert marks("a:nth-child(2):hover{}") == {"selector:type", "pseudo-class:nth-child", "pseudo-class:hover"}
 
 
 # Robustness

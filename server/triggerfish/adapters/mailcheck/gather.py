@@ -90,7 +90,6 @@ _MARKS: dict[str, list[str]] = {
     "css-selector-chaining": ["selector:chain"],
     "css-selector-child": ["selector:>"],
     "css-selector-class": ["selector:."],
-    "css-selector-descendant": ["selector: "],
     "css-selector-general-sibling": ["selector:~"],
     "css-selector-id": ["selector:#"],
     "css-selector-type": ["selector:type"],

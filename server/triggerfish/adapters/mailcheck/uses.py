@@ -62,8 +62,10 @@ def _markup(mail: Mail, node: Node) -> Iterator[Use]:
             for mark in _picture(value.text):
                 yield Use(mark, value.start, min(value.end - value.start, 40))
     href = node.get("href").strip()
-    if node.name == "a" and href.startswith("#") and len(href) > 1:
-        yield Use("anchor:", node.at, width)
+    if node.name == "a" and href.startswith(("#", "mailto:")) and len(href) > 1:
+        yield Use("anchor:" if href.startswith("#") else "mailto:", node.at, width)
+    if node.name == "meta" and node.get("name").lower() == "color-scheme":
+        yield Use("meta:color-scheme", node.at, width)
     style = node.attributes.get("style")
     if style:
         text = mail.filled.get(style.start, style.text)
@@ -107,21 +109,31 @@ def _condition(condition: str) -> Iterator[str]:
 
 
 def _selector(rule: Rule) -> Iterator[str]:
-    """What a selector needs: combinators, pseudo-classes, attributes."""
+    """What a selector needs: kinds of simple selectors, combinators, pseudo-classes."""
     if rule.is_nested:
         yield "nesting:"
-    before = None
+    before, classes = "", 0
     for token in rule.selector:
-        if before == ":" and token.type in ("ident", "function"):
-            name = token.lower_value if token.type == "ident" else token.lower_name
+        kind = token.type
+        if before == ":" and kind in ("ident", "function"):
+            name = token.lower_value if kind == "ident" else token.lower_name
             if name != "root":
                 yield f"pseudo-element:{name}" if name in _PSEUDO_ELEMENTS else f"pseudo-class:{name}"
-        elif token.type == "[] block":
+        elif kind == "ident":
+            classes += before == "."
+            yield "selector:." if before == "." else "selector:type"
+            if classes > 1:
+                yield "selector:chain"
+        elif kind == "hash":
+            yield "selector:#"
+        elif kind == "[] block":
             if not any(part.type == "ident" and part.lower_value in _OF_CLIENTS for part in token.content):
                 yield "selector:[]"
-        elif token.type == "literal" and token.value in "+~>*":
+        elif kind == "literal" and token.value in "+~>*":
             yield f"selector:{token.value}"
-        before = token.value if token.type == "literal" else None
+        if kind == "whitespace" or (kind == "literal" and token.value not in ".:"):
+            classes = 0
+        before = token.value if kind == "literal" else ""
 
 
 def _declaration(each: Declaration, at: int, around: tuple[str, ...]) -> Iterator[Use]:
