@@ -7,8 +7,11 @@ from itertools import permutations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from triggerfish.clock import DAY, HOUR, MINUTE
+from triggerfish.conditions import View
+from triggerfish.gates import gates_of
 from triggerfish.schedule import Merged
 from worlds import MONDAY, NOON, World, alias, feedback, identify, rulebook, track
 
@@ -278,6 +281,41 @@ def test_whoever_opts_out_while_a_round_is_open_gets_nothing():
     world.take(track("Cart", NOON), feedback("Unsubscribed", NOON + 1, world.id_of("ana"), send_id="s"))
     world.wait_until(NOON + 5 * MINUTE)
     assert world.told()[0][1] == "skipped"
+
+
+def test_every_gate_is_told_with_the_instant_at_which_it_opens():
+    policy = """
+    policy:
+      quiet_hours: {start: "21:00", end: "08:00"}
+      send_windows: [{from: "13:00", to: "20:00"}]
+      caps: [{sends: 1, within: 2 days, purpose: news}]
+      arbitration: {window: 5 minutes}
+    """
+    rules = """
+    ruleset: letters
+    cooldown: 3 days
+    rules: [{name: weekly, on: News, then: [{send: news, at: best_hour, within: 1 day}]}]
+    """
+    world = known(policy, rules)
+    world.take(track("News", NOON))
+    world.wait_until(NOON + 2 * DAY)
+    sent = NOON + HOUR + DAY - DAY
+    assert [(each.status, each.due_at) for each in world.sends] == [("due", sent)]
+    rule = world.rulebook.rule("letters", "weekly")
+    view = View(world.who(), NOON + DAY, world.rulebook.zones, event=track("News", NOON))
+    gates = gates_of(rule, rule.sends[0], world.rulebook.policy, view, world.rulebook.zones)
+    assert [(each.gate, each.passed, each.until) for each in gates] == [
+        ("address and consent", True, None),
+        ("cooldown of the rule set", False, sent + 3 * DAY),
+        ("best hour", False, MONDAY + 2 * DAY + 10 * HOUR),
+        ("quiet hours", True, None),
+        ("send windows", False, NOON + DAY + HOUR),
+        ("cap", False, sent + 2 * DAY),
+    ]
+    fresh = View(world.who(), NOON + 4 * DAY, world.rulebook.zones, event=track("News", NOON))
+    open_policy = replace(world.rulebook.policy, windows=())
+    last = gates_of(rule, replace(rule.sends[0], best_within=0), open_policy, fresh, world.rulebook.zones)[-1]
+    assert (last.gate, last.passed) == ("arbitration", True)
 
 
 FIELD = """
