@@ -71,6 +71,28 @@ def test_of_the_public_corpus_only_a_missing_mailbox_or_domain_is_for_good() -> 
         # Where the code says nothing in particular, the words do.
         ("5.0.0", "550 5.1.1 user unknown", "address", True),
         ("5.0.0", "550 No such user here", "address", True),
+        ("5.0.0", "550 5.0.0 No such user here", "address", True),
+        # Where the reporting server and the other one differ, the less final is believed.
+        ("5.1.1", "550 5.7.1 blocked", "blocked", False),
+        ("5.7.1", "550 5.1.1 no such user", "blocked", False),
+        ("5.1.1", "450 4.1.1 no such user", "address", False),
+        ("4.1.1", "550 5.1.1 no such user", "address", False),
+        (
+            "5.1.10",
+            "550 5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient not found by SMTP address lookup",
+            "address",
+            True,
+        ),
+        ("5.1.1", "550-5.1.1 The email account that you tried to reach does not exist. Please try", "address", True),
+        (
+            "5.1.1",
+            "550 5.1.1 <a@b.example>: Recipient address rejected: User unknown in relay recipient table",
+            "address",
+            True,
+        ),
+        ("5.2.2", "552-5.2.2 The email account that you tried to reach is over quota and inactive.", "full", False),
+        ("5.4.1", "550 5.4.1 Recipient address rejected: Access denied.", "blocked", False),
+        ("5.7.26", "550-5.7.26 Your email has been blocked because the sender is unauthenticated.", "blocked", False),
         ("5.0.0", "552 the mailbox of ana is full", "full", False),
         ("5.0.0", "554 blocked: no such user is allowed to send spam", "blocked", False),
         ("5.0.0", "550 Requested action not taken: mailbox unavailable", "unclear", False),

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from email.message import Message
 
 from triggerfish.reports.shapes import Kind, Report
-from triggerfish.reports.status import cause_of, find_status, is_final, more_exact
+from triggerfish.reports.status import best_status, cause_of, find_status, is_final
 
 LONGEST_DETAIL = 500
 
@@ -51,7 +51,7 @@ def recipient_reports(part: Message, text: str) -> list[Report]:
 def _report(block: Message, text: str) -> Report:
     said = written(block, "Diagnostic-Code")
     reply = said.partition(";")[2].strip() if re.match(r"[\w-]{1,30}\s*;", said) else said
-    status = more_exact(find_status(written(block, "Status")), reply)
+    status = best_status(find_status(written(block, "Status")), reply)
     action = written(block, "Action").lower() or ("failed" if status[:1] == "5" else "")
     kind = next(kind for word, kind in _ACTIONS if action.startswith(word))
     cause = cause_of(status, reply)

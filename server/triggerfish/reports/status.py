@@ -110,10 +110,15 @@ def status_in(text: str) -> str:
     return found[1] if found else ""
 
 
-def more_exact(status: str, reply: str) -> str:
-    """The status, or the one in the server's reply if the former says nothing in particular."""
-    said = status_in(reply)
-    return said if said and (not status or (cause_by_code(status) == "unclear" and said != "5.0.0")) else status
+def best_status(status: str, reply: str) -> str:
+    """Of the status field and the code in the server's own reply the one that says more; where they differ, the one
+    that is less final. Empty when there is none.
+    """
+    codes = [code for code in (status_in(reply), status) if code]
+    clear = [code for code in codes if cause_by_code(code) != "unclear"]
+    return (
+        min(clear, key=lambda code: (cause_by_code(code) == "address", code[0] == "5")) if clear else "".join(codes[:1])
+    )
 
 
 def cause_by_code(status: str) -> Cause:
