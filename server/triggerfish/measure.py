@@ -25,7 +25,7 @@ from msgspec import Struct
 from triggerfish.clock import HOUR, SECOND, Instant
 from triggerfish.consent import CONFIRMED, UNSUBSCRIBED, UPDATED, digest_of
 from triggerfish.ingest import Event
-from triggerfish.machines import LIKELY_HUMAN
+from triggerfish.machines import LIKELY_HUMAN, guess
 
 Heard = Literal["delivered", "opened", "clicked", "unsubscribed", "bounced", "complained", "confirmed", "preferences"]
 
@@ -219,6 +219,19 @@ def to_event(
         properties={key: value for key, value in said.items() if value} | dict(extra or {}),
         context={"userAgent": user_agent[:_LONGEST_USER_AGENT]} if user_agent else {},
     )
+
+
+def more_of(hit: Hit, source: str) -> dict[str, Any]:
+    """What is known besides of a hit that somebody else heard: of an unsubscribe by what way it came, of an open or a
+    click how likely a human did it.
+    """
+    match hit.kind:
+        case "unsubscribed" if source:
+            return {"source": source}
+        case "opened" | "clicked" as kind if hit.user_agent:
+            found = guess(kind, hit.user_agent)
+            return {"human": found.human} | ({"machine": found.machine} if found.machine else {})
+    return {}
 
 
 class Results(Struct, frozen=True):

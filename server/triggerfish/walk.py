@@ -385,17 +385,25 @@ async def instruct(front: FrontDoor, instructions: Sequence[Instruction], *, by:
 
 
 async def hear_hook(
-    front: FrontDoor, told: Sequence[measure.Hit | Mapping[str, Any]], received_at: Instant, *, nonce: str
+    front: FrontDoor,
+    told: Sequence[measure.Hit | Mapping[str, Any]],
+    received_at: Instant,
+    *,
+    nonce: str,
+    source: str = "",
 ) -> int:
     """Let in what a webhook told (plugin/source.py), all of it or nothing, and return how many events are on disk.
 
     `nonce` follows from the request: a webhook that comes again makes the same message ids, and so changes nothing.
+    `source` is what a consent that it tells of is said to come from.
     Raises Refused, Busy and Unavailable as `receive` does.
     """
     now = front.clock.now()
     numbers = count()
     events = [
-        measure.to_event(each, now, nonce=f"{nonce}.{next(numbers)}") for each in told if isinstance(each, measure.Hit)
+        measure.to_event(each, now, nonce=f"{nonce}.{next(numbers)}", extra=measure.more_of(each, source))
+        for each in told
+        if isinstance(each, measure.Hit)
     ]
     calls = [each for each in told if not isinstance(each, measure.Hit)]
     if calls:

@@ -52,7 +52,7 @@ async def take_hook(request: Request[Any, Any, Any], source: FromPath[str], desk
         # What a plugin says of its own fault is for our log, not for whoever sent the request.
         raise PluginFailed(f'source "{source}": read failed with {type(error).__name__}') from error
     nonce = sha256(source.encode() + b"\0" + body).hexdigest()[:24]
-    return {"events": await walk.hear_hook(desk.front, told, received_at, nonce=nonce)}
+    return {"events": await walk.hear_hook(desk.front, told, received_at, nonce=nonce, source=f"webhook of {source}")}
 
 
 def _is_signed(reader: Source, incoming: Incoming) -> bool:
