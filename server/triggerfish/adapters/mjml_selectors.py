@@ -8,7 +8,7 @@ with npm's MJML.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -23,6 +23,15 @@ MOST_SELECTORS = 1_000
 
 _DECLARATION = re.compile(r"\s*(?P<name>[-\w]+)\s*:\s*(?P<value>(?:\([^)]*\)|\"[^\"]*\"|'[^']*'|[^;\"'(])+)")
 _IMPORTANT = re.compile(r"\s*!\s*important\s*$", re.IGNORECASE)
+_NOT_SHOWN = frozenset({"head", "title", "base", "link", "style", "meta", "script", "noscript"})
+_SIZED = frozenset({"table", "td", "th", "img"})
+_OF_TABLES = frozenset({"table", "th", "tr", "td", "caption", "colgroup", "col", "thead", "tbody", "tfoot"})
+_OLD = {
+    "background-color": "bgcolor",
+    "background-image": "background",
+    "text-align": "align",
+    "vertical-align": "valign",
+}
 _UNMATCHED = re.compile(r"::?(?:hover|focus|active|visited|link|before|after|first-line|first-letter)\b")
 
 
@@ -51,12 +60,19 @@ class _Rule(NamedTuple):
 
 
 class _Tag(NamedTuple):
-    """A start tag in the text: where its name ends, and the bounds of its attributes: the attribute's start, its
+    """A start tag in the text: its name and where it ends, and the bounds of its attributes: the attribute's start, its
     value's start and end, the attribute's end.
     """
 
+    name: str
     name_end: int
     attributes: dict[str, tuple[int, ...]]
+
+    def setting(self, name: str, value: Sequence[Piece]) -> tuple[int, int, Sequence[Piece]]:
+        """The edit that gives an attribute this value."""
+        before, _, _, after = self.attributes.get(name, (self.name_end,) * 4)
+        blank = "" if name in self.attributes else " "
+        return before, after, [(f'{blank}{name}="', NOWHERE), *value, ('"', NOWHERE)]
 
 
 def set_attributes(html: Woven, settings: Sequence[Setting]) -> tuple[Woven, list[Complaint]]:
@@ -69,17 +85,15 @@ def set_attributes(html: Woven, settings: Sequence[Setting]) -> tuple[Woven, lis
     edits: list[tuple[int, int, Sequence[Piece]]] = []
     for start, values in wanted.items():
         tag = page.tag(start)
-        for name, value in values.items():
-            before, _, _, after = tag.attributes.get(name, (tag.name_end, 0, 0, tag.name_end))
-            blank = "" if name in tag.attributes else " "
-            edits.append((before, after, [(f'{blank}{name}="', NOWHERE), *value, ('"', NOWHERE)]))
+        edits += [tag.setting(name, value) for name, value in values.items()]
     return html.edited(edits), complaints
 
 
 def inline_styles(html: Woven, sheets: Sequence[tuple[Woven, int]]) -> tuple[Woven, list[Complaint]]:
     """The HTML with each rule of the style sheets in the style of what it finds.
 
-    A sheet comes with its offset in the template, for complaints. What an element has in its own style wins, except
+    A rule that no style can say (@media) or with no sound selector does nothing, as in npm's MJML, and is warned of. A
+    sheet comes with its offset in the template, for complaints. What an element has in its own style wins, except
     over !important; of two rules the more specific wins, then the later.
     """
     page, complaints = _Page(html), list[Complaint]()
@@ -91,7 +105,7 @@ def inline_styles(html: Woven, sheets: Sequence[tuple[Woven, int]]) -> tuple[Wov
                 Complaint("TF316", rule.at, sentence, "leave out what it does not use", len(rule.selector))
             )
             break
-        for start in page.find(rule.selector, rule.at, complaints):
+        for start in page.find(rule.selector, rule.at, complaints, is_warning=True):
             found.setdefault(start, []).append((_specificity(rule.selector), order, rule))
     edits: list[tuple[int, int, Sequence[Piece]]] = []
     for start, rules in found.items():
@@ -103,20 +117,26 @@ def inline_styles(html: Woven, sheets: Sequence[tuple[Woven, int]]) -> tuple[Wov
                 group = urgent if each.is_important else usual
                 group.pop(each.name, None)
                 group[each.name] = each
+        if tag.name in _NOT_SHOWN:
+            continue
         before, first, last, after = tag.attributes.get("style", (tag.name_end,) * 4)
-        own = page.masked[first:last]
-        has = {each["name"].lower() for each in _DECLARATION.finditer(own)}
-        semicolon = ";" if own.strip() and not own.rstrip().endswith(";") and urgent else ""
+        own = {
+            each["name"].lower(): _Declaration(each["name"].lower(), quoted(html, *_bounds(each, first)), False)
+            for each in _DECLARATION.finditer(page.masked[first:last])
+        }
+        semicolon = ";" if own and not page.masked[first:last].rstrip().endswith(";") and urgent else ""
         opening = ("" if "style" in tag.attributes else " ") + 'style="'
         pieces = [
             (opening, NOWHERE),
-            *_written(each for each in usual.values() if each.name not in has),
+            *_written(each for each in usual.values() if each.name not in own),
             *quoted(html, first, last),
             (semicolon, NOWHERE),
             *_written(urgent.values()),
             ('"', NOWHERE),
         ]
         edits.append((before, after, pieces))
+        for name, value in _old_attributes(tag.name, usual | own | urgent).items():
+            edits.append(tag.setting(name, value))
     return html.edited(edits), complaints
 
 
@@ -128,14 +148,13 @@ class _Page:
         self._soup = BeautifulSoup(self.masked, "html.parser")
         self._lines = [0, *accumulate(len(line) + 1 for line in self.masked.split("\n"))]
 
-    def find(self, selector: str, at: int, complaints: list[Complaint]) -> list[int]:
+    def find(self, selector: str, at: int, complaints: list[Complaint], *, is_warning: bool = False) -> list[int]:
         """The offsets of the tags that a selector finds."""
         try:
             tags = self._soup.select(_UNMATCHED.sub(":not(*)", selector))
         except (SelectorSyntaxError, NotImplementedError):
-            complaints.append(
-                Complaint("TF316", at, f'"{selector}" is no selector that can be looked for', width=len(selector))
-            )
+            sentence = f'"{" ".join(selector.split())}" is no selector that can be looked for'
+            complaints.append(Complaint("TF316", at, sentence, "", len(selector), is_warning))
             return []
         return [
             self._lines[tag.sourceline - 1] + tag.sourcepos
@@ -146,14 +165,14 @@ class _Page:
     def tag(self, start: int) -> _Tag:
         found = MARKUP.match(self.masked, start)
         if not found:
-            return _Tag(start, {})
+            return _Tag("", start, {})
         attributes: dict[str, tuple[int, ...]] = {}
         for each in ATTRIBUTE.finditer(found["rest"]):
             group = next((name for name in ("double", "single", "bare") if each[name] is not None), None)
             first, last = each.span(group) if group else (each.end(), each.end())
             bounds = (found.start("rest") + at for at in (each.start(), first, last, each.end()))
             attributes.setdefault(each["name"].lower(), tuple(bounds))
-        return _Tag(found.end("name"), attributes)
+        return _Tag(found["name"].lower(), found.end("name"), attributes)
 
 
 def _rules(sheet: Woven, offset: int, complaints: list[Complaint]) -> Iterator[_Rule]:
@@ -168,19 +187,16 @@ def _rules(sheet: Woven, offset: int, complaints: list[Complaint]) -> Iterator[_
             depth += {"{": 1, "}": -1}.get(text[closing], 0)
             closing += 1
         at = closing
-        selector = prelude.strip()
+        selector = prelude.strip().lstrip("; \n\t")
+        start += len(prelude.strip()) - len(selector)
         if depth:
             complaints.append(Complaint("TF316", offset + start, "this rule is never closed", "add }", len(selector)))
             return
         if selector.startswith("@") or MASK in selector:
-            sentence = (
-                f"{selector.split()[0]} cannot be inlined"
-                if selector[0] == "@"
-                else "Liquid cannot stand in a selector"
-            )
-            complaints.append(
-                Complaint("TF316", offset + start, sentence, "put it into a <mj-style> of its own", len(selector))
-            )
+            is_liquid = not selector.startswith("@")
+            what = "Liquid cannot stand in a selector" if is_liquid else f"{selector.split()[0]} cannot be inlined"
+            hint = "put it into a <mj-style> without inline"
+            complaints.append(Complaint("TF316", offset + start, what, hint, len(selector), not is_liquid))
             continue
         declarations = []
         for found in _DECLARATION.finditer(text, opening + 1, closing - 1):
@@ -195,6 +211,28 @@ def _rules(sheet: Woven, offset: int, complaints: list[Complaint]) -> Iterator[_
             if stripped:
                 yield _Rule(stripped, offset + part_at + len(part) - len(part.lstrip()), declarations)
             part_at += len(part) + 1
+
+
+def _bounds(declaration: re.Match[str], offset: int) -> tuple[int, int]:
+    value = declaration["value"].rstrip()
+    return offset + declaration.start("value"), offset + declaration.start("value") + len(value)
+
+
+def _old_attributes(element: str, styles: Mapping[str, _Declaration]) -> dict[str, list[Piece]]:
+    """What Outlook reads in attributes rather than in styles: sizes of tables and pictures, colours and places of
+    cells. They follow from the styles that are inlined, as with npm's MJML (juice).
+    """
+    found: dict[str, list[Piece]] = {}
+    for side in ("width", "height") if element in _SIZED else ():
+        value = "".join(text for text, _ in styles[side].value) if side in styles else ""
+        if "{" not in value and (re.search("px|auto", value) or (element != "img" and "%" in value)):
+            found[side] = [(value.replace("px", ""), NOWHERE)]
+    for name, attribute in _OLD.items() if element in _OF_TABLES else ():
+        pieces = list(styles[name].value) if name in styles else []
+        if pieces and "gradient(" not in pieces[0][0]:
+            url = re.fullmatch(r"url\((?:&quot;|')?([^\"']+?)(?:&quot;|')?\)", pieces[0][0])
+            found[attribute] = [(url[1], NOWHERE)] if url and name == "background-image" else pieces
+    return found
 
 
 def _split(selectors: str) -> list[str]:
