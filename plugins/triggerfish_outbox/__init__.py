@@ -42,7 +42,7 @@ class Outbox(BlockingChannel):
     """Writes .eml files. One thread: the order of the files is the order of the sends."""
 
     name = "outbox"
-    features = Features(is_idempotent=True, is_safe_for_demo=True, batch_size=500)
+    features = Features(is_idempotent=True, is_safe_for_demo=True, batch_size=500, can_look_up=True)
     threads = 1
 
     class Config(PluginConfig, frozen=True):
@@ -75,6 +75,15 @@ class Outbox(BlockingChannel):
         finally:
             os.close(folder)
         return receipts
+
+    async def look_up(self, send_ids: Sequence[str]) -> dict[str, bool]:
+        """Whether the file is there; of one that is not nothing is said: it may have been among the oldest."""
+        return await self.in_thread(self._are_there, send_ids)
+
+    def _are_there(self, send_ids: Sequence[str]) -> dict[str, bool]:
+        safe = [send_id for send_id in send_ids if _SAFE_NAME.fullmatch(send_id)]
+        # An empty file is what a power cut may leave.
+        return {each: True for each in safe if _size(self._folder / (each + _SUFFIX)) > 0}
 
     def kept(self, limit: int) -> list[Kept]:
         """The newest files first; `kept_at` is when the file was written, by the machine's clock."""
@@ -141,6 +150,14 @@ class Outbox(BlockingChannel):
         # The blank line ends the headers; what follows need not be parsed.
         headers = BytesHeaderParser(policy=email.policy.default).parsebytes(head.partition(b"\r\n\r\n")[0])
         return Kept(send_id, written // 1_000_000, size, str(headers["to"] or ""), str(headers["subject"] or ""))
+
+
+def _size(path: Path) -> int:
+    """Bytes; 0 when it is not there."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 @hookimpl

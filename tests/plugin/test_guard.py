@@ -422,3 +422,39 @@ def test_a_channel_without_send_cannot_be_made():
 
     with pytest.raises(TypeError, match="send"):
         Nothing(PluginConfig())
+
+
+@pytest.mark.parametrize("way", ["raise", "hang", "ignore cancellation", "no dict"])
+async def test_a_look_up_that_goes_wrong_tells_nothing_in_time(way):
+    class Asked(MemoryOutbox):
+        deadline_seconds = 0.05
+
+        async def look_up(self, send_ids):
+            for _ in range({"hang": 1, "ignore cancellation": 3}.get(way, 0)):
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    if way == "hang":
+                        raise
+            if way == "raise":
+                raise RuntimeError("no such thing")
+            return ["a"]
+
+    guard, _ = guarded(Asked())
+    began = time.monotonic()
+    assert await guard.look_up(["a"]) == {}
+    assert time.monotonic() - began < 2
+    for task in set(guard._hung):
+        while not task.done():
+            task.cancel()
+            await asyncio.sleep(0)
+
+
+async def test_a_channel_rests_while_its_breaker_is_open():
+    guard, clock = guarded(misbehaving("not handed over"), breaker=Breaker(failures=2, rest=SECOND))
+    assert not guard.is_resting()
+    for name in "ab":
+        await guard.send([make_message(name)])
+    assert guard.is_resting()
+    clock.at += MINUTE
+    assert guard.is_resting(), "until a call has come through"

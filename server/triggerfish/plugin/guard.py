@@ -11,7 +11,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Sequence
-from typing import TypeVar, cast, get_args
+from typing import Any, TypeVar, cast, get_args
 
 from triggerfish.clock import MINUTE, SECOND, Clock, Instant, Millis
 from triggerfish.deliver import Call, Features, Receipt, Status, free_at, full_bucket, spend
@@ -92,7 +92,7 @@ class GuardedChannel:
         self._breaker = breaker or Breaker()
         self._pace = channel.features.per_second
         self._bucket = full_bucket(self._pace or 1.0, clock.now())
-        self._hung: set[asyncio.Task[list[Receipt]]] = set()
+        self._hung: set[asyncio.Task[Any]] = set()
 
     async def open(self, context: PluginContext) -> None:
         """Raises PluginFailed when the channel cannot start."""
@@ -131,9 +131,25 @@ class GuardedChannel:
         """What the channel says of these sends: True, the provider has it; False, it never will. Of those that it says
         nothing sound of, nothing is said. Never raises.
         """
+        task = asyncio.ensure_future(self._look_up(send_ids))
         try:
-            async with asyncio.timeout(self._channel.deadline_seconds):
-                given = await self._channel.look_up(send_ids)
+            await asyncio.wait({task}, timeout=self._channel.deadline_seconds)
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task}, timeout=_GRACE_SECONDS)
+        except asyncio.CancelledError:
+            task.cancel()
+            self._watch(task)
+            raise
+        if not task.done() or task.cancelled():
+            self._watch(task)
+            log.warning("%s: look_up ran past its deadline of %g s", self._who, self._channel.deadline_seconds)
+            return {}
+        return task.result()
+
+    async def _look_up(self, send_ids: Sequence[str]) -> dict[str, bool]:
+        try:
+            given = await self._channel.look_up(send_ids)
             return {send_id: given[send_id] for send_id in send_ids if isinstance(given.get(send_id), bool)}
         except Exception:
             log.exception("%s: look_up failed", self._who)
@@ -212,15 +228,15 @@ class GuardedChannel:
         # An action's calls go through a channel of their own kind (plugin/action.py).
         return await self._channel.send(cast(Sequence[Message], batch))
 
-    def _watch(self, task: asyncio.Task[list[Receipt]]) -> None:
+    def _watch(self, task: asyncio.Task[Any]) -> None:
         """Keep hold of a call that goes on after we left, count it, and take note of how it ends."""
         if task.done():
             return
 
-        def ended(task: asyncio.Task[list[Receipt]]) -> None:
+        def ended(task: asyncio.Task[Any]) -> None:
             self._hung.discard(task)
             if not task.cancelled() and (error := task.exception()) is not None:
-                log.warning("%s: a send that had been given up raised %s", self._who, _said(error))
+                log.warning("%s: a call that had been given up raised %s", self._who, _said(error))
 
         self._hung.add(task)
         task.add_done_callback(ended)

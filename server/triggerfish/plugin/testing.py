@@ -236,6 +236,22 @@ class ChannelContract:
         arrived = self.delivered(channel)
         _must(arrived is None or list(arrived) == ["twice"], f"it arrives once: {arrived}")
 
+    def test_a_channel_that_can_be_asked_knows_what_it_sent(self, channel: Channel, tmp_path: Path) -> None:
+        if not channel.features.can_look_up:
+            return
+
+        async def run() -> Mapping[str, bool]:
+            await channel.open(make_context(tmp_path))
+            try:
+                await channel.send([make_message("asked-1")])
+                return await channel.look_up(["asked-1", "never-sent"])
+            finally:
+                await channel.close()
+
+        known = asyncio.run(run())
+        _must(known.get("asked-1") is True, f"look_up says True of what was accepted: {known}")
+        _must(known.get("never-sent") is not True, f"and not of what was never sent: {known}")
+
     def _send(self, channel: Channel, folder: Path, *batches: Sequence[Message]) -> list[Receipt]:
         """Open, send the batches at once, close; the receipts, checked for their form."""
 
