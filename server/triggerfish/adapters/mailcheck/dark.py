@@ -46,8 +46,8 @@ def check(mail: Mail) -> Iterator[Complaint]:
 
 
 def _rule_at(mail: Mail) -> int | None:
-    for start, sheet in mail.sheets:
-        at = sheet.find("prefers-color-scheme")
-        if at >= 0 and "dark" in sheet[at : at + 40]:
-            return start + at
+    for sheet in mail.sheets:
+        at = sheet.text.find("prefers-color-scheme")
+        if at >= 0 and "dark" in sheet.text[at : at + 40]:
+            return sheet.at + at
     return None

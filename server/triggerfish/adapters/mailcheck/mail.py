@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from liquid import Environment
 
 from triggerfish.adapters.mailcheck.markup import Markup, Node
-from triggerfish.adapters.mailcheck.styles import At, Rule, rules
+from triggerfish.adapters.mailcheck.styles import Rule, rules
 from triggerfish.adapters.mailcheck.values import worked_out
 from triggerfish.adapters.mjml_reader import MASK, Complaint, Element
 from triggerfish.adapters.sources import Woven
 
 _VALUES = ("style", "bgcolor", "color", "background", "text")
+
+
+class Sheet(NamedTuple):
+    """A style sheet: where its text starts in the HTML, the text, and the `media` that it is for."""
+
+    at: int
+    text: str
+    media: str
 
 
 class Mail:
@@ -42,10 +50,10 @@ class Mail:
         return Complaint(code, self.html.origin(at), sentence, hint, width, is_warning=True)
 
     @cached_property
-    def sheets(self) -> list[tuple[int, str]]:
-        """The style sheets: where each one's text starts in the HTML, and the text with its Liquid worked out."""
+    def sheets(self) -> list[Sheet]:
+        """The style sheets, their Liquid worked out, in their order."""
         return [
-            (text.start, self.filled.get(text.start, self.html.text[text.start : text.end]))
+            Sheet(text.start, self.filled.get(text.start, self.html.text[text.start : text.end]), node.get("media"))
             for node in self.markup.nodes
             if node.name == "style"
             for text in node.texts
@@ -54,18 +62,12 @@ class Mail:
     @cached_property
     def rules(self) -> list[Rule]:
         """The rules of all style sheets, in their order."""
-        found: list[Rule] = []
-        for node in self.markup.nodes:
-            if node.name != "style":
-                continue
-            media = node.get("media")
-            for text in node.texts:
-                sheet = self.filled.get(text.start, self.html.text[text.start : text.end])
-                for rule in rules(sheet):
-                    if isinstance(rule, At):
-                        continue
-                    found.append(rule._replace(conditions=(f"@media {media}", *rule.conditions)) if media else rule)
-        return found
+        return [
+            rule._replace(conditions=(f"@media {sheet.media}", *rule.conditions)) if sheet.media else rule
+            for sheet in self.sheets
+            for rule in rules(sheet.text)
+            if isinstance(rule, Rule)
+        ]
 
     @cached_property
     def filled(self) -> dict[int, str]:
