@@ -8,32 +8,28 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 from triggerfish.adapters import blocks, layouts, mailcheck
 from triggerfish.adapters.composed import CompiledTemplate, Part, Variant, preview, sample_facts
+from triggerfish.adapters.emails import Email, EmailFiles, tag_in, text_in
 from triggerfish.adapters.feed_specs import DeclaredFeed, read_feeds
-from triggerfish.adapters.frontmatter import EMAIL_KEYS, VARIANT_KEYS, read_front
 from triggerfish.adapters.liquid_checks import Checks
-from triggerfish.adapters.liquid_filters import locale_of
 from triggerfish.adapters.notes import Notes
 from triggerfish.adapters.shelf import Shelf, read_shelf
 from triggerfish.adapters.variants import Common, VariantReader
-from triggerfish.adapters.workfile import ReadFile, no_file, read_file, read_form
+from triggerfish.adapters.workfile import no_file, read_file, read_form
 from triggerfish.errors import MissingData, Refused, RulebookBroken
-from triggerfish.languages import tag_of
 from triggerfish.render import Class, safe_header_value
 from triggerfish.rulefile.marks import Marks
 from triggerfish.rulefile.problems import Problem
 
-BODY, SAMPLE = "email.mjml", "sample.yaml"
+SAMPLE = "sample.yaml"
 CLIPPED_BYTES = 102_000
 """Gmail cuts a message's HTML off here and hides the rest, the unsubscribe link included."""
 MOST_TEMPLATES = 1_000
-MOST_LANGUAGES = 50
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_EMAIL = re.compile(r"email(?:\.(?P<tag>[A-Za-z0-9_-]+))?\.(?P<kind>mjml|txt)")
 _ADDRESS_ROOTS = frozenset(
     {"traits", "event", "profile", "segments", "segment", "sent_at", "company", "web", "language"}
 )
@@ -75,15 +71,6 @@ def check_templates(
     return templates, sorted(dict.fromkeys(problems))
 
 
-class _Email(NamedTuple):
-    """One of a template's emails as its file has it, and the language that the file's name tells."""
-
-    language: str
-    file: ReadFile
-    marks: Marks | None
-    body_at: int
-
-
 class _Loader:
     """Reads one template folder."""
 
@@ -99,18 +86,18 @@ class _Loader:
             sentence = "a template's name has letters, digits, hyphens and dots"
             self.problems.append(no_file(self.notes.label, "TF300", sentence))
             return None
-        main, others = self._emails()
+        main, others = EmailFiles(self.path, self.notes, self.shelf.brand.language).read()
         if main is None:
             return None
         declared = read_feeds(main.marks, self.problems) if main.marks else {}
-        layout = self._text(main.marks, "layout") if main.marks else None
+        layout = text_in(main.marks, "layout") if main.marks else None
         common = Common(self._class(main.marks) == "marketing", frozenset(declared), layout)
         sample = self._sample()
         readers: list[VariantReader] = []
         variants: list[Variant] = []
         for email in (main, *others):
             reader = VariantReader(self.shelf, self.notes, common, email.language)
-            ending = "" if email is main else f".{_tag_in(email.file.label)}"
+            ending = "" if email is main else f".{tag_in(email.file.label)}"
             made = reader.read(email.file, email.marks, email.body_at, self.path / f"email{ending}.txt")
             readers.append(reader)
             variants += [made] if made else []
@@ -120,8 +107,8 @@ class _Loader:
         if self.notes.is_broken or len(variants) < len(readers):
             return None
         template = CompiledTemplate(
-            self.name, variants, class_=self._class(main.marks), purpose=self._text(main.marks, "purpose"),
-            description=self._text(main.marks, "description"), sample=sample, given=self.shelf.given,
+            self.name, variants, class_=self._class(main.marks), purpose=text_in(main.marks, "purpose"),
+            description=text_in(main.marks, "description"), sample=sample, given=self.shelf.given,
             variables=frozenset().union(*(reader.checks.variables for reader in readers)),
             readings=tuple(reading for reader in readers for reading in reader.checks.readings),
             feeds={name: feed.spec for name, feed in declared.items()}, feed_parts=feed_parts,
@@ -130,67 +117,6 @@ class _Loader:
             if self._try_sample(template, email):
                 self._look(template, email, reader)
         return template
-
-    def _emails(self) -> tuple[_Email | None, list[_Email]]:
-        """email.mjml and those in other languages, as far as their names and front matter can be read."""
-        main: _Email | None = None
-        others: list[_Email] = []
-        for path in sorted(self.path.glob("email*.*")):
-            found, label = _EMAIL.fullmatch(path.name), f"{self.notes.label}/{path.name}"
-            if not found and path.suffix in (".mjml", ".txt"):
-                hint = "an email in another language is called like email.de.mjml or email.pt-BR.mjml"
-                self.problems.append(no_file(label, "TF300", "this file is not used", hint=hint))
-            if found and found["tag"] and self._is_language(found["tag"], label) and found["kind"] == "mjml":
-                email = self._email(path, label, VARIANT_KEYS, tag_of(found["tag"]))
-                others += [email] if email else []
-            elif found and found["kind"] == "txt" and not path.with_suffix(".mjml").exists():
-                self.problems.append(no_file(label, "TF300", f"there is no {path.stem}.mjml that this belongs to"))
-        main = self._email(self.path / BODY, f"{self.notes.label}/{BODY}", EMAIL_KEYS, "")
-        if main is None:
-            return None, []
-        main = main._replace(language=self._own_language(main.marks))
-        others = others[:MOST_LANGUAGES]
-        taken = {main.language: main}
-        for email in list(others):
-            if (other := taken.setdefault(email.language, email)) is not email:
-                sentence = f"this is the same language as {Path(other.file.label).name}"
-                self.problems.append(no_file(email.file.label, "TF300", sentence, hint="keep one of the two"))
-                others.remove(email)
-        if main.marks and "preheader" in main.marks.data:
-            for email in others:
-                if email.marks and "preheader" not in email.marks.data:
-                    sentence = "the preheader is missing, which email.mjml has"
-                    self.problems.append(email.marks.problem((), "TF302", sentence))
-        return main, others
-
-    def _email(self, path: Path, label: str, keys: frozenset[str], language: str) -> _Email | None:
-        file = read_file(path, label, self.problems)
-        if file is None:
-            return None
-        front = read_front(file, keys, {"subject"}, self.problems, elsewhere=EMAIL_KEYS)
-        return _Email(language, file, front.marks, front.body_at)
-
-    def _is_language(self, tag: str, label: str) -> bool:
-        try:
-            locale_of(tag_of(tag) or tag)
-        except ValueError as error:
-            self.problems.append(no_file(label, "TF300", str(error)))
-            return False
-        return True
-
-    def _own_language(self, marks: Marks | None) -> str:
-        language = self._text(marks, "language")
-        try:
-            locale_of(language or "en")
-        except ValueError as error:
-            if marks:
-                self.problems.append(marks.problem(("language",), "TF303", str(error)))
-            language = ""
-        return tag_of(language or self.shelf.brand.language)
-
-    def _text(self, marks: Marks | None, key: str) -> str:
-        found = marks.data.get(key) if marks else None
-        return found if isinstance(found, str) else ""
 
     def _class(self, marks: Marks | None) -> Class:
         """The class; a problem, once, when it is none."""
@@ -242,7 +168,7 @@ class _Loader:
         main.checks = gathered
         return parts
 
-    def _compare(self, main: Checks, other: Checks, email: _Email) -> None:
+    def _compare(self, main: Checks, other: Checks, email: Email) -> None:
         """Warn when a language needs what email.mjml can do without: its readers alone would get no mail."""
         needed = {(each.root, each.name) for each in main.readings if each.is_needed}
         told = set()
@@ -260,7 +186,7 @@ class _Loader:
                     )
                 )  # fmt: skip
 
-    def _try_sample(self, template: CompiledTemplate, email: _Email) -> bool:
+    def _try_sample(self, template: CompiledTemplate, email: Email) -> bool:
         """Compose for the sample person, so that what can only be seen in a real mail is seen now."""
         try:
             message = preview(template, email.language)
@@ -277,7 +203,7 @@ class _Loader:
             self.problems.append(no_file(email.file.label, "TF342", sentence, is_warning=True))
         return True
 
-    def _look(self, template: CompiledTemplate, email: _Email, reader: VariantReader) -> None:
+    def _look(self, template: CompiledTemplate, email: Email, reader: VariantReader) -> None:
         """What the people who get it will see: the lines of the inbox, pictures, contrast, what mail programs lack."""
         facts = sample_facts(template, email.language)
         if marks := email.marks:
@@ -289,8 +215,3 @@ class _Loader:
             found = mailcheck.inspect(*reader.made, environment=reader.tongue.plain, facts=facts)
             self.notes.add(found.complaints, lambda at: at)
             template.notes = tuple(dict.fromkeys((*template.notes, *found.notes)))
-
-
-def _tag_in(label: str) -> str:
-    """The language as the file's name writes it: "de" for templates/welcome/email.de.mjml."""
-    return Path(label).name.removeprefix("email.").removesuffix(".mjml")
