@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from render.kit import compose, email, load
 from triggerfish.adapters.composed import PlainLinks
-from triggerfish.adapters.plaintext import tidy
+from triggerfish.adapters.tidying import tidy
 
 FOOTER = '<mj-text><a href="{{ unsubscribe_url }}">Unsubscribe</a></mj-text>'
 END = "\n\nUnsubscribe: https://triggerfish.invalid/unsubscribe\n"

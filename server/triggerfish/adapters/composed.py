@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from liquid.exceptions import LiquidError
 
-from triggerfish.adapters import liquid, plaintext
+from triggerfish.adapters import liquid
 from triggerfish.adapters.liquid_reads import Reading
+from triggerfish.adapters.tidying import tidy
 from triggerfish.errors import MissingData
 from triggerfish.languages import nearest_language
 from triggerfish.render import (
@@ -155,7 +156,7 @@ class CompiledTemplate:
             reply_to=variant.reply_to,
             subject=facts["subject"],
             html=html,
-            text=plaintext.tidy(variant.parts["text"].write(facts, sending, self.name)),
+            text=tidy(variant.parts["text"].write(facts, sending, self.name)),
             headers=headers,
             class_=self.class_,
             template=self.name,

@@ -1,6 +1,6 @@
 """The plain-text part, made from the same MJML: what a person would write, with the Liquid still in it.
 
-It becomes a second Liquid template when a template is loaded; `tidy` puts each rendering into shape.
+It becomes a second Liquid template when a template is loaded; `tidying.tidy` puts each rendering into shape.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import NamedTuple
 from triggerfish.adapters.liquid import LINK_TAG
 from triggerfish.adapters.mjml_reader import BLOCKS, DIVIDERS, LIQUID, MASK, Element, Tag, mask
 from triggerfish.adapters.sources import NOWHERE, Piece, Woven
+from triggerfish.adapters.tidying import ADDRESS, CELL, LINE, ROW, TALL_ROW
 
 SKIPPED_CLASS = "html-only"
 """A component with this css-class has no place in the plain text (a logo, a decoration)."""
@@ -29,74 +30,8 @@ _ENDS_LINE = _PARAGRAPHS | {"br", "hr", "tr", "td", "th", "li", "tbody", "thead"
 _ARROWS = re.compile(r"[\s→»›>:]+$")
 """What stands at the end of a link's words, and has no place before a colon."""
 
-# Marks that stand for the breaks of tables until the text is tidied: what a row holds is known only per person.
-# An address between two _ADDRESS is the one of the line that it stands in.
-_CELL, _LINE, _ROW, _TALL_ROW, _ADDRESS = "\t", "\x1c", "\x1e", "\x1d", "\x02"
-_MARKED = r"\n\t\x1c-\x1e\xa0\u200b-\u200d\u2060\ufeff\u00ad\u034f"
-_GAP = re.compile(rf"[{_MARKED}][ {_MARKED}]*")
-_ADDRESSED = re.compile(r" *\x02([^\x02]*)\x02")
 _OF_A_PERSON = re.compile(r"\s*(?:mailto|tel|sms):([^?{}\s]+)(?:\?[^{}]*)?\s*")
 """What leads to somebody rather than to a page is written as people write it: without a scheme and a subject."""
-_RULE = "---\n"
-_RULES = re.compile(r"\A(?:---\n\n)+|(?:\n\n---)+(?=\n\n---\n|\Z)")
-"""Rules at the beginning and the end, and all but the last of several in a row: they divide nothing."""
-
-
-def tidy(text: str) -> str:
-    """Blanks collapsed, lines stripped, at most one empty line in a row, and one line end at the end."""
-    text = text.replace("\r", "")
-    if _CELL in text:
-        text = _rows(text)
-    if _ADDRESS in text:
-        text = _ADDRESSED.sub(r": \1", text).replace(_ADDRESS, " ")
-    while "  " in text:
-        text = text.replace("  ", " ")
-    text = _GAP.sub(_gap, text)
-    text = text.replace(" \n", "\n").replace("   ", "  ").strip()
-    if text.startswith(_RULE) or text.endswith("\n---") or "\n---\n\n---\n" in text:
-        text = _RULES.sub("", text)
-    return text + "\n"
-
-
-def _gap(found: re.Match[str]) -> str:
-    gap = found[0]
-    if _TALL_ROW in gap:
-        return "\n\n"
-    if _ROW in gap:
-        return "\n\n" if "\n\n" in gap else "\n"
-    if _CELL in gap:
-        return "  "
-    if gap.count("\n") > 1:
-        return "\n\n"
-    if "\n" in gap or _LINE in gap:
-        return "\n"
-    return " " if "\xa0" in gap or " " in gap else ""
-
-
-def _rows(text: str) -> str:
-    """The text with the rows of its tables laid out; what stands before the first mark and after the last is none."""
-    parts = [part.split(_TALL_ROW) for part in text.split(_ROW)]
-    ends = parts[0][0], parts[-1][-1]
-    for inner in parts:
-        for at, part in enumerate(inner):
-            if _CELL in part and part is not ends[0] and part is not ends[1]:
-                inner[at] = _row(part)
-    return _ROW.join(_TALL_ROW.join(inner) for inner in parts)
-
-
-def _row(row: str) -> str:
-    """A row whose cells have several lines or addresses: what begins them on one line, what follows below."""
-    cells = [
-        [line for line in map(str.strip, cell.replace(_LINE, "\n").split("\n")) if line] for cell in row.split(_CELL)
-    ]
-    tall = [cell for cell in cells if len(cell) > 1]
-    if not tall and _ADDRESS not in row:
-        return row
-    if len(tall) > 1:  # a table that only lays out: each cell is a paragraph
-        return _TALL_ROW + _TALL_ROW.join("\n".join(cell) for cell in cells) + _TALL_ROW
-    lines = [_CELL.join(cell[0] for cell in cells if cell), *(line for cell in tall for line in cell[1:])]
-    words = "\n".join(lines).split(_ADDRESS)
-    return _TALL_ROW + "\n".join(["".join(words[::2]), *words[1::2]]) + _TALL_ROW
 
 
 def text_of(source: Woven, root: Element) -> Woven:
@@ -251,13 +186,13 @@ class _Walk:
                 if alt and self.source.text[slice(*alt)].strip():
                     self.static(*alt)
             elif name == "tr":
-                self.say(_TALL_ROW if is_end and row_is_tall else _ROW)
+                self.say(TALL_ROW if is_end and row_is_tall else ROW)
                 row_is_tall, cells = False, 0
             elif name in ("td", "th") and not is_end:
                 cells += 1
-                self.say(_CELL if cells > 1 else "")
+                self.say(CELL if cells > 1 else "")
             elif name in _PARAGRAPHS or name == "br":
-                self.say("\n" if name == "br" else _LINE if cells else "\n\n")
+                self.say("\n" if name == "br" else LINE if cells else "\n\n")
                 row_is_tall = row_is_tall or cells > 0
                 if name == "table":
                     cells = 0
@@ -320,7 +255,7 @@ class _Walk:
         if not label:
             self.lead(*href, " ", " ")
         elif began_line and ends_line:
-            mark = _ADDRESS if is_cell else ""
+            mark = ADDRESS if is_cell else ""
             self.drop_arrow()
             self.lead(*href, mark or ": ", mark)
         else:
