@@ -257,7 +257,8 @@ def test_each_app_has_plugins_of_its_own(install):
 
 def test_the_public_surface_is_this_list():
     assert sorted(triggerfish.__all__) == triggerfish.__all__ == [
-        "Action", "Address", "BlockingChannel", "Call", "Channel", "Clock", "Door", "Features", "Hit", "Incoming", "Inspection",
+        "Action", "Address", "BlockingChannel", "Call", "Channel", "Clock", "Door", "Features", "Hit", "Incoming",
+        "Inspection",
         "Instant", "Kept", "MailHeard", "Message", "NotHandedOver", "PluginConfig", "PluginContext", "PluginFailed",
         "Receipt", "Refused", "SettingsWrong", "Source", "Status", "StreamSource", "TriggerfishError", "Verdict",
         "hookimpl", "mail_address", "safe_header_value", "to_mime",
