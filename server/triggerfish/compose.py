@@ -120,6 +120,7 @@ def inspect(
             functions=plugins.functions,
             actions=plugins.action_names(settings.plugins),
             channel=settings.delivery.channel,
+            channels=settings.delivery.all_channels,
             version=version,
             examine=examine,
             kept=kept,

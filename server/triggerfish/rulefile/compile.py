@@ -40,6 +40,7 @@ def load_rulebook(
     functions: Mapping[str, Callable[..., Any]] | None = None,
     actions: Collection[str] = (),
     channel: str = "",
+    channels: Collection[str] | None = None,
     version: str = "",
     kept: Sequence[Mapping[str, str]] = (),
     examine: Examine | None = None,
@@ -49,15 +50,16 @@ def load_rulebook(
     """The rulebook that these files (path -> text) make, and the warnings.
 
     `matcher` makes the rule engine, `functions` are plugins' functions for conditions, `actions` the names of plugins'
-    actions, `channel` is what sends go over, `version` names the whole that the files are part of (empty: what follows
-    from them alone). `kept` are the files of earlier versions, newest first: people inside a journey with
+    actions, `channel` is what sends go over unless their rule names one of `channels` (None: any); `version` names the
+    whole that the files are part of (empty: what follows from them alone).
+    `kept` are the files of earlier versions, newest first: people inside a journey with
     `in_flight: pin` go on by the one that they entered with. `decode` may remember files that it saw before;
     `compiled` are conditions of a rulebook that has the same short names and definitions (desk.py).
     `examine` looks at a sound rulebook's forms once more; what it finds are further warnings.
     Raises RulebookBroken with every problem of every file.
     """
     checked = check_files(files, decode=decode)
-    known = Known(templates, functions or {}, actions, channel, compiled={} if compiled is None else compiled)
+    known = Known(templates, functions or {}, actions, channel, channels, compiled={} if compiled is None else compiled)
     compiler = _Compiler(checked.files, known)
     compiler.run(files)
     if checked.is_complete and not checked.is_broken and not compiler.known.problems:

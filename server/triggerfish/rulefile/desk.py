@@ -42,6 +42,7 @@ Compiled = dict[tuple[str, Path, bool, tuple[str, ...], bytes], Condition]
 class Known(Struct):
     """What the rules of all files may name, and what has been found out about them so far.
 
+    `channels` are those that a rule may name; None: any.
     `compiled` spares the work for conditions of rulebooks that differ little: their short names, definitions and
     plugins must be the same.
     """
@@ -50,6 +51,7 @@ class Known(Struct):
     functions: Mapping[str, Callable[..., Any]]
     actions: Collection[str]
     channel: str
+    channels: Collection[str] | None = None
     short_names: dict[str, str] = {}
     segment_names: list[str] = []
     definitions: Definitions = field(default_factory=Definitions)
@@ -68,6 +70,7 @@ class Desk:
         self.templates = known.templates
         self.actions = known.actions
         self.channel = known.channel
+        self.channels = known.channels
         self.segment_names = known.segment_names
 
     @property

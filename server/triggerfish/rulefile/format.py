@@ -193,6 +193,7 @@ class RuleForm(Form, frozen=True):
     defer_at_most: str = "1 day"
     purpose: Name | None = None
     class_: Literal["marketing", "transactional"] | None = field(default=None, name="class")
+    channel: Name | None = None
     key: str | None = None
     again: str | None = None
     goal: Stops = None

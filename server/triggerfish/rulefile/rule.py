@@ -31,6 +31,9 @@ def rule_of(desk: Desk, form: RuleForm, file: FileForm, path: Path) -> Rule:
     ruleset = file.ruleset or ""
     is_journey = form.steps is not None
     _keys(desk, form, path)
+    if form.channel is not None and desk.channels is not None and form.channel not in desk.channels:
+        hint = nearest(form.channel, desk.channels) or f"add [delivery.channels.{form.channel}] to triggerfish.toml"
+        desk.problem((*path, "channel"), "TF666", f'no channel "{form.channel}" is open', hint)
     schedule = _schedule(desk, form, path) if is_by_calendar(form) else None
     on = (scheduled(ruleset, form.name),) if schedule else tuple(dict.fromkeys(desk.events(form.on)))
     forms, inner = (form.steps, "steps") if form.steps is not None else (form.then or [], "then")

@@ -101,7 +101,7 @@ class StepWriter:
                 return None
             class_ = self._rule.class_ or facts.class_
             return Send(
-                form.send, class_, self._rule.purpose or facts.purpose, desk.channel,
+                form.send, class_, self._rule.purpose or facts.purpose, self._rule.channel or desk.channel,
                 best_within=self._best_within(form, path, class_),
                 reads_also=any(name == "also" or name.startswith(("also.", "also[")) for name in facts.variables),
             )  # fmt: skip

@@ -138,6 +138,7 @@ DESCRIPTIONS = {
     "rule.losing": "What becomes of its message when others come first: drop (if not said), defer, or merge.",
     "rule.defer_at_most": 'With losing: defer, how long it stands back at most; "1 day" if not said.',
     "rule.purpose": "The purpose of its messages, instead of their templates' own.",
+    "rule.channel": "What its messages leave over, instead of [delivery] channel: one that triggerfish.toml names.",
     "rule.class": "marketing or transactional, instead of their templates' own.",
     "rule.key": "Of a journey: a person may be inside once for each value of this, such as event.order_id.",
     "rule.again": 'Of a journey: whether somebody may enter once more: always (if not said), once, or "after 30 days".',
