@@ -22,6 +22,7 @@ from triggerfish import (
     Receipt,
     Refused,
     SettingsWrong,
+    Status,
     mail_address,
     to_mime,
 )
@@ -114,9 +115,11 @@ class Smtp(BlockingChannel):
         if not self._lanes.acquire(timeout=self.patience_seconds):
             raise NotHandedOver(f"all {self.config.connections} connections are busy")
         helpers = self._helpers(work)
-        self._lane(work)
+        is_sound = self._lane(work)
         for helper in helpers:
             helper.join()
+        if is_sound and work.queue and self._lanes.acquire(blocking=False):
+            self._lane(work)  # what a lane gave back that got no connection
         return work.all_receipts(batch)
 
     def _helpers(self, work: _Work) -> list[threading.Thread]:
@@ -133,25 +136,37 @@ class Smtp(BlockingChannel):
             helpers.append(helper)
         return helpers
 
-    def _lane(self, work: _Work) -> None:
-        """Take messages of the batch, one after the other, over one connection at a time, until none is left."""
+    def _lane(self, work: _Work) -> bool:
+        """Take messages of the batch, one after the other, over one connection at a time, until none is left. Whether
+        it came so far: without a connection it gives up.
+        """
         connection: Connection | None = None
         try:
             while (message := work.next()) is not None:
+                status: Status = "retry"
                 try:
                     envelope = self._envelope(message)
+                    status = "unknown"  # from here on it may have left
                     outcome, connection = self._transact(envelope, connection, work.until)
                 except Refused as refused:
                     work.note(Receipt(message.send_id, "refused", detail=refused.sentence))
                 except NotHandedOver as error:
                     connection = None
                     work.give_back(message, str(error))
-                    return
+                    return False
+                except Exception as error:
+                    # A mistake of ours at one message says nothing of those that others have sent already.
+                    log.exception("send %s broke off", message.send_id)
+                    work.note(
+                        Receipt(message.send_id, status, detail=f"the channel failed with {type(error).__name__}")
+                    )
+                    if connection is not None:
+                        connection.abort()
+                        connection = None
                 else:
                     status = "retry" if outcome.status == "lost" else outcome.status
                     work.note(Receipt(message.send_id, status, detail=outcome.detail))
-        except Exception as error:
-            work.fault = error
+            return True
         finally:
             if connection is not None:
                 self._give_back(connection)
@@ -211,9 +226,8 @@ class _Work:
         self._began = time.monotonic()
         self.until = self._began + seconds
         self.queue = deque(batch)
-        self.fault: Exception | None = None
+        self.trouble = ""
         self._receipts: dict[str, Receipt] = {}
-        self._trouble = ""
         self._is_late = False
 
     def next(self) -> Message | None:
@@ -227,20 +241,18 @@ class _Work:
 
     def give_back(self, message: Message, trouble: str) -> None:
         """It was not handed over: another lane may have more luck."""
-        self._trouble = trouble
+        self.trouble = trouble
         self.queue.appendleft(message)
 
     def note(self, receipt: Receipt) -> None:
         self._receipts[receipt.send_id] = receipt
 
     def all_receipts(self, batch: Sequence[Message]) -> list[Receipt]:
-        """In the order of the batch. Raises NotHandedOver when the server got nothing of it, and what a lane raised."""
-        if self.fault is not None:
-            raise self.fault
-        if self._trouble and not self._receipts:
-            raise NotHandedOver(self._trouble)
+        """In the order of the batch. Raises NotHandedOver when the server got nothing of it."""
+        if self.trouble and not self._receipts:
+            raise NotHandedOver(self.trouble)
         late = "the batch took too long; this message's turn did not come"
-        rest = late if self._is_late else self._trouble
+        rest = late if self._is_late else self.trouble
         return [self._receipts.get(m.send_id) or Receipt(m.send_id, "retry", detail=rest) for m in batch]
 
 

@@ -206,6 +206,27 @@ async def test_a_batch_uses_its_connections_at_once_and_each_message_has_its_own
     assert len(sink.sessions) == 2  # of three connections one was turned away, and its message went over another
 
 
+@pytest.mark.parametrize(("where", "status"), [("_envelope", "retry"), ("_transact", "unknown")])
+async def test_a_mistake_of_ours_at_one_message_is_its_own(tmp_path, monkeypatch, caplog, where, status):
+    with Sink(pipelining=True) as sink:
+        channel = opened_config(sink, connections=2)
+        await channel.open(context(tmp_path))
+        usual, calls = getattr(channel, where), []
+
+        def mistaken(*given):
+            calls.append(given)
+            if len(calls) == 3:
+                raise ArithmeticError("a mistake")
+            return usual(*given)
+
+        monkeypatch.setattr(channel, where, mistaken)
+        receipts = await channel.send([make_message(f"s{n}", to=f"person{n}@example.com") for n in range(20)])
+        await channel.close()
+    assert sorted(receipt.status for receipt in receipts) == sorted(["accepted"] * 19 + [status])
+    assert len(sink.letters) == 19
+    assert "broke off" in caplog.text
+
+
 async def test_a_server_that_waits_for_a_text_after_it_refused_the_recipient_gets_none(tmp_path):
     with Sink(pipelining=True) as sink:
         sink.replies["RCPT"] = ["550 5.1.1 no such user"]
