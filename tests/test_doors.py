@@ -37,7 +37,8 @@ OPENS = {room: set(ROOMS[:place]) for place, room in enumerate(ROOMS)} | {
     "refit": AROUND,
     "retrace": AROUND | {"refit"},
     "whynot": AROUND | {"retrace"},
-    "leave": AROUND | {"walk"},
+    "unheard": AROUND | {"walk"},
+    "leave": AROUND | {"unheard", "walk"},
     "walk": AROUND | {"refit", "leave"},
     "mailroom": AROUND | {"walk"},
     # Tests of rules fit people to a rulebook as a reload does.

@@ -34,6 +34,8 @@ CONFIRMED = "Consent Confirmed"
 UNSUBSCRIBED = "Unsubscribed"
 COMPLAINED = "Email Marked as Spam"
 
+_ENDINGS = frozenset({UNSUBSCRIBED, COMPLAINED, UPDATED, CONFIRMED, "Email Bounced"})
+
 EVERYTHING = ""
 """The purpose of a word about all marketing."""
 PURPOSE_LIMIT = 100
@@ -115,6 +117,13 @@ def words_in(event: Event, purposes: Purposes, known: Mapping[str, Consent]) -> 
         word = _consent(event, "Global Privacy Control", is_given=False)
         told |= {name: word for name, each in purposes.items() if each.gpc and name not in known and name not in told}
     return told
+
+
+def may_end_it(event: Event) -> bool:
+    """Whether an event can say that somebody wants, or can be sent, no more; quick, for those that wait in the log."""
+    if event.kind == "feedback":
+        return event.name in _ENDINGS
+    return event.kind == "consent" or (event.kind == "track" and event.name in (UPDATED, SEGMENT_UPDATED))
 
 
 def _heard(event: Event) -> dict[str, Consent]:

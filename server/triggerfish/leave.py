@@ -25,6 +25,7 @@ from triggerfish.profile import Profile, Sent
 from triggerfish.render import Links, Message, Template, recipient, template_data
 from triggerfish.rules import Rulebook
 from triggerfish.schedule import Due, Status
+from triggerfish.unheard import with_newest_words
 
 if TYPE_CHECKING:
     from triggerfish.walk import House
@@ -137,7 +138,7 @@ def look(house: House, way: Way, sends: Sequence[Due], fed: Mapping[str, Fed]) -
     """
     now = house.clock.now()
     found = Look({}, {}, [], [])
-    loaded = house.store.load([], sorted({due.profile for due in sends}))
+    loaded = with_newest_words(house, house.store.load([], sorted({due.profile for due in sends})))
     holds = house.store.holds()
     listed = house.store.suppressed({address for each in loaded.profiles.values() if (address := _address(each))})
     handed = _handed(house, loaded, min((house.clock.done_at(due.due_at) for due in sends), default=now))

@@ -257,7 +257,7 @@ def fold(profile: Profile, event: Event, activities: Sequence[Activity], now: In
         # What a rule emits after a wait has the context of the event that woke it; newer ones may have come since.
         _note_context(profile, event.context)
     if event.kind == "feedback":
-        _note_trouble(profile, event)
+        note_trouble(profile, event)
     for activity in activities:
         state = profile.activity.get(activity.key)
         if state is None:
@@ -366,8 +366,9 @@ def trouble_with(profile: Profile, event: Event) -> tuple[Trouble, str] | None:
     return found, recipient.strip().lower() if isinstance(recipient, str) else ""
 
 
-def _note_trouble(profile: Profile, event: Event) -> None:
-    found = trouble_with(profile, event)
+def note_trouble(profile: Profile, event: Event) -> None:
+    """Remember in a working copy what feedback says against ever writing to an address again."""
+    found = trouble_with(profile, event) if event.kind == "feedback" else None
     if found is None:
         return
     trouble, address = found

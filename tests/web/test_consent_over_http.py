@@ -507,15 +507,17 @@ async def test_taking_an_address_off_the_list_frees_its_owner(server):
 # --- the race ---------------------------------------------------------------------------------------------------------
 
 
-async def test_from_the_commit_of_an_opt_out_on_nothing_of_its_purpose_is_handed_over(server):
-    """Messages wait to be sent while the opt-out comes in."""
+@pytest.mark.parametrize("is_decided", [True, False], ids=["decided", "in the log"])
+async def test_from_the_answer_to_an_opt_out_on_nothing_of_its_purpose_is_handed_over(server, is_decided):
+    """Messages wait to be sent while the opt-out comes in, and it may wait to be decided itself."""
     for _ in range(3):
         await server.track("Read")
     assert [status for _, status, _ in await server.sends()] == ["due"] * 3
     house = replace(server.house, channel=_Slow(server.house.channel), channels={})
     link = await server.link("unsubscribe")
     assert (await server.client.post(link)).status_code == 200
-    server.follow(0)
+    if is_decided:
+        server.follow(0)
     server.clock.at += HOUR
     while await walk.send(house):
         pass
