@@ -23,7 +23,8 @@ from triggerfish.rules import Matcher
 
 OUTCOMES = {
     "due", "scheduled wait", "scheduled quiet", "skipped email", "skipped suppressed", "skipped opted out",
-    "skipped cooldown", "skipped cap", "skipped unless", "skipped restart", "skipped untrue",
+    "skipped cooldown", "skipped cap", "skipped unless", "skipped restart", "skipped untrue", "skipped set cooldown",
+    "scheduled windows", "scheduled arbitration", "scheduled deferred cap", "skipped cap patience",
 }  # fmt: skip
 """What can become of a message."""
 

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from oracle.people import Told
 
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
-TEMPLATES = ("hello", "offer", "news", "receipt")
+TEMPLATES = ("hello", "offer", "news", "receipt", "digest")
 EVENTS = ("purchase", "add", "View", "page")
 OWN_NAMES = {"purchase": "Order Completed", "add": "Product Added"}
 WINDOWS = ("10m", "1h", "90 minutes", "24h", "1d", "3d", "1h 30m", "7 days")
@@ -224,7 +224,28 @@ def some_book(dice: Random) -> list[Table]:
     base["segments"] = some_segments(dice, left, known, 0, 99) if names else []
     while left:
         base["segments"] += some_segments(dice, left, known, 0, 99)
-    return [base, *(some_ruleset(dice, f"set-{number}", known) for number in range(dice.choice((1, 1, 2, 3))))]
+    sets = [some_ruleset(dice, f"set-{number}", known) for number in range(dice.choice((1, 1, 2, 3)))]
+    if maybe(dice, 0.4):
+        crowd(dice, base["policy"], sets)
+    for cap in base["policy"]["caps"]:
+        cap |= some_filter(dice, sets)
+    return [base, *sets]
+
+
+def crowd(dice: Random, policy: Table, sets: list[Table]) -> None:
+    """Let many messages want to leave, so that they come into one another's way."""
+    policy["caps"] = [{"sends": dice.randint(1, 2), "within": dice.choice(("1h", "24h"))}][: dice.randint(0, 1)]
+    if maybe(dice, 0.6):
+        policy["arbitration"] = {"window": dice.choice(("10m", "30m", "2h")), "most": dice.choice((1, 1, 2))}
+    for each in sets:
+        each["max_age"] = "30 days"
+        for rule in each["rules"]:
+            rule.pop("max_age", None)
+            if maybe(dice, 0.8):
+                rule.pop("when", None)
+            if isinstance(rule["on"], str) and rule["on"] in EVENTS:
+                rule["on"] = list(EVENTS)
+            rule.get("then", rule.get("steps")).insert(0, {"send": dice.choice(TEMPLATES)})
 
 
 def some_policy(dice: Random) -> Table:
@@ -235,7 +256,57 @@ def some_policy(dice: Random) -> Table:
     policy["caps"] = [
         {"sends": dice.randint(1, 4), "within": dice.choice(WINDOWS)} for _ in range(dice.choice((0, 0, 1, 2)))
     ]
+    if maybe(dice, 0.25):
+        policy["send_windows"] = [some_window(dice) for _ in range(dice.choice((1, 1, 2)))]
+        # What is shut for ever is no rulebook.
+        policy.pop("quiet_hours", None) if maybe(dice, 0.7) else policy["send_windows"].append(ALWAYS)
+    if maybe(dice, 0.4):
+        policy["arbitration"] = {"window": dice.choice(("1m", "10m", "1h", "2h"))}
+        if maybe(dice, 0.4):
+            policy["arbitration"]["most"] = dice.randint(1, 3)
     return policy
+
+
+ALWAYS = {"from": "06:00", "to": "06:00"}
+
+
+def some_window(dice: Random) -> Table:
+    start, end = dice.sample(("00:00", "02:00", "02:30", "09:00", "17:00", "23:00"), 2)
+    days = ("weekdays", "weekend", ["sunday"], ["monday", "saturday"], None, None)
+    day = dice.choice(days)
+    return {"from": start, "to": end} | ({} if day is None else {"days": day})
+
+
+def some_filter(dice: Random, sets: list[Table]) -> Table:
+    """What a cap counts; only names that some rule has."""
+    groups = sorted({rule["group"] for each in sets for rule in each["rules"] if "group" in rule})
+    match dice.randrange(5):
+        case 0:
+            return {"ruleset": sets[0]["ruleset"]}
+        case 1 if groups:
+            return {"group": groups[0]}
+        case 2:
+            purposes = sorted({purpose for each in sets for rule in each["rules"] for purpose in _purposes(rule)})
+            return {"purpose": purposes[0]} if purposes else {}
+    return {}
+
+
+def _purposes(rule: Table) -> set[str]:
+    """The purposes of a rule's messages."""
+
+    def within(made: Any) -> set[str]:
+        if isinstance(made, list):
+            return {each for part in made for each in within(part)}
+        if not isinstance(made, dict):
+            return set()
+        own = {OWN_PURPOSES.get(made["send"], "marketing")} if "send" in made else set()
+        return own | within(list(made.values()))
+
+    found = within([rule.get("then"), rule.get("steps")])
+    return {rule["purpose"]} if found and "purpose" in rule else found
+
+
+OWN_PURPOSES = {"news": "news", "receipt": "orders"}
 
 
 def some_segments(dice: Random, left: list[str], known: list[str], depth: int, most: int) -> list[Table]:
@@ -285,6 +356,8 @@ def some_ruleset(dice: Random, name: str, segments: list[str]) -> Table:
         made["mode"] = dice.choice(("first", "all"))
     if maybe(dice, 0.6):
         made["max_age"] = dice.choice(("10m", "1h", "2 days", "30 days"))
+    if maybe(dice, 0.08):
+        made["cooldown"] = dice.choice(WINDOWS)
     return made
 
 
@@ -304,6 +377,12 @@ def some_rule(dice: Random, ruleset: str, name: str, segments: list[str]) -> Tab
         rule["limit"] = {"sends": dice.randint(1, 2), "within": dice.choice(WINDOWS)}
     if maybe(dice, 0.1):
         rule["class"] = dice.choice(("marketing", "transactional"))
+    if maybe(dice, 0.25):
+        rule["group"] = dice.choice(("g", "h"))
+    if maybe(dice, 0.45):
+        rule["losing"] = dice.choice(("drop", "defer", "defer", "merge"))
+        if rule["losing"] == "defer" and maybe(dice, 0.6):
+            rule["defer_at_most"] = dice.choice(("10m", "1h", "6h", "3 days"))
     if maybe(dice, 0.1):
         rule["purpose"] = dice.choice(("news", "marketing"))
     if maybe(dice, 0.45):
@@ -438,7 +517,8 @@ def some_events(dice: Random) -> Any:
 def some_action(dice: Random, segments: list[str]) -> Table:
     match dice.randrange(6):
         case 0:
-            names = dice.sample(("plan", "mark", "age", "email"), dice.choice((1, 1, 2)))
+            traits = ("plan", "mark", "age", "email") if maybe(dice, 0.3) else ("plan", "mark", "age")
+            names = dice.sample(traits, dice.choice((1, 1, 2)))
             return {"set": {name: some_written_value(dice, segments) for name in names}}
         case 1:
             properties = {name: some_written_value(dice, segments) for name in dice.sample(("total", "sku"), 1)}
@@ -488,6 +568,9 @@ def some_history(dice: Random, most: int = 24) -> History:
         )
         traits = {"email": "ana@example.org", "plan": dice.choice(("gold", "a", 1)), "born": born}
         history.append((now, Told("identify", "identify", "first", now, "ana", None, traits=traits)))
+        if maybe(dice, 0.5):
+            email = {"email": "bo@example.org"}
+            history.append((now, Told("identify", "identify", "second", now, "bo", None, traits=email)))
     for number in range(dice.randint(1, most)):
         now += dice.choice(PAUSES) * dice.choice((1, 1, 1, 0))
         if history and maybe(dice, 0.15):

@@ -132,9 +132,10 @@ def go_on(oracle: Oracle, person: Person, run: Run, at: int, links: int) -> None
         step, label = steps[place], steps[place]["label"]
         if "send" in step:
             send = run.sends.setdefault(label, oracle.send_id(person, rule, label, event))
-            until = oracle.offer(person, rule, step, send, event, at)
-            if until is not None:
-                run.deadline = until
+            lost, run.lost, run.round = run.lost, 0, 0
+            held = oracle.offer(person, rule, step, send, event, at, lost)
+            if held is not None:
+                run.deadline, run.round, run.lost = held
                 return stand(oracle, person, run, at)
         elif "wait" in step:
             if isinstance(step["wait"], int):

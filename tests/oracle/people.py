@@ -46,6 +46,8 @@ class Wait:
     trigger: Told
     sends: dict[str, str]
     only: str = ""
+    round: int = 0
+    lost: int = 0
 
 
 @dataclass(eq=False)
@@ -60,6 +62,8 @@ class Run:
     pile: list[list[Any]]
     sends: dict[str, str] = field(default_factory=dict)
     deadline: int = 0
+    round: int = 0
+    lost: int = 0
 
     @property
     def step(self) -> Table:
@@ -74,8 +78,8 @@ class Run:
 @dataclass
 class Person:
     """`traits` is every value that was ever told, as (name, value, as of when), in the order in which it came.
-    `sent` is (at, rule, whether it was marketing). `segments` says since when. `entered` is when they last entered a
-    journey, under a key; `once` holds for what a rule with `once_per` has sent; `variants` are those of experiments,
+    `sent` is (at, rule, whether caps count it, what they go by). `segments` says since when. `entered` is when they
+    last entered a journey, under a key; `once` is what a rule with `once_per` sent for; `variants` are experiments',
     with the instant of the first time.
     """
 
@@ -88,7 +92,7 @@ class Person:
     seen: set[str] = field(default_factory=set)
     segments: dict[str, int] = field(default_factory=dict)
     waits: list[Wait | Run] = field(default_factory=list)
-    sent: list[tuple[int, str, bool]] = field(default_factory=list)
+    sent: list[tuple[int, str, bool, dict[str, str]]] = field(default_factory=list)
     refused: list[tuple[str, int]] = field(default_factory=list)
     troubles: list[tuple[Any, str]] = field(default_factory=list)
     entered: dict[tuple[str, str], int] = field(default_factory=dict)

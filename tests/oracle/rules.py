@@ -10,7 +10,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from oracle.language import Tree, length_of, read
+from oracle.language import WEEKDAYS, Tree, length_of, read
 
 Table = dict[str, Any]
 
@@ -48,6 +48,10 @@ class Rule:
     is_marketing: bool | None = None
     purpose: str | None = None
     calendar: Table | None = None
+    group: str = ""
+    losing: str = "drop"
+    patience: int = 0
+    set_cooldown: int = 0
 
     @property
     def full_name(self) -> str:
@@ -79,7 +83,9 @@ class Book:
     sets: list[RuleSet] = field(default_factory=list)
     time_zone: str = "UTC"
     quiet: tuple[int, int] | None = None
-    caps: list[tuple[int, int]] = field(default_factory=list)
+    caps: list[Table] = field(default_factory=list)
+    windows: list[Table] = field(default_factory=list)
+    arbitration: tuple[int, int] | None = None
 
     def rule(self, ruleset: str, name: str) -> tuple[RuleSet, Rule]:
         return next((s, r) for s in self.sets for r in s.rules if (s.name, r.name) == (ruleset, name))
@@ -98,7 +104,10 @@ def read_book(files: Mapping[str, str]) -> Book:
         _segments(book, form.get("segments", []), None)
         policy = form.get("policy", {})
         book.time_zone = policy.get("time_zone", book.time_zone)
-        book.caps += [(cap["sends"], length_of(cap["within"])) for cap in policy.get("caps", [])]
+        book.caps += [{**cap, "within": length_of(cap["within"])} for cap in policy.get("caps", [])]
+        book.windows += [_window(window) for window in policy.get("send_windows", [])]
+        if "arbitration" in policy:
+            book.arbitration = (length_of(policy["arbitration"]["window"]), policy["arbitration"].get("most", 1))
         if "quiet_hours" in policy:
             book.quiet = (_minute(policy["quiet_hours"]["start"]), _minute(policy["quiet_hours"]["end"]))
         if "ruleset" in form:
@@ -177,7 +186,17 @@ def _rule(book: Book, form: Table, rule: Table) -> Rule:
         is_marketing=None if "class" not in rule else rule["class"] == "marketing",
         purpose=rule.get("purpose"),
         calendar=calendar,
+        group=rule.get("group", ""),
+        losing=rule.get("losing", "drop"),
+        patience=length_of(rule.get("defer_at_most", "1 day")),
+        set_cooldown=_length(form.get("cooldown")),
     )
+
+
+def _window(form: Table) -> Table:
+    days = form.get("days", WEEKDAYS)
+    listed = {"weekdays": WEEKDAYS[:5], "weekend": WEEKDAYS[5:]}.get(days, days) if isinstance(days, str) else days
+    return {"days": [WEEKDAYS.index(day) for day in listed], "from": _minute(form["from"]), "to": _minute(form["to"])}
 
 
 def _steps(book: Book, forms: list[Table], before: str) -> list[Table]:

@@ -32,11 +32,16 @@ WHYS = {
     r"\d+ waits are pending": "limit",
     r"waits ": "wait",
     r"quiet hours": "quiet",
+    r"outside the send windows": "windows",
+    r"its rule set sent less than ": "set cooldown",
+    r"deferred: had ": "deferred cap",
+    r"had .* longer than ": "cap patience",
+    r"had .* no template ": "cap unmerged",
     r"no email address": "email",
     r"suppressed: ": "suppressed",
     r"opted out of ": "opted out",
     r"this rule sent less than ": "cooldown",
-    r"had \d+ messages? within": "cap",
+    r"had \d+ messages? ": "cap",
     r".* happened meanwhile": "unless",
     r"started again by a newer ": "restart",
     r"no longer true: ": "untrue",
@@ -246,4 +251,11 @@ def _line(moment: Moment) -> Line:
 def _why(reason: str) -> str:
     if reason.startswith("until "):
         return ""
+    if found := re.match(r'(deferred: )?lost to "(.*?)" of "(.*?)" \(.*?\)(.*)', reason):
+        deferred, rule, ruleset, more = found.groups()
+        ends = {"longer than": " patience", "no template": " unmerged"}
+        end = next((end for words, end in ends.items() if words in more), "")
+        return f"{'deferred ' if deferred else ''}lost {ruleset} / {rule}{end}"
+    if found := re.match(r'merged into "(.*?)" of "(.*?)"', reason):
+        return f"merged {found[2]} / {found[1]}"
     return next((why for pattern, why in WHYS.items() if re.match(pattern, reason)), reason)

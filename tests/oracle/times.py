@@ -51,6 +51,29 @@ def quiet_until(now: int, quiet: tuple[int, int], zone: ZoneInfo) -> int | None:
     return None
 
 
+def open_from(
+    now: int, quiet: tuple[int, int] | None, windows: list[dict[str, Any]], zone: ZoneInfo
+) -> tuple[str, int]:
+    """What is in marketing's way by the clock, and when nothing is: minute by minute once it is."""
+    why, at = "", now
+    while True:
+        if quiet is not None and (end := quiet_until(at, quiet, zone)) is not None:
+            why, at = why or "quiet", end
+        elif windows and not any(_is_in(at, window, zone) for window in windows):
+            why, at = why or "windows", (at // MINUTE + 1) * MINUTE
+        else:
+            return why, at
+
+
+def _is_in(now: int, window: dict[str, Any], zone: ZoneInfo) -> bool:
+    today = local(now, zone).toordinal()
+    for day in (today - 2, today - 1, today, today + 1):
+        over = begins(day if window["from"] < window["to"] else day + 1, window["to"], zone)
+        if date.fromordinal(day).weekday() in window["days"] and begins(day, window["from"], zone) <= now < over:
+            return True
+    return False
+
+
 @cache
 def _turn_after(quarter: int, zone: ZoneInfo) -> int:
     instant = (quarter + 1) * QUARTER

@@ -15,7 +15,7 @@ from oracle import journeys
 from oracle.language import Deed, Scene, Tree, fadings, holds, local, looks_at_the_clock, parts_of, pauses, value
 from oracle.people import People, Person, Run, Told, Wait
 from oracle.rules import Book, Rule, RuleSet, Table
-from oracle.times import next_date, next_time, next_turn, quiet_until, zone_of
+from oracle.times import next_date, next_time, next_turn, open_from, zone_of
 
 LINKS = 8
 FOLLOWERS = 100
@@ -62,6 +62,8 @@ class Oracle:
         self.looks: dict[tuple[str, int], list[int]] = {}
         self.born = 0
         self.following: deque[tuple[Told, int]] = deque()
+        self.rivals: set[str] | None = None
+        self.winners: list[tuple[Rule, str]] = []
         self.by_calendar = [rule for each in book.sets for rule in each.rules if rule.calendar is not None]
         asked = [stop["when"] for stop in _stops_in([rule for each in book.sets for rule in each.rules])]
         trees = [segment.when for segment in book.segments] + list(book.defined.values()) + asked
@@ -108,19 +110,66 @@ class Oracle:
             wait
             for wait in person.waits
             if (wait.due <= at if isinstance(wait, Wait) else journeys.is_due(self, person, wait, at, segments))
+            and not 0 < wait.round <= at
         ]
         for wait in due:
-            if wait in person.waits and isinstance(wait, Wait):
-                person.waits.remove(wait)
-                self.end_wait(person, wait, at)
-            elif wait in person.waits:
-                journeys.resume(self, person, wait, at)
+            self.end(person, wait, at)
+        rivals = [wait for wait in person.waits if 0 < wait.round <= at]
+        self.rivals, self.winners = {self.held_message(wait) for wait in rivals}, []
+        for wait in sorted(rivals, key=self.rank):
+            self.end(person, wait, at)
+        self.rivals = None
         self.hear_of_traits(person, at, 0)
         for rule in self.by_calendar:
             if self.rings(person, rule, at - 1, at) == at:
                 day = local(at, self.zone(person)).strftime("%Y-%m-%d")
                 self.follow("derived", rule.on[0], {"date": day}, 0)
         self.happen(person, at)
+
+    def end(self, person: Person, wait: Wait | Run, at: int) -> None:
+        if wait in person.waits and isinstance(wait, Wait):
+            person.waits.remove(wait)
+            self.end_wait(person, wait, at)
+        elif wait in person.waits:
+            journeys.resume(self, person, wait, at)
+
+    # Rounds of the arbiter.
+
+    def held_message(self, wait: Wait | Run) -> str:
+        return wait.sends[wait.only if isinstance(wait, Wait) else wait.step["label"]]
+
+    def rank(self, wait: Wait | Run) -> tuple[int, ...]:
+        """Who comes first: by the rule set, the rule, the files, the event, the step."""
+        label = wait.only if isinstance(wait, Wait) else wait.step["label"]
+        return (*self.standing(wait.rule), wait.trigger.at, _labels(wait.rule.steps).index(label))
+
+    def standing(self, rule: Rule) -> tuple[int, int, int]:
+        rules = [each for ruleset in self.book.sets for each in ruleset.rules]
+        ruleset, _ = self.book.rule(rule.ruleset, rule.name)
+        return -ruleset.priority, -rule.priority, rules.index(rule)
+
+    def beaten_by(self, rule: Rule, most: int) -> Rule | None:
+        """Whom a message of this rule stands back for in the round that ends now."""
+        for winner, _ in self.winners:
+            if rule.group and winner.group == rule.group:
+                return winner
+        return self.winners[-1][0] if len(self.winners) >= most else None
+
+    def joined(self, person: Person, at: int, window: int) -> int:
+        """The end of the round that a message joins now."""
+        open_ = [each.round for each in person.waits if each.round > at or (each.round == at and self.rivals is None)]
+        return min([*(each for each in open_ if each <= at + window), at + window])
+
+    def unite_rounds(self, person: Person, at: int) -> None:
+        if self.book.arbitration is None:
+            return
+        soon = [each for each in person.waits if 0 < each.round <= at + self.book.arbitration[0]]
+        for each in soon:
+            each.round = min(other.round for other in soon)
+            if isinstance(each, Wait):
+                each.due = each.round
+            else:
+                each.deadline = each.round
 
     def rings(self, person: Person, rule: Rule, after: int, until: int) -> int | None:
         """The first instant in (after, until] at which the calendar wakes a rule for a person who stays as they are."""
@@ -150,6 +199,7 @@ class Oracle:
                     self.messages[message] = (person.id, template, status)
         if gone:
             journeys.unite(self, person, now)
+            self.unite_rounds(person, now)
         self.since, self.following = told.at, deque([(told, 0)])
         person.seen.add(told.message_id)
         self.note(person, "event", now, told.name)
@@ -304,11 +354,12 @@ class Oracle:
         """The condition is asked again, with the same event and everything else as it is now."""
         if wait.rule.when is not None and not holds(wait.rule.when, self.scene(person, at, wait.trigger)):
             return self.skip(person, wait, at, "untrue")
-        return self.act(person, wait.rule, wait.trigger, at, wait.sends, wait.only, 0)
+        return self.act(person, wait.rule, wait.trigger, at, wait.sends, wait.only, 0, wait.lost)
 
     def act(
-        self, person: Person, rule: Rule, event: Told, at: int, sends: dict[str, str], only: str, links: int
-    ) -> None:
+        self, person: Person, rule: Rule, event: Told, at: int, sends: dict[str, str], only: str, links: int,
+        lost: int = 0,
+    ) -> None:  # fmt: skip
         """A rule's actions, in order; or `only` the one message that was held back."""
         pending = list(rule.steps)
         while pending:
@@ -318,9 +369,10 @@ class Oracle:
                 pending = self.split(person, rule, step, event, at, is_noted=not only) + pending
             elif "send" in step and only in ("", label):
                 send = sends.get(label) or self.send_id(person, rule, label, event)
-                until = self.offer(person, rule, step, send, event, at)
-                if until is not None:
-                    person.waits.append(Wait(until, rule, event, {label: send}, label))
+                held = self.offer(person, rule, step, send, event, at, lost)
+                if held is not None:
+                    until, ends, lost_at = held
+                    person.waits.append(Wait(until, rule, event, {label: send}, label, ends, lost_at))
             elif "send" not in step and not only:
                 self.do(person, rule, step, event, at, links)
 
@@ -357,28 +409,70 @@ class Oracle:
             self.decide(person, rule, event, at, "assigned", "", step["label"], name)
         return next((each["steps"] for each in variants if each["name"] == name), [])
 
-    def offer(self, person: Person, rule: Rule, step: Table, send: str, event: Told, at: int) -> int | None:
-        """May this message leave now? Else the instant until which it is held, or None."""
+    def offer(
+        self, person: Person, rule: Rule, step: Table, send: str, event: Told, at: int, lost: int = 0
+    ) -> tuple[int, int, int] | None:
+        """May this message leave now? None, or until when it is held, the end of its round, and when it first lost."""
         template = self.template(rule, step)
-        why, until = self.refusal(person, rule, template, event, at), None
+        why = self.refusal(person, rule, template, event, at)
+        until, is_lost = at, False
         if not why and template.is_marketing:
-            until = None if self.book.quiet is None else quiet_until(at, self.book.quiet, self.zone(person))
-            had = [sent for sent, _, is_marketing in person.sent if is_marketing]
-            is_capped = any(len([1 for sent in had if at - sent < within]) >= most for most, within in self.book.caps)
-            if until is not None:
-                why = "limit" if len(person.waits) >= WAITS else ""
-            elif is_capped:
-                why = "cap"
+            held, until = open_from(at, self.book.quiet, self.book.windows, self.zone(person))
+            if not held:
+                why, until = self.stands_back(person, rule, template, send, at)
+                is_lost = bool(why)
+                if not why and self.book.arbitration is not None and send not in (self.rivals or ()):
+                    held, until = "arbitration", self.joined(person, at, self.book.arbitration[0])
+            if is_lost and rule.losing == "defer":
+                lost = lost or at
+                why, held = (f"{why} patience", "") if until - lost > rule.patience else ("", f"deferred {why}")
+            elif is_lost and rule.losing == "merge" and self.rivals is not None and self.winners:
+                showing = [winner for winner, name in self.winners if name == "digest"]
+                if showing:
+                    self.leave(person, rule, template, event, at, is_marketing=False)
+                why = f"merged {showing[0].full_name}" if showing else f"{why} unmerged"
+            if not why and held:
+                if len(person.waits) >= WAITS:
+                    why = "limit"
+                else:
+                    self.write(person, rule, step, send, at, "scheduled", held)
+                    return until, until if self.book.arbitration is not None else 0, lost
         if why:
             self.write(person, rule, step, send, at, "skipped", why)
             return None
-        if until is not None:
-            self.write(person, rule, step, send, at, "scheduled", "quiet")
-            return until
-        person.sent.append((at, rule.full_name, template.is_marketing))
-        person.once.add((rule.full_name, self.once(person, rule, event, at)))
+        self.leave(person, rule, template, event, at, is_marketing=template.is_marketing)
+        if self.rivals is not None and template.is_marketing:
+            self.winners.append((rule, step["send"]))
         self.write(person, rule, step, send, at, "due", "")
         return None
+
+    def leave(
+        self, person: Person, rule: Rule, template: Template, event: Told, at: int, *, is_marketing: bool
+    ) -> None:
+        facts = {"purpose": template.purpose, "ruleset": rule.ruleset, "group": rule.group}
+        person.sent.append((at, rule.full_name, is_marketing, facts))
+        person.once.add((rule.full_name, self.once(person, rule, event, at)))
+
+    def stands_back(self, person: Person, rule: Rule, template: Template, send: str, at: int) -> tuple[str, int]:
+        """Whether others came first, by a cap or in the round that ends now; and when it may ask again."""
+        own = {"purpose": template.purpose, "ruleset": rule.ruleset, "group": rule.group}
+        why, until = "", at
+        for cap in self.book.caps:
+            asks = {key: cap[key] for key in own if key in cap}
+            if any(own[key] != asks[key] for key in asks):
+                continue
+            had = [
+                when for when, _, is_marketing, facts in person.sent
+                if is_marketing and at - when < cap["within"] and all(facts[key] == asks[key] for key in asks)
+            ]  # fmt: skip
+            if len(had) >= cap["sends"]:
+                why, until = "cap", max(until, sorted(had)[len(had) - cap["sends"]] + cap["within"])
+        if self.book.arbitration is not None and send in (self.rivals or ()):
+            window, most = self.book.arbitration
+            winner = self.beaten_by(rule, most)
+            if winner is not None:
+                return f"lost {winner.full_name}", max(until, at + window)
+        return why, until
 
     def template(self, rule: Rule, step: Table) -> Template:
         own = self.templates[step["send"]]
@@ -394,7 +488,9 @@ class Oracle:
             return "suppressed"
         if template.is_marketing and any(purpose in ("", template.purpose) for purpose, _ in person.refused):
             return "opted out"
-        sent = [when for when, name, _ in person.sent if name == rule.full_name]
+        if any(at - when < rule.set_cooldown for when, _, _, facts in person.sent if facts["ruleset"] == rule.ruleset):
+            return "set cooldown"
+        sent = [when for when, name, *_ in person.sent if name == rule.full_name]
         if any(at - when < rule.cooldown for when in sent):
             return "cooldown"
         if any(len([1 for when in sent if at - when < within]) >= most for most, within in rule.limits):
@@ -447,6 +543,18 @@ def all_steps(steps: list[Table]) -> list[Table]:
         found.append(step)
         for variant in step.get("split", {}).get("variants", []):
             found += all_steps(variant["steps"])
+    return found
+
+
+def _labels(steps: Any) -> list[str]:
+    """The labels of all steps, each before those within it."""
+    found: list[str] = []
+    for step in steps:
+        found.append(step["label"])
+        if "wait_until" in step:
+            found += _labels(step["wait_until"]["otherwise"])
+        for way in [*step.get("branch", []), *step.get("split", {}).get("variants", [])]:
+            found += _labels(way["steps"])
     return found
 
 

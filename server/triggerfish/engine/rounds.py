@@ -123,12 +123,12 @@ def _soonest(turn: Turn, arbitration: Arbitration) -> Instant:
     return min((wait.round for wait in turn.profile.waits if earliest <= wait.round <= last), default=last)
 
 
-def _order(turn: Turn, wait: Wait) -> tuple[int, int, int, Instant, int, str]:
+def _order(turn: Turn, wait: Wait) -> tuple[int, int, int, Instant, int]:
+    """What comes first; of equals, what asked first."""
     rule = turn.rulebook.rule_of(wait)
     if rule is None:
-        return 1, 0, 0, wait.trigger.timestamp, 0, wait.sends[_label(wait)]
-    place = place_of(rule.steps, _label(wait))
-    return *turn.rulebook.rank(rule), wait.trigger.timestamp, place or 0, wait.sends[_label(wait)]
+        return 1, 0, 0, wait.trigger.timestamp, 0
+    return *turn.rulebook.rank(rule), wait.trigger.timestamp, place_of(rule.steps, _label(wait)) or 0
 
 
 def _label(wait: Wait) -> str:
