@@ -53,6 +53,16 @@ def test_the_repository_itself_is_a_workspace() -> None:
     assert settings.log_path.parent == settings.state_path.parent == settings.data_path == REPOSITORY / "data"
 
 
+@pytest.mark.parametrize(
+    "table",
+    ['file = "a.csv"\nquery = "SELECT 1"', 'database = "a.db"', 'query = "SELECT 1"', 'file = "a"\ndatabase = "b"'],
+)
+def test_a_catalogue_has_one_whole_source(tmp_path: Path, table: str) -> None:
+    assert "either a file, or a database and a query" in problems_of(tmp_path, f"{KEYS}[catalog]\n{table}\n")
+    assert load(tmp_path, f'{KEYS}[catalog]\nfile = "a.csv"\n').catalog_path == tmp_path / "a.csv"
+    assert load(tmp_path, KEYS).catalog_path is None
+
+
 def test_the_repositorys_file_says_what_the_defaults_are(tmp_path: Path) -> None:
     written, plain = load_settings(REPOSITORY, {}), load(tmp_path, KEYS)
     for section in ("engine", "server", "store", "limits", "log"):

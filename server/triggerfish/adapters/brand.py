@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from triggerfish.adapters.liquid_filters import is_currency, locale_of
 from triggerfish.adapters.workfile import read_file, read_form
+from triggerfish.languages import tag_of
 from triggerfish.rulefile.problems import Problem
 
 BRAND_FILE = "brand.yaml"
@@ -52,8 +53,9 @@ def read_brand(path: Path, label: str, problems: list[Problem]) -> Brand:
         problems.append(marks.problem(("currency",), "TF303", "currency is a code of three letters, such as EUR"))
         currency = "USD"
     try:
-        locale_of(str(language))
-    except ValueError as error:
-        problems.append(marks.problem(("language",), "TF303", str(error)))
+        locale_of(tag_of(language))
+    except ValueError:
+        hint = 'write it like "en", "de" or "pt-BR"'
+        problems.append(marks.problem(("language",), "TF303", f'"{str(language)[:60]}" is no language', hint=hint))
         language = "en"
     return Brand(web, currency, str(language))

@@ -39,6 +39,7 @@ class Limits(Struct, frozen=True):
 
 
 LIMITS = Limits()
+_LONGEST_VALUE = LIMITS.output_characters
 
 
 class MissingValue(LiquidError):
@@ -113,7 +114,7 @@ def cleaned(text: str) -> str:
 
 
 def _is_blank(text: str) -> bool:
-    return not text.strip() or (not text.isprintable() and not cleaned(text).strip())
+    return not text or text.isspace() or not (text.isprintable() or cleaned(text).strip())
 
 
 class _Buffer(StringIO):
@@ -158,9 +159,12 @@ class Context(RenderContext):
                 found = found[part] if type(found) is dict and part in found else self.get_item(found, part)
         except (KeyError, TypeError, IndexError):
             found = None
-        if type(found) is str and len(found) > LIMITS.output_characters:
-            raise ResourceLimitError("a value is longer than a mail may be", token=token)
-        if found is None or (type(found) is str and _is_blank(found) and path[0] not in self.locals):
+        if type(found) is str:
+            if len(found) > _LONGEST_VALUE:
+                raise ResourceLimitError("a value is longer than a mail may be", token=token)
+            if _is_blank(found) and path[0] not in self.locals:
+                found = None
+        if found is None:
             return Missing(_written(path), token=token) if default is UNDEFINED else default
         return found
 
