@@ -129,6 +129,7 @@ def test_a_block_finds_nothing_of_what_stands_around_it(tmp_path: Path) -> None:
         ({"layout": LAYOUT.replace("</mj-body>", "<mj-txt />")}, ("layouts/shop.mjml:", "TF311", "<mj-txt>")),
         ({"layout": LAYOUT.replace("{{ motto }}", "{{ moto }}")}, ("layouts/shop.mjml:13:33", "TF332", '"moto"')),
         ({"more": "layout: shop\n"}, ("hello/email.mjml:3:1", "TF335", 'the layout "shop" needs "reason"')),
+        ({"more": "layout: shop\ninputs: {reason: null}\n"}, ("hello/email.mjml:4:1", "TF335", 'needs "reason"')),
         ({"more": "layout: shop\ninputs: {reason: x, raison: y}\n"},
          ("hello/email.mjml:4:21", "TF333", 'the layout "shop" takes no "raison"')),
         ({"more": "layout: shop\ninputs: {reason: [x]}\n"}, ("hello/email.mjml:4:18", "TF303", "reason is a text")),

@@ -150,7 +150,7 @@ class VariantReader:
             problems.append(marks.problem(("inputs", name), "TF333", sentence, hint=hint, at_key=True))
         found: dict[str, Any] = {}
         for name, fallback in declared.items():
-            if name not in given and fallback is None:
+            if given.get(name) is None and fallback is None:
                 path: KeyPath = ("inputs",) if given else ("layout",)
                 sentence = f'the layout "{layout}" needs "{name}"'
                 problems.append(marks.problem(path, "TF335", sentence, hint=f"add  inputs: {{{name}: …}}", at_key=True))
