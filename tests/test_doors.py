@@ -26,7 +26,7 @@ ROOMS = (
     "errors", "clock", "zones", "timetable",
     "ingest", "instructions", "consent", "suppressing", "plan", "quarantine", "log", "traces", "activity", "profile", "people", "conditions", "figures",
     "wording", "segments", "misses", "steps", "rules", "saying", "windows", "hours", "decisions", "schedule", "gates",
-    "languages", "render", "headers", "feeds", "mime", "deliver", "lanes", "blast", "handing", "machines", "measure", "verp", "reports",
+    "languages", "render", "headers", "feeds", "mime", "deliver", "lanes", "blast", "handing", "underway", "machines", "measure", "verp", "reports",
     "health", "reads", "rates", "why", "versions",
 )  # fmt: skip
 """In order: each may import the ones before it. errors, clock and zones are the ground they stand on."""

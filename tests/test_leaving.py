@@ -8,7 +8,9 @@ from msgspec.structs import replace
 from postroom import Plain, Post, person
 from triggerfish import walk
 from triggerfish.clock import DAY, HOUR, MINUTE, SECOND
-from triggerfish.instructions import Hold, Release, Resolve, Suppress
+from triggerfish.deliver import Receipt
+from triggerfish.engine import Outcome
+from triggerfish.instructions import Given, Hold, Release, Resolve, Suppress
 from triggerfish.lanes import Pace, WarmUp
 from triggerfish.plugin.testing import MemoryOutbox
 from triggerfish.profile import Consent, Merge
@@ -327,3 +329,60 @@ async def test_messages_of_a_channel_that_is_gone_leave_over_the_main_one():
     assert post.of("a").lane == "former marketing other"
     await post.run()
     assert (post.delivered(), post.of("a").channel) == (["a"], "plain")
+
+
+class Slow(Plain):
+    """A channel that takes its time over a batch, and asks before each message; `between` happens after the first."""
+
+    def __init__(self):
+        super().__init__()
+        self.between = self.is_wanted = None
+
+    async def send(self, batch):
+        receipts = []
+        for number, message in enumerate(batch):
+            if self.is_wanted(message.send_id):
+                receipts.append(self._take(message))
+            else:
+                receipts.append(Receipt(message.send_id, "retry", detail="called back"))
+            if number == 0:
+                self.between()
+        return receipts
+
+
+@pytest.mark.parametrize(
+    ("what", "reason"),
+    [
+        (Suppress("p-c@example.com"), "suppressed: manual"),
+        (Suppress("@EXAMPLE.com", reason="hard bounce"), "suppressed: hard bounce (@example.com)"),
+        (Hold("set", "careful"), "held by admin key"),
+        (None, "opted out of marketing (unsubscribe link)"),
+    ],
+    ids=["an address", "a domain", "a rule", "an opt-out"],
+)
+async def test_what_a_channel_has_and_has_not_begun_to_hand_on_is_called_back(what, reason):
+    """The opt-out comes through the log, and is committed, while the first message of the batch is on the wire."""
+    channel = Slow()
+    post = Post(channel)
+    channel.is_wanted = post.house.underway.is_wanted
+    post.due("a", "b")
+    post.due("c", rule="careful")
+
+    def between():
+        if what is not None:
+            outcome = Outcome({}, {}, {}, [], [], [], instructions=[Given(what, NOON, "admin key")])
+        else:
+            opted_out = person("p-c", "p-c@example.com", consent={"": Consent(False, NOON, "unsubscribe link")})
+            outcome = Outcome({"p-c": opted_out}, {}, {}, [], [], [])
+        post.store.commit(outcome, 50, NOON)
+        post.house.underway.look_again(outcome.profiles, {}, outcome.instructions, post.house.rulebook.policy)
+
+    channel.between = between
+    await post.over("marketing")
+    delivered = ["a"] if getattr(what, "address", "").startswith("@") else ["a", "b"]
+    assert post.delivered() == delivered
+    assert post.status("c") == ["retrying"]
+    post.clock.at += DAY
+    await post.run()
+    assert (post.delivered(), post.of("c").reason) == (delivered, reason)
+    assert post.house.underway.is_wanted("c"), "nothing is kept of what the channel has answered for"

@@ -73,6 +73,7 @@ class Smtp(BlockingChannel):
         """Raises SettingsWrong for a key that cannot sign, and for a return path that cannot be."""
         self._clock = context.clock
         self._verp = context.verp
+        self._is_wanted = context.is_wanted
         self._workspace = context.workspace
         self._keys = read_keys(self.config, context.workspace)
         if self.config.verp:
@@ -143,6 +144,10 @@ class Smtp(BlockingChannel):
         connection: Connection | None = None
         try:
             while (message := work.next()) is not None:
+                if not self._is_wanted(message.send_id):
+                    # It is looked at once more when its turn comes again: that says why.
+                    work.note(Receipt(message.send_id, "retry", detail="called back before its turn"))
+                    continue
                 status: Status = "retry"
                 try:
                     envelope = self._envelope(message)

@@ -52,6 +52,7 @@ from triggerfish.rulefile.plan_templates import check_readings
 from triggerfish.rulefile.problems import Problem
 from triggerfish.rules import Matcher, Rulebook, RuleSet
 from triggerfish.steps import Call
+from triggerfish.underway import Underway
 from triggerfish.verp import Verp
 from triggerfish.walk import FrontDoor, House
 
@@ -382,7 +383,8 @@ async def open_house(
         # In a demo the worker's clock shows how far the events are decided, not how far they are stored.
         clock = clock_of(demo_since, lambda: store.position()[1])
         channels = channels_of(settings, workshop.plugins, clock, is_demo=demo_since is not None)
-        context = plugin_context(settings, public_url, clock)
+        underway = Underway()
+        context = msgspec.structs.replace(plugin_context(settings, public_url, clock), is_wanted=underway.is_wanted)
         for channel in channels.values():
             await channel.open(context)
             stack.push_async_callback(channel.close)
@@ -411,6 +413,7 @@ async def open_house(
             templates=workshop.templates,
             channel=channels[settings.delivery.channel],
             channels=channels,
+            underway=underway,
             fallback=settings.delivery.fallback,
             fallback_after=settings.delivery.fallback_seconds * SECOND,
             pacing=Pacing(paces_of(settings, channels), clock.now()),

@@ -44,6 +44,7 @@ from triggerfish.quarantine import Aside, counted
 from triggerfish.render import Links, Message, Template
 from triggerfish.rules import Rulebook
 from triggerfish.schedule import Due
+from triggerfish.underway import Underway
 
 log = logging.getLogger("triggerfish.walk")
 
@@ -132,7 +133,7 @@ class House:
 
     Messages leave over `channel`, unless they stand in a lane of another one (`channels`, by name); those that it
     certainly did not take for `fallback_after` go over the one that `fallback` names. `pacing` holds lanes back,
-    `guard` rules. `feeds` fetches what templates show of other servers.
+    `guard` rules. What is `underway` can be called back. `feeds` fetches what templates show of other servers.
     """
 
     log: EventLog
@@ -153,6 +154,7 @@ class House:
     fallback_after: Millis = MINUTE
     pacing: Pacing = field(default_factory=lambda: Pacing({}, 0))
     feeds: Feeds = field(default_factory=NoFeeds)
+    underway: Underway = field(default_factory=Underway)
     guard: Guard | None = None
 
     def ways_out(self) -> Mapping[str, OpenChannel]:
@@ -189,6 +191,7 @@ def follow(house: House, *, limit: int | None = None) -> int:
     loaded = house.store.load(list(claims), [profile for at, profile in due if at <= now])
     outcome = engine.decide(arrivals, loaded, house.rulebook, now)
     house.store.commit(outcome, arrivals[-1].position if arrivals else position, now)
+    house.underway.look_again(outcome.profiles, outcome.merged, outcome.instructions, house.rulebook.policy)
     _tell(house, outcome)
     return len(arrivals) + len(due)
 
@@ -275,7 +278,8 @@ async def send_over(house: House, way: Way) -> int:
     looked = leave.look(house, way, sends, fed)
     _mark(house, looked.changed, looked.told)
     if looked.messages:
-        receipts = await _ask_again(channel, await channel.send(list(looked.messages.values())))
+        with house.underway.through(looked.leaving.values()):
+            receipts = await _ask_again(channel, await channel.send(list(looked.messages.values())))
         for receipt, verdict in _note_receipts(house, looked.leaving, receipts, channel.features):
             house.tell_receipt(way.channel, looked.messages[receipt.send_id], receipt, verdict)
     return len(sends)

@@ -34,7 +34,8 @@ class NotHandedOver(Exception):
 class PluginContext(Struct, frozen=True):
     """Where a plugin runs. `data` is the folder for what it keeps (`<workspace>/data`), below a name of its own;
     `public_url` is what addresses in messages start with; `clock` is the server's (in a demo not the machine's);
-    `verp` makes and reads return paths that name their send.
+    `verp` makes and reads return paths that name their send. `is_wanted` says whether a message of a batch (by its
+    send id) is still to go: who opts out while it waits for its turn gets nothing. Ask right before each.
     """
 
     workspace: Path
@@ -42,6 +43,7 @@ class PluginContext(Struct, frozen=True):
     public_url: str
     clock: Clock
     verp: Verp = Verp()
+    is_wanted: Callable[[str], bool] = lambda send_id: True
 
 
 class Kept(Struct, frozen=True):
