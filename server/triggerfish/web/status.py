@@ -182,6 +182,7 @@ def _health(rules: Sequence[RuleHealth]) -> Iterator[Metric]:
     stopped = GaugeMetricFamily(
         "triggerfish_rule_stopped", "1: the rule used to fire and has stopped.", labels=["ruleset", "rule"]
     )
+    held = GaugeMetricFamily("triggerfish_rule_held", "1: the rule's messages are held.", labels=["ruleset", "rule"])
     for each in rules:
         labels = [each.ruleset, each.rule]
         if each.last_fired is not None:
@@ -189,9 +190,10 @@ def _health(rules: Sequence[RuleHealth]) -> Iterator[Metric]:
         matches.add_metric(labels, each.matches_a_day_7)
         errors.add_metric(labels, each.errors_7)
         stopped.add_metric(labels, float(each.has_stopped))
+        held.add_metric(labels, float(bool(each.held)))
         if each.share_of_time is not None:
             share.add_metric(labels, each.share_of_time)
-    yield from (fired, matches, errors, share, stopped)
+    yield from (fired, matches, errors, share, stopped, held)
 
 
 def _violations(counted: Sequence[Counted]) -> Metric:
