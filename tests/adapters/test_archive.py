@@ -99,6 +99,15 @@ def test_the_facts_of_templates_are_those_of_the_templates_themselves():
     assert {name: (each.class_, each.purpose) for name, each in read_facts(folder).items()} == whole
 
 
+def test_a_template_that_shows_others_is_known_by_its_text(tmp_path):
+    for name, text in (("shows", "{% for other in also %}x{% endfor %}"), ("does-not", "also {{ traits.also_known }}")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "email.mjml").write_text(f"---\nsubject: x\n---\n<mjml>{text}</mjml>")
+    assert {name: set(each.variables) for name, each in read_facts(tmp_path).items()} == {
+        "shows": {"also"}, "does-not": set(),
+    }  # fmt: skip
+
+
 def test_a_broken_template_is_left_out(tmp_path):
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "email.mjml").write_text("---\n[\n---\n")

@@ -8,6 +8,7 @@ newest few stay loaded. Of templates only their class and purpose are read: noth
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -29,8 +30,12 @@ QUEUED = 8
 """Versions that may wait to be loaded."""
 
 
+_ALSO = re.compile(r"\{[{%][^}]*\balso\b")
+"""Where a template reads the messages that became part of its own; good enough for one that was live."""
+
+
 class Facts(Struct, frozen=True):
-    """What a rulebook needs to know of a template."""
+    """What a rulebook needs to know of a template; of `variables` only whether `also` is among them."""
 
     class_: Class = "marketing"
     purpose: str = ""
@@ -46,7 +51,9 @@ def read_facts(folder: Path) -> dict[str, Facts]:
         if marks is not None:
             is_marketing = marks.data.get("class", "marketing") == "marketing"
             purpose = str(marks.data.get("purpose", ""))
-            found[path.parent.name] = Facts("marketing" if is_marketing else "transactional", purpose)
+            shows_others = file is not None and _ALSO.search(file.text) is not None
+            variables = frozenset({"also"}) if shows_others else frozenset[str]()
+            found[path.parent.name] = Facts("marketing" if is_marketing else "transactional", purpose, variables)
     return found
 
 

@@ -95,7 +95,10 @@ def _read(
     broken = [problem for problem in [*problems, *of_catalog, *of_templates] if not problem.is_warning]
     if broken:
         raise RulebookBroken(broken)
-    facts = {name: Facts(template.class_, template.purpose, _content(folder / name)) for name, template in made.items()}
+    facts = {
+        name: Facts(template.class_, template.purpose, _content(folder / name), template.variables)
+        for name, template in made.items()
+    }
     draft = Draft(label, files, facts)
     return draft, compile_draft(draft, plugins, settings.plugins, settings.delivery.channel)
 
