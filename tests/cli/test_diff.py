@@ -259,6 +259,18 @@ def test_things_come_and_go_and_change_places():
     ]  # fmt: skip
 
 
+def test_purposes_are_told_of():
+    """To ask for consent where none was asked for stops messages: a reader of the diff has to see it."""
+    old = "purposes: {news: News, tips: {title: {en: Tips}, consent: opt_in}, gone: {}}"
+    new = "purposes: {news: {title: News, consent: double_opt_in}, tips: {title: {en: Hints}, consent: opt_in}}"
+    found = changes({"rules/a.yaml": old}, {"rules/a.yaml": new})
+    assert [line for change in found for line in (change.sentence, *change.details)] == [
+        'purpose "gone" removed',
+        'purpose "news" changed', "consent: now double_opt_in",
+        'purpose "tips" changed', "title, en: Tips → Hints",
+    ]  # fmt: skip
+
+
 def test_definitions_lists_events_and_policy_are_told_of():
     old = (
         "define: {eu: [DE, FR], far: {file: far.txt}}\nevents: {buy: Order}\n"

@@ -1,10 +1,10 @@
 // The preference page as a person uses it: no JavaScript, by keyboard, on a phone, in the dark. Arguments: the page's address,
-// and a folder for pictures. Prints what was seen as JSON.
+// a folder for pictures, the path of Chromium. Prints what was seen as JSON.
 import { chromium } from "playwright-core";
 
-const [address, folder] = process.argv.slice(2);
+const [address, folder, executablePath] = process.argv.slice(2);
 const args = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
-const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args });
+const browser = await chromium.launch({ executablePath, args });
 const seen = {};
 
 // Contrast by WCAG 2.2, 1.4.3: relative luminance of the text and of the nearest ground that is painted.

@@ -16,8 +16,9 @@ import pytest
 from shop import ADMIN, REPOSITORY, connect, make_workspace
 from triggerfish import walk
 from triggerfish.clock import DAY, HOUR, MINUTE, to_iso
-from triggerfish.compose import load_workshop, open_desk, open_house, prepare
+from triggerfish.compose import load_workshop, open_desk, open_house, prepare, signer_of, verp_of
 from triggerfish.config import load_settings
+from triggerfish.config.secret import Secret
 from triggerfish.errors import Unavailable
 from triggerfish.plugin.testing import START, SetClock
 from triggerfish.processes.api import app_for
@@ -375,6 +376,20 @@ async def test_a_person_is_spoken_to_in_their_own_language(server):
     assert "Quels e-mails souhaitez-vous ?" in french.text
 
 
+async def test_links_and_return_paths_outlive_a_change_of_the_secret(server):
+    """`retired_secrets` are understood; what was signed with another one is not."""
+    keys = server.desk.settings.keys
+    changed = msgspec.structs.replace(keys, secret=Secret("another secret of ours"), retired_secrets=(keys.secret,))
+    settings = msgspec.structs.replace(server.desk.settings, keys=changed)
+    token = (await server.link()).rpartition("/")[2]
+    address = verp_of(server.desk.settings).address("b+{token}@shop.example", "0a1b")
+    assert signer_of(settings).read_token(token).kind == "preferences"
+    assert verp_of(settings).read(address) == "0a1b"
+    forgotten = msgspec.structs.replace(settings, keys=msgspec.structs.replace(changed, retired_secrets=()))
+    assert signer_of(forgotten).read_token(token) is None
+    assert verp_of(forgotten).read(address) is None
+
+
 def test_every_language_says_the_same_things():
     for language, words in WORDS.items():
         assert words.keys() == WORDS["en"].keys(), language
@@ -415,7 +430,13 @@ async def test_a_person_chooses_in_a_browser_without_javascript(server, tmp_path
     script = REPOSITORY / "tests" / "node" / "preferences.mjs"
     try:
         node = await asyncio.create_subprocess_exec(
-            "node", str(script), address, str(tmp_path), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+            "node",
+            str(script),
+            address,
+            str(tmp_path),
+            shutil.which("chromium"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
         )
         out, err = await asyncio.wait_for(node.communicate(), 60)
     finally:

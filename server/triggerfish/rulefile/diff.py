@@ -22,14 +22,18 @@ LONGEST_VALUE = 120
 Plain = Any
 """Data as YAML and JSON have it: mappings, lists, text, numbers, booleans."""
 What = Literal[
-    "event", "trait", "tracking plan", "definition", "list", "policy", "segment", "rule set", "rule", "template"
-]
+    "event", "trait", "tracking plan", "definition", "list", "purpose", "policy", "segment", "rule set", "rule",
+    "template",
+]  # fmt: skip
 _ORDER: tuple[What, ...] = (
-    "event", "trait", "tracking plan", "definition", "list", "policy", "segment", "rule set", "rule", "template",
+    "event", "trait", "tracking plan", "definition", "list", "purpose", "policy", "segment", "rule set", "rule",
+    "template",
 )  # fmt: skip
 
-_NAMED: Mapping[str, What] = {"events": "event", "traits": "trait", "define": "definition"}
+_NAMED: Mapping[str, What] = {"events": "event", "traits": "trait", "define": "definition", "purposes": "purpose"}
 """Keys of a file that hold things by name."""
+_SHORT: Mapping[What, str] = {"event": "name", "purpose": "title"}
+"""What a text instead of keys is short for."""
 _WHOLE: Mapping[str, What] = {"plan": "tracking plan", "policy": "policy"}
 _OF_A_SET = ("description", "priority", "mode", "max_age", "cooldown")
 _LENGTHS = frozenset({
@@ -100,7 +104,7 @@ def _said(files: Mapping[str, str]) -> dict[_Key, _Said]:
         data = _given(form)
         for word, what in _NAMED.items():
             for name, value in data.get(word, {}).items():
-                keys = value if isinstance(value, dict) else {"name" if what == "event" else "is": value}
+                keys = value if isinstance(value, dict) else {_SHORT.get(what, "is"): value}
                 found[what, "", name] = _Said(_plain(keys), _place(marks, (word, name)))
         for word, what in _WHOLE.items():
             if data.get(word) is not None:
