@@ -102,12 +102,12 @@ def reached(caps: Sequence[Cap], sent: Iterable[Sent], leaving: Sent) -> Reached
     """The first cap that a message leaving at `leaving.at` would break, after those that were `sent` (in any order, its
     own id among them or not); `until` is when no cap is in its way any more, should no other message leave meanwhile.
     """
-    before = [each for each in sent if not leaving.send or each.send != leaving.send]
+    concerned = [cap for cap in caps if cap.counts(leaving)]
+    since = leaving.at - max((cap.within for cap in concerned), default=0)
+    before = [each for each in sent if each.at > since and not (leaving.send and each.send == leaving.send)]
     reason, until = "", leaving.at
-    for cap in caps:
-        if not cap.counts(leaving):
-            continue
-        instants = sorted(each.at for each in before if cap.counts(each) and leaving.at - each.at < cap.within)
+    for cap in concerned:
+        instants = sorted(each.at for each in before if leaving.at - each.at < cap.within and cap.counts(each))
         if len(instants) >= cap.sends:
             reason = reason or f"had {_messages(len(instants))}{cap.said} within {say_duration(cap.within)}"
             until = max(until, instants[-cap.sends] + cap.within)
