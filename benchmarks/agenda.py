@@ -1,11 +1,12 @@
-"""The agenda at size: a million people who wait, and a million messages that stand in line. What does it cost to let
-one more wait, to end a wait, to look again at one that is over, and to hand over what is due? The floor is the same
-with ten thousand, so the ratio says what size costs. Order is checked all along.
+"""The agenda at size: many people who wait, and as many messages that stand in line. What does it cost to let one more
+wait, to end a wait, to look again at one that is over, and to hand over what is due? The floor is the same with few, so
+the ratio says what size costs. Order is checked all along. `python -m benchmarks.agenda` does it with a million.
 """
 
 from __future__ import annotations
 
 import resource
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -16,7 +17,7 @@ from typing import Literal, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from benchmarks.measuring import Figure, Wrong, fresh_process
+from benchmarks.measuring import Figure, Wrong, fresh_process, sum_up, table
 from triggerfish.adapters.compiled import CompiledMatcher
 from triggerfish.adapters.sqlite.migrate import migrate
 from triggerfish.adapters.sqlite.state import SqliteStateStore
@@ -49,7 +50,10 @@ class Facts(Struct):
 
 
 def measure(quick: bool, folder: Path) -> list[Figure]:
-    few, many = (1_000, 20_000) if quick else (10_000, 1_000_000)
+    return compare(1_000, 20_000, folder) if quick else compare(10_000, 200_000, folder)
+
+
+def compare(few: int, many: int, folder: Path) -> list[Figure]:
     floor = fresh_process(play, folder / "few.sqlite3", few)
     found = fresh_process(play, folder / "many.sqlite3", many)
     return [
@@ -177,3 +181,8 @@ def _timed(call: Callable[[], None], count: int) -> tuple[float, str]:
 
 def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_024
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory(prefix="triggerfish-bench-") as name:
+        print(table(sum_up([compare(10_000, 1_000_000, Path(name))])))
