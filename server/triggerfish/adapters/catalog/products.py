@@ -70,7 +70,7 @@ class Products:
         by_value = self._found_by.get(column)
         if by_value is None:
             by_value = self._found_by[column] = self._index(column)
-        found = []
+        found: list[Product] = []
         for key in by_value.get(key_of(value), ()):
             if len(found) >= most:
                 break
