@@ -44,7 +44,7 @@ async def choose(request: AnyRequest, token: FromPath[str], front: Front, visits
     language = visits.speaks(request, profile)
     if hit is None or profile is None:
         return lost(language)
-    asked = parse_qs((await request.body())[:LARGEST_FORM].decode(errors="replace"), max_num_fields=1_000)
+    asked = _fields(await request.body())
     language = next((each for each in asked.get("language", ()) if each in WORDS), language)
     offered = visits.offered(hit)
     if "everything" in asked:
@@ -65,6 +65,14 @@ async def choose(request: AnyRequest, token: FromPath[str], front: Front, visits
 
 
 routes = [ask_for_preferences, choose]
+
+
+def _fields(body: bytes) -> dict[str, list[str]]:
+    """A form's fields. One that no page of ours has sent has none, and is shown again."""
+    try:
+        return parse_qs(body[:LARGEST_FORM].decode(errors="replace"), max_num_fields=1_000)
+    except ValueError:
+        return {}
 
 
 async def _person(visits: Visits, hit: Hit | None) -> Profile | None:
