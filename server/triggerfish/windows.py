@@ -60,7 +60,7 @@ def window_from(policy: Policy, local: Local) -> Instant | None:
         return None
     today = local.when.date()
     opens: list[Instant] = []
-    for ahead in range(-1, DAYS_AHEAD):
+    for ahead in (0, -1, *range(1, DAYS_AHEAD)):  # today first: it is most often today's
         day = today + timedelta(days=ahead)
         for window in policy.windows:
             if day.weekday() in window.days:
