@@ -145,6 +145,7 @@ CROWDED = rulebook(
     """,
 )  # fmt: skip
 BOOKS = st.sampled_from((BOOK, CROWDED))
+CALM = rulebook(RULES.replace("caps:", "arbitration: {window: 3 hours, most: 2}\n      caps:"), *SETS)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -249,6 +250,23 @@ def compare_cut_with_whole(data: st.DataObject) -> None:
         follow(cut, book, batch, now)
     assert state_of(cut) == state_of(whole)
     assert cut.position() == whole.position()
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data(), st.permutations((BOOK, CROWDED, CALM)))
+def test_a_reload_in_the_middle_of_a_round_leaves_no_message_behind(data: st.DataObject, books: list[Rulebook]):
+    """However the events before and after it are cut; windows, groups and the arbiter itself come and go with it."""
+    arrivals = data.draw(histories())
+    place = data.draw(st.integers(0, len(arrivals) - 1))
+    turn, end = arrivals[place].at, arrivals[-1].at + 9 * DAY
+    whole, cut = MemoryStateStore(), MemoryStateStore()
+    for book, part, until in ((books[0], arrivals[:place], turn), (books[1], arrivals[place:], end)):
+        follow(whole, book, part, until)
+        for batch, now in data.draw(cuts(part, until)) if part else [([], until)]:
+            follow(cut, book, batch, now)
+    assert state_of(cut) == state_of(whole)
+    for profile in whole.profiles.values():
+        assert all(wait.due_at > end for wait in profile.waits)
 
 
 @settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
