@@ -103,6 +103,10 @@ def words_in(event: Event, purposes: Purposes, known: Mapping[str, Consent]) -> 
     """What an event says about purposes. `known` are the words so far: what only tells of a state (a consent banner's
     categories on every event, a browser's signal) never lifts a word that a person gave by name.
     """
+    context = event.context
+    if not may_end_it(event) and "consent" not in context and "gpc" not in context:
+        # Nearly every event: it costs next to nothing.
+        return {}
     properties = event.properties
     if event.kind == "feedback":
         return _heard(event)
@@ -110,10 +114,10 @@ def words_in(event: Event, purposes: Purposes, known: Mapping[str, Consent]) -> 
         is_confirmed = event.kind == "consent" and properties.get("confirmed") is True
         source = _text(properties.get("how")) or "API"
         return _chosen(event, properties.get("purposes"), source, is_confirmed=is_confirmed)
-    if event.kind == "derived" or not event.context:
+    if event.kind == "derived":
         return {}
     told = _of_banner(event, purposes, known)
-    if event.context.get("gpc") is True:
+    if context.get("gpc") is True:
         word = _consent(event, "Global Privacy Control", is_given=False)
         told |= {name: word for name, each in purposes.items() if each.gpc and name not in known and name not in told}
     return told
