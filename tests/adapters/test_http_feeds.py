@@ -201,8 +201,58 @@ async def test_a_user_name_in_an_address_is_refused() -> None:
         assert await error_of(feeds, "http://ana@example.com/") == "its address holds a user name"
 
 
+async def test_only_who_is_trusted_leads_to_who_is_trusted() -> None:
+    async def elsewhere(path: str, writer: asyncio.StreamWriter) -> None:
+        port = writer.get_extra_info("sockname")[1]
+        inner = f"http://{'127.0.0.1' if path == '/open' else 'localhost'}:{port}/inner"
+        await weather(path, writer) if path == "/inner" else writer.write(said("302 Found", b"", f"Location: {inner}"))
+
+    async with serving(elsewhere) as (url, asked), fetching(None, "127.0.0.1", "localhost") as feeds:
+        assert await error_of(feeds, f"{url}/closed") == ""
+        assert asked == ["/closed", "/inner"]
+    async with serving(elsewhere) as (url, asked), fetching(None, "127.0.0.1") as feeds:
+        assert await error_of(feeds, f"{url}/closed") == "localhost is no address of the public internet"
+        # As a server out there, which says where to look inside.
+        feeds._trusted = frozenset({"localhost"})
+        assert await error_of(feeds, f"{url}/closed/") == "it leads from elsewhere to a host of our own network"
+        assert asked == ["/closed", "/closed/"]
+
+
+async def test_to_stand_in_line_is_not_the_servers_time() -> None:
+    async def slow(path: str, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.15)
+        await weather(path, writer)
+
+    async with serving(slow) as (url, _), fetching(None, "127.0.0.1") as feeds:
+        many = [wanted(f"{url}/{number}", timeout=SECOND // 2) for number in range(5 * http_feeds.CONNECTIONS)]
+        assert [each.error for each in (await feeds.fetch(many)).values() if each.error] == []
+
+
+async def test_a_silent_server_holds_up_a_large_batch_for_one_time_out() -> None:
+    waits = asyncio.Event()
+
+    async def silent(path: str, writer: asyncio.StreamWriter) -> None:
+        await waits.wait()
+
+    async with serving(silent) as (url, asked), fetching(None, "127.0.0.1") as feeds:
+        many = [wanted(f"{url}/{number}", timeout=100) for number in range(10 * http_feeds.CONNECTIONS)]
+        async with asyncio.timeout(0.9):  # one after another it were a second at the least
+            found = await feeds.fetch(many)
+        assert all(each.error for each in found.values())
+        assert len(asked) < 3 * http_feeds.CONNECTIONS
+        waits.set()
+
+
+async def test_addresses_count_as_much_as_what_came_from_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_feeds, "CACHE_BYTES", 100_000)
+    async with fetching() as feeds:
+        for number in range(20):
+            await error_of(feeds, f"https://shop.example/{number}{'x' * 50_000}")
+        assert sum(len(url) for url in feeds._kept) <= 100_000
+
+
 async def test_what_is_kept_is_bounded_by_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_feeds, "CACHE_BYTES", 60)
+    monkeypatch.setattr(http_feeds, "CACHE_BYTES", 120)
     async with serving(weather) as (url, asked), fetching(None, "127.0.0.1") as feeds:
         for path in ("/a", "/b", "/c", "/c", "/a"):
             await feeds.fetch([wanted(url + path)])

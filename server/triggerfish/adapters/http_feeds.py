@@ -5,7 +5,7 @@ long as the template allows. httpcore, because it lets us choose the address tha
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Collection
 from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
@@ -25,6 +25,8 @@ REDIRECTS = 3
 LONGEST_URL = 2_048
 FAILED_FOR = 10 * SECOND
 """For so long an address that failed is not asked again: a slow server must not hold up every batch."""
+SILENT_AFTER = 3
+"""Time-outs of one host in one batch after which the batch's other addresses there are not asked any more."""
 
 _HEADERS = [
     ("Accept", "application/json"),
@@ -50,6 +52,7 @@ class HttpFeeds:
 
     def __init__(self, clock: Clock, trusted_hosts: Collection[str] = ()) -> None:
         self._clock = clock
+        self._trusted = frozenset(trusted_hosts)
         self._pool = httpcore.AsyncConnectionPool(
             max_connections=CONNECTIONS,
             max_keepalive_connections=CONNECTIONS,
@@ -74,11 +77,12 @@ class HttpFeeds:
                 found[each.url] = kept.fetched
             else:
                 missing[each.url] = each
-        for each, (fetched, size) in zip(
-            missing.values(), await asyncio.gather(*map(self._fetch_one, missing.values())), strict=True
-        ):
+        silences: Counter[str] = Counter()
+        answers = await asyncio.gather(*(self._fetch_one(each, silences) for each in missing.values()))
+        for each, (fetched, size) in zip(missing.values(), answers, strict=True):
             found[each.url] = fetched
-            self._keep(each.url, _Kept(fetched, now + (FAILED_FOR if fetched.error else each.lifetime), size))
+            until = now + (FAILED_FOR if fetched.error else each.lifetime)
+            self._keep(each.url, _Kept(fetched, until, len(each.url) + size))
         return found
 
     def _keep(self, url: str, kept: _Kept) -> None:
@@ -89,14 +93,21 @@ class HttpFeeds:
             _, dropped = self._kept.popitem(last=False)
             self._bytes -= dropped.size
 
-    async def _fetch_one(self, wanted: Wanted) -> tuple[Fetched, int]:
-        """What came, and how many bytes it had."""
+    async def _fetch_one(self, wanted: Wanted, silences: Counter[str]) -> tuple[Fetched, int]:
+        """What came, and how many bytes it had. To stand in line behind others of a large batch is not counted as time
+        of the server's; `silences` are the time-outs of this batch by host.
+        """
+        host = wanted.url.partition("://")[2].partition("/")[0]
+        error = f"no answer within {wanted.timeout / SECOND:g} seconds"
         try:
-            async with asyncio.timeout(wanted.timeout / SECOND), self._places:
-                body = await self._follow(wanted)
+            async with self._places:
+                if silences[host] >= SILENT_AFTER:
+                    return Fetched(error="its server does not answer"), 0
+                async with asyncio.timeout(wanted.timeout / SECOND):
+                    body = await self._follow(wanted)
             return Fetched(msgspec.json.decode(body)), len(body)
         except TimeoutError:
-            error = f"no answer within {wanted.timeout / SECOND:g} seconds"
+            silences[host] += 1
         except _Refused as refused:
             error = str(refused)
         except NotPublic as refused:
@@ -123,8 +134,13 @@ class HttpFeeds:
             further = urljoin(url, answer.location)
             if urlsplit(url).scheme == "https" and urlsplit(further).scheme != "https":
                 raise _Refused("it leads from https to another scheme")
+            if self._is_trusted(further) and not self._is_trusted(url):
+                raise _Refused("it leads from elsewhere to a host of our own network")
             url = further
         raise _Refused(f"it redirects more than {REDIRECTS} times")
+
+    def _is_trusted(self, url: str) -> bool:
+        return (urlsplit(url).hostname or "") in self._trusted
 
     async def _ask(self, url: str, largest: int) -> bytes | _Elsewhere:
         parts = urlsplit(url)
