@@ -361,19 +361,19 @@ class Oracle:
         lost: int = 0,
     ) -> None:  # fmt: skip
         """A rule's actions, in order; or `only` the one message that was held back."""
-        pending = list(rule.steps)
+        pending = [step for step in all_steps(rule.steps) if step["label"] == only] if only else list(rule.steps)
         while pending:
             step = pending.pop(0)
             label = step["label"]
             if "split" in step:
-                pending = self.split(person, rule, step, event, at, is_noted=not only) + pending
-            elif "send" in step and only in ("", label):
+                pending = self.split(person, rule, step, event, at) + pending
+            elif "send" in step:
                 send = sends.get(label) or self.send_id(person, rule, label, event)
                 held = self.offer(person, rule, step, send, event, at, lost)
                 if held is not None:
                     until, ends, lost_at = held
                     person.waits.append(Wait(until, rule, event, {label: send}, label, ends, lost_at))
-            elif "send" not in step and not only:
+            else:
                 self.do(person, rule, step, event, at, links)
 
     def do(self, person: Person, rule: Rule, step: Table, event: Told, at: int, links: int) -> None:
@@ -388,9 +388,7 @@ class Oracle:
             properties = _worked_out(step.get("properties", {}), scene)
             self.follow("derived", step["emit"], properties, links + 1, event.context)
 
-    def split(
-        self, person: Person, rule: Rule, step: Table, event: Told, at: int, *, is_noted: bool = True
-    ) -> list[Table]:
+    def split(self, person: Person, rule: Rule, step: Table, event: Told, at: int) -> list[Table]:
         """The steps of the variant that the person has, and has had since the first time."""
         experiment, variants = step["split"]["name"], step["split"]["variants"]
         if experiment not in person.variants:
@@ -405,8 +403,7 @@ class Oracle:
                     break
             person.variants[experiment] = (at, name)
         name = person.variants[experiment][1]
-        if is_noted:
-            self.decide(person, rule, event, at, "assigned", "", step["label"], name)
+        self.decide(person, rule, event, at, "assigned", "", step["label"], name)
         return next((each["steps"] for each in variants if each["name"] == name), [])
 
     def offer(
