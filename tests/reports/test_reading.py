@@ -210,6 +210,7 @@ HOSTILE = {
     "broken blocks": b"Content-Type: message/delivery-status\n\n" + b"a\n\n" * 300_000,
     "returns only": b"Content-Type: multipart/mixed; boundary=b\r\r" + b"--b\r\r\r" * 100_000,
     "digest": b'Content-Type: multipart/digest; boundary="b"\n\n' + b"--b\n\n\n" * 2_900,
+    "comments": b"From: " + b"(" * 100_000 + b"\r\nTo: " + b"(" * 100_000 + b"\r\n\r\nx",
     "folded id": b"Content-Type: message/rfc822\r\n\r\nMessage-ID: <\r\n" + b" y\r\n" * 250_000,
 }
 

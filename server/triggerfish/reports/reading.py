@@ -85,7 +85,7 @@ def read_mail(raw: bytes, came_to: Sequence[str] = ()) -> Mail:
         addresses=tuple(_addresses(mail, original, returned, came_to)),
         links=tuple(dict.fromkeys(_UNSUBSCRIBE.findall(_unfolded(returned))))[:_MOST_LINKS],
         message_id=_message_id(original, returned),
-        sender=next((found for _, found in getaddresses([written(mail, "From")])), "")[:320],
+        sender=next(iter(_senders(mail)), "")[:320],
         subject=written(mail, "Subject"),
         feedback_type=feedback_type[:40],
     )
@@ -112,7 +112,7 @@ def _guessed(raw: bytes, said: str) -> list[Report]:
     # Its patterns work line by line, and no line of a mail that keeps to RFC 5322 is longer.
     short = b"\n".join(line[:_LONGEST_LINE] for line in raw[:_GUESSED].splitlines())
     mail = email.message_from_bytes(short)
-    if not getaddresses([str(mail.get("From", ""))]):
+    if not _senders(mail):
         # One of its detectors stumbles over a mail that is from nobody, and then the others do not get their turn.
         del mail["From"]
         mail["From"] = "MAILER-DAEMON"
@@ -130,13 +130,22 @@ def _guessed(raw: bytes, said: str) -> list[Report]:
     ]
 
 
+def _senders(mail: Message) -> list[str]:
+    """The addresses that it says it is from."""
+    try:
+        return [found for _, found in getaddresses([written(mail, "From")])]
+    except RecursionError:
+        # Python reads comments in comments by calling itself.
+        return []
+
+
 def _is_answer(mail: Message) -> bool:
     """Whether a machine answered (RFC 3834), or says that somebody is away."""
     if written(mail, "Auto-Submitted").lower().startswith("auto-replied"):
         return True
     if written(mail, "Precedence").lower() == "auto_reply" or mail.get("X-Autoreply") or mail.get("X-Autorespond"):
         return True
-    sender = next((found for _, found in getaddresses([written(mail, "From")])), "")
+    sender = next(iter(_senders(mail)), "")
     return bool(_VACATION.search(written(mail, "Subject"))) and not _DAEMON.match(sender)
 
 
