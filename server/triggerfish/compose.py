@@ -221,7 +221,7 @@ def prepare(settings: Settings) -> None:
     from triggerfish.adapters.sqlite.migrate import migrate
     from triggerfish.adapters.sqlite.together import check_together
 
-    settings.data_path.mkdir(parents=True, exist_ok=True)
+    settings.data_path.mkdir(mode=0o700, parents=True, exist_ok=True)
     migrations = starter_path("migrations")
     migrate(settings.log_path, migrations / "log.py")
     migrate(settings.state_path, migrations / "state.py")

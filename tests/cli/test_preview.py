@@ -34,6 +34,16 @@ def test_the_sample_person_gets_html_and_text(lived, tmp_path):
 
 
 @pytest.mark.usefixtures("without_browser")
+def test_what_is_written_is_for_nobody_else_on_the_machine_also_before_a_server_made_the_folder(tmp_path):
+    assert CliRunner().invoke(main, ["new", str(tmp_path / "shop")]).exit_code == 0
+    done = run(tmp_path / "shop", "welcome")
+    assert done.exit_code == 0, done.output
+    data = tmp_path / "shop" / "data"
+    assert (data / "preview" / "welcome.html").is_file()
+    assert [folder.stat().st_mode & 0o077 for folder in (data, data / "preview")] == [0, 0]
+
+
+@pytest.mark.usefixtures("without_browser")
 def test_a_stored_person_gets_the_message_with_their_own_traits(lived, tmp_path):
     told = json.loads(run(lived, "welcome", "--profile", "bo@example.com", "--out", str(tmp_path), "--json").output)
     assert (told["template"], told["person"]) == ("welcome", "bo@example.com")

@@ -221,8 +221,9 @@ def lines_of(sections: Sequence[Section]) -> Iterator[str]:
     for section in sections:
         for finding in section.findings:
             counts[finding.state] = counts.get(finding.state, 0) + 1
-    names = {"error": "errors", "warning": "warnings", "unknown": "not looked at", "fine": "fine"}
-    yield ", ".join(f"{counts[state]} {name}" for state, name in names.items() if state in counts)
+    names = {"error": "error(s)", "warning": "warning(s)", "unknown": "not looked at", "fine": "fine"}
+    found = ((counts[state], name) for state, name in names.items() if state in counts)
+    yield ", ".join(f"{count} {name.replace('(s)', '' if count == 1 else 's')}" for count, name in found)
 
 
 def _of_error(about: str, wrong: TriggerfishError) -> Finding:

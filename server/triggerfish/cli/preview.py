@@ -56,6 +56,9 @@ def command(
         else:
             click.echo(f"To: {message.to.email}\nSubject: {message.subject}\n\n{message.text}")
         return
+    if out is None:
+        # Made before the server made it, it must be as closed: what is in it is personal.
+        settings.data_path.mkdir(mode=0o700, parents=True, exist_ok=True)
     preview = write_preview(message, template, person, out or settings.data_path / "preview")
     if as_json:
         print_json(preview)
@@ -71,7 +74,7 @@ def command(
 
 def write_preview(message: Message, template: str, person: str, out: Path) -> Preview:
     """Write `<template>.html`, `<template>.txt` and, when there is a browser, pictures of both widths."""
-    out.mkdir(parents=True, exist_ok=True)
+    out.mkdir(mode=0o700, parents=True, exist_ok=True)
     html, text = out / f"{template}.html", out / f"{template}.txt"
     html.write_text(message.html, encoding="utf-8")
     text.write_text(message.text, encoding="utf-8")
