@@ -21,7 +21,7 @@ SOURCES = [
     *(REPOSITORY / "server" / "triggerfish" / "rulefile").glob("*.py"),
     REPOSITORY / "server/triggerfish/errors.py",
 ]
-CODE = r"TF(?:2\d\d|60\d|6[458]\d)"
+CODE = r"TF(?:2\d\d|60\d|6[45]\d|680)"
 """Codes of rule files and of the tracking plan in them."""
 PAGE = (REPOSITORY / "docs" / "errors.md").read_text(encoding="utf-8")
 PAGES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((REPOSITORY / "docs/errors").glob("*.md"))}
