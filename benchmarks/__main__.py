@@ -13,7 +13,19 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks import agenda, backtest, composing, engine, front_door, latency, matchers, memory, reloading, sending
+from benchmarks import (
+    agenda,
+    backtest,
+    checks,
+    composing,
+    engine,
+    front_door,
+    latency,
+    matchers,
+    memory,
+    reloading,
+    sending,
+)
 from benchmarks.measuring import Summary, Wrong, machine, sum_up, table
 
 MEASUREMENTS = {
@@ -24,6 +36,7 @@ MEASUREMENTS = {
     "memory": memory.measure,
     "composing": composing.measure,
     "sending": sending.measure,
+    "checks": checks.measure,
     "agenda": agenda.measure,
     "reloading": reloading.measure,
     "backtest": backtest.measure,
