@@ -7,6 +7,7 @@ happens as the next day begins.
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,8 @@ from triggerfish.clock import HOUR, MINUTE, Instant, from_datetime, to_datetime
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 ZONES_KEPT = 1_000
+INSTANTS_KEPT = 8_192
+"""Local times that stand ready as instants: a crowd asks for the same few (the end of the quiet hours) all day long."""
 
 
 class Zones:
@@ -69,6 +72,7 @@ class Local:
         return next_daily(self.now, 0, self.zone)
 
 
+@functools.lru_cache(INSTANTS_KEPT)
 def instant_of(day: date, minute: int, zone: ZoneInfo) -> Instant:
     """The instant of a local time, given as minutes after midnight of a local day."""
     wall = datetime.combine(day, datetime.min.time()) + timedelta(minutes=minute)

@@ -68,9 +68,10 @@ class Turn:
             firing.cancel_waits(self, event)
         counted = self.rulebook.counts(event.name)
         did_more = fold(profile, event, counted, self.at)
-        if (opened := note_opening(profile, event, self.rulebook.zones)) is not None:
+        if event.kind == "feedback" and (opened := note_opening(profile, event, self.rulebook.zones)) is not None:
             self.record.open(*opened)
-        self.hear_of_consent(event, depth)
+        if event.kind != "derived":
+            self.hear_of_consent(event, depth)
         self.is_moved = self.is_moved or did_more
         self.settle(event, depth, None if did_more else self.rulebook.segments.readers(counted))
         if waits:
