@@ -44,10 +44,15 @@ class Line(Struct, frozen=True, forbid_unknown_fields=True):
     note: str = ""
 
 
+def reason_of(text: str) -> Reason | None:
+    """The reason that is meant, also as providers call it; None when it is none of ours."""
+    return _REASONS.get(text.strip().lower().replace("_", " ").replace("-", " "))
+
+
 def suppress_of(line: Line, place: int) -> Suppress:
     """The instruction. Raises Refused (TF684) that names the line; the first is 0."""
     address = as_listed(line.address)
-    reason = _REASONS.get(line.reason.strip().lower().replace("_", " ").replace("-", " "))
+    reason = reason_of(line.reason)
     if not _ADDRESS.fullmatch(address):
         raise Refused(
             f'"{line.address[:80]}" is neither an address nor a domain', code="TF684", field=f"[{place}].address",

@@ -79,6 +79,18 @@ def test_what_is_no_address_is_refused_and_nothing_is_changed(origin):
     refused = suppress(workspace, "bo@example.com", "ana")
     assert refused.exit_code == 1
     assert 'TF684  "ana" is neither an address nor a domain' in refused.output
+    assert "[1].address: expected ana@example.com, or @example.com for a domain" in refused.output
     assert suppress(workspace).exit_code == 2
     assert suppress(workspace, "a@b.example", "--reason", "because").exit_code == 2
     assert asyncio.run(head()) == before
+
+
+def test_a_providers_own_words_for_a_reason_become_the_note(origin):
+    workspace, workshop = origin
+    file = workspace / "bounces.csv"
+    file.write_text("status,reason,email\n5.1.1,550 no such user,di@rival.example\n,Unsubscribed,ed@rival.example\n")
+    assert suppress(workspace, "--file", str(file), "--reason", "hard bounce").exit_code == 0
+    carry_out(workspace, workshop)
+    rows = json.loads(suppress(workspace, "--list", "--json").output)
+    found = [(row["address"], row["reason"], row.get("note", "")) for row in rows if "rival" in row["address"]]
+    assert found == [("di@rival.example", "hard bounce", "550 no such user"), ("ed@rival.example", "unsubscribe", "")]

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from triggerfish.errors import RulebookBroken, TriggerfishError
+from triggerfish.errors import Refused, RulebookBroken, TriggerfishError
 
 VERBS = (
     "new", "serve", "check", "test", "backtest", "diff", "replay", "why", "explain", "rules", "preview", "send-test",
@@ -105,5 +105,8 @@ def print_error(error: TriggerfishError, *, as_json: bool = False) -> None:
     for problem in problems:
         click.echo(problem.render() + "\n", err=True)
     click.echo(f"{error.code}  {error.sentence}", err=True)
+    if isinstance(error, Refused) and error.expected:
+        where = f"{error.field}: " if error.field else ""
+        click.echo(f"       {where}expected {error.expected}", err=True)
     if error.hint:
         click.echo(f"       {error.hint}", err=True)

@@ -16,7 +16,7 @@ from triggerfish.config import Settings, load_settings
 from triggerfish.errors import Refused
 from triggerfish.instructions import Allow, Suppress
 from triggerfish.reads import LONGEST_PAGE, SuppressionView
-from triggerfish.suppressing import MOST_LINES, Line, csv_of, lines_of_csv, suppress_of
+from triggerfish.suppressing import MOST_LINES, Line, csv_of, lines_of_csv, reason_of, suppress_of
 
 LARGEST_FILE = 64 * 1024 * 1024
 
@@ -30,7 +30,7 @@ LARGEST_FILE = 64 * 1024 * 1024
     default="manual",
     show_default=True,
     type=click.Choice(["manual", "unsubscribe", "complaint", "hard bounce"]),
-    help="Why. A hard bounce stops everything, the others marketing.",
+    help="Why, where a file does not say. A hard bounce stops everything, the others marketing.",
 )
 @click.option("--note", default="", help="More about it, for people.")
 @click.option("--remove", is_flag=True, help="Take them off the list.")
@@ -64,16 +64,15 @@ def _lines_of(file: Path | None, purpose: str, reason: str, note: str) -> list[L
         return []
     if file.stat().st_size > LARGEST_FILE:
         raise Refused(f"{file} is larger than {LARGEST_FILE // 1024**2} MB", code="TF684", hint="split it")
-    usual = Line("")
-    return [
-        Line(
-            line.address,
-            line.purpose or purpose,
-            reason if line.reason == usual.reason else line.reason,
-            line.note or note,
-        )
-        for line in lines_of_csv(file.read_text(encoding="utf-8-sig", errors="replace"))
-    ]
+    lines = lines_of_csv(file.read_text(encoding="utf-8-sig", errors="replace"))
+    return [_completed(line, purpose, reason, note) for line in lines]
+
+
+def _completed(line: Line, purpose: str, reason: str, note: str) -> Line:
+    """Of a file's reasons those count that are ours; what a provider wrote there in its own words becomes the note."""
+    is_said = line.reason != Line("").reason and reason_of(line.reason) is not None
+    words = "" if reason_of(line.reason) is not None else line.reason
+    return Line(line.address, line.purpose or purpose, line.reason if is_said else reason, line.note or words or note)
 
 
 def _put_on(settings: Settings, wanted: Sequence[Suppress]) -> bool:
