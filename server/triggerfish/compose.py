@@ -126,7 +126,8 @@ def inspect(
             examine=examine,
             kept=kept,
         )
-        of_templates += check_readings(rulebook, {name: each.readings for name, each in templates.items()})
+        samples = {name: each.sample for name, each in templates.items()}
+        of_templates += check_readings(rulebook, {name: each.readings for name, each in templates.items()}, samples)
     except RulebookBroken as broken:
         of_rules = [problem for problem in broken.problems if isinstance(problem, Problem)]
     found = [*sorted([*problems, *of_rules]), *of_templates]

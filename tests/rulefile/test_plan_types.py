@@ -222,7 +222,8 @@ def told_of(
     assert [problem.code for problem in problems] == []
     made, _ = load(plan, rules, templates=templates)
     assert made is not None
-    found = check_readings(made, {name: each.readings for name, each in templates.items()})
+    samples = {name: each.sample for name, each in templates.items()}
+    found = check_readings(made, {name: each.readings for name, each in templates.items()}, samples)
     assert all(problem.is_warning for problem in found)
     return [(one.code, one.source[one.column - 1 : one.column - 1 + one.width], one.hint) for one in found]
 
@@ -296,6 +297,16 @@ def test_the_subject_is_looked_at_too(tmp_path: Path) -> None:
 )
 def test_a_template_is_held_only_against_events_that_are_planned(rules: str, tmp_path: Path) -> None:
     assert told_of(tmp_path, "{{ event.note }}", rules) == []
+
+
+def test_what_no_plan_knows_is_held_against_the_sample_person_on_every_way(tmp_path: Path) -> None:
+    body = (
+        "{% if event.gift %}For {{ event.whom }}, {{ event.note | default: 'from us' }}, {{ event.total }}{% endif %}"
+    )
+    rules = RULES + "  - {name: r, on: bare, then: [{send: mail}]}\n"
+    ((code, text, hint),) = told_of(tmp_path, body, rules)
+    assert (code, text) == ("TF608", "event.whom")
+    assert "sample.yaml" in hint
 
 
 def test_what_one_of_several_events_does_not_bring_may_be_missing(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec.structs import replace
 
@@ -26,20 +26,30 @@ class Reading(Protocol):
     def place(self) -> Problem: ...
 
 
-def check_readings(rulebook: Rulebook, readings: Mapping[str, Iterable[Reading]]) -> list[Problem]:
-    """Warnings about what templates (by name) read. Properties are looked at when every event that can bring the
-    message about has its properties planned; traits when any are.
+Samples = Mapping[str, Mapping[str, Mapping[str, Any]]]
+"""By template, the traits and event of its sample person."""
+
+
+def check_readings(
+    rulebook: Rulebook, readings: Mapping[str, Iterable[Reading]], samples: Samples | None = None
+) -> list[Problem]:
+    """Warnings about what templates (by name) read. Properties are held against the plan when every event that can
+    bring the message about has its properties planned, traits when any are; all else against the sample person.
     """
     plan = rulebook.plan
-    if not plan.traits and not any(event.properties for event in plan.events.values()):
-        return []
     causes = _causes(rulebook)
     found: list[Problem] = []
     for template, reads in readings.items():
         names = causes.get(template, ())
         for read in reads:
             fields = plan.traits or None if read.root == "traits" else fields_of(plan, list(names or ()))
-            if fields is None or (read.root == "traits" and read.name in _SHIPPED):
+            if read.root == "traits" and read.name in _SHIPPED:
+                continue
+            if fields is None:
+                sample = (samples or {}).get(template)
+                if sample is not None and read.is_needed and read.name not in sample[read.root]:
+                    sentence = f"{read.root}.{read.name} has no fallback, and the sample person has none either"
+                    found.append(_warning(read, "TF608", sentence, f"{_fallback(read)}; or into sample.yaml"))
                 continue
             whose = "" if read.root == "traits" else f" of {' and '.join(map(quote, sorted(names or ())))}"
             kind = "trait" if read.root == "traits" else "property"
@@ -48,13 +58,16 @@ def check_readings(rulebook: Rulebook, readings: Mapping[str, Iterable[Reading]]
                 found.append(_warning(read, "TF607", sentence, nearest(read.name, fields) or "add it to the plan"))
             elif read.is_needed and not _is_sure(plan, read, names):
                 sentence = f"{read.root}.{read.name} may be missing, and then the message does not leave"
-                hint = f'give it a fallback:  | default: "…"  ; or put it into {{% if {read.root}.{read.name} %}}'
-                found.append(_warning(read, "TF608", sentence, hint))
+                found.append(_warning(read, "TF608", sentence, _fallback(read)))
     return list(dict.fromkeys(found))
 
 
 _SHIPPED = frozenset({"email"})
 """Without it there is no message."""
+
+
+def _fallback(read: Reading) -> str:
+    return f'give it a fallback:  | default: "…"  ; or put it into {{% if {read.root}.{read.name} %}}'
 
 
 def _is_sure(plan: Plan, read: Reading, names: Iterable[str] | None) -> bool:
