@@ -78,6 +78,11 @@ Total  €78.00""",
         '<mj-button href="https://x.example/"><i>Shop now &rarr;</i></mj-button>',
         "Shop now:\nhttps://x.example/",
     ),
+    "blanks that do not break beside others": (
+        """<mj-text><a href="https://x.example/a">A</a>
+        &nbsp;·&nbsp; <a href="https://x.example/b">B</a> &nbsp; C</mj-text>""",
+        "A (https://x.example/a) · B (https://x.example/b) C",
+    ),
     "a link in a sentence": (
         '<mj-text>Have a <a href="https://x.example/">look</a>, please.</mj-text>',
         "Have a look (https://x.example/), please.",
