@@ -112,11 +112,14 @@ def inspect(
     filters, of_catalog = filters_of(settings, plugins, sources)
     templates, of_templates = check_templates(sources / "templates", company_of(settings), filters=filters)
     of_templates += of_catalog
+    # A broken template is told once, where it is broken, and not at each rule that sends it.
+    is_whole = all(problem.is_warning for problem in of_templates)
+    facts: dict[str, Any] = dict(templates) if is_whole else {**read_facts(sources / "templates"), **templates}
     rulebook: Rulebook | None = None
     try:
         rulebook, of_rules = load_rulebook(
             texts,
-            templates=templates,
+            templates=facts,
             matcher=matcher_of(settings.engine),
             functions=plugins.functions,
             actions=plugins.action_names(settings.plugins),

@@ -86,6 +86,9 @@ class WorkspaceTaken(TriggerfishError):
 class ShowsItself(Protocol):
     """A problem that knows how to print itself with its place (see rulefile/problems.py)."""
 
+    @property
+    def is_warning(self) -> bool: ...
+
     def render(self) -> str: ...
 
 
@@ -95,7 +98,7 @@ class RulebookBroken(TriggerfishError):
     code = "TF200"
 
     def __init__(self, problems: Sequence[ShowsItself]) -> None:
-        count = len(problems)
+        count = sum(not problem.is_warning for problem in problems)
         super().__init__(f"the rulebook has {count} problem{'s' if count != 1 else ''}")
         self.problems = tuple(problems)
 

@@ -42,6 +42,17 @@ def test_a_good_workspace_says_what_there_is_and_ends_with_0(workspace: Path) ->
     assert result.exit_code == 0
 
 
+def test_a_broken_template_is_told_where_it_is_broken_and_not_where_it_is_sent(workspace: Path) -> None:
+    (workspace / "rules" / "cart.yaml").write_text(GOOD.replace("set: {reminded: true}", "send: hello"))
+    (workspace / "templates" / "hello").mkdir()
+    email = "---\nsubject: Hi\nclass: transactional\n---\n<mjml><mj-body><mj-texd>Hi</mj-texd></mj-body></mjml>\n"
+    (workspace / "templates" / "hello" / "email.mjml").write_text(email)
+    result = check(workspace)
+    assert "TF311" in result.output
+    assert "TF260" not in result.output
+    assert result.exit_code == 1
+
+
 def test_problems_of_all_files_come_in_order_and_end_with_1(workspace: Path) -> None:
     (workspace / "rules" / "cart.yaml").write_text(GOOD.replace("name: cart", "nam: cart").replace("- set:", "- sett:"))
     (workspace / "rules" / "a.yaml").write_text("policy: {time_zone: Berlin}\n")

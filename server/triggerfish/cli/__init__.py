@@ -103,7 +103,8 @@ def print_error(error: TriggerfishError, *, as_json: bool = False) -> None:
         print_json({"code": error.code, "sentence": error.sentence, "hint": error.hint, "problems": problems})
         return
     for problem in problems:
-        click.echo(problem.render() + "\n", err=True)
+        if not problem.is_warning:
+            click.echo(problem.render() + "\n", err=True)
     click.echo(f"{error.code}  {error.sentence}", err=True)
     if isinstance(error, Refused) and error.expected:
         where = f"{error.field}: " if error.field else ""

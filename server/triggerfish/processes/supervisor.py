@@ -38,6 +38,8 @@ API_SECONDS = 120
 """How long the api process may take to be ready."""
 LOOK_SECONDS = 5
 """How often we look whether files have changed without our being told."""
+LOGGED_PROBLEMS = 10
+"""How many problems of a refused rulebook the log tells; all of them are in `GET /v1/rulebook`."""
 
 
 class Supervisor:
@@ -277,6 +279,9 @@ class Supervisor:
                 self.status |= {"error": str(refused), "refused": version_of(self._contents)}
                 self._note_status()
                 log.error("the changed rulebook is not used: %s", refused.sentence)
+                wrong = [problem for problem in refused.report.problems if not problem.get("is_warning")]
+                for problem in wrong[:LOGGED_PROBLEMS]:
+                    log.error("%s", problem.get("text"))
                 return
             async with self._handing_over:
                 old, self.worker = self.worker, fresh
