@@ -18,7 +18,7 @@ MOST_LINES = 1_000
 LONGEST_NOTE = 500
 COLUMNS = ("address", "purpose", "reason", "note")
 
-_ADDRESS = re.compile(r"[^\s@,;<>]{0,64}@[^\s@,;<>]{1,253}")
+_ADDRESS = re.compile(r"[^\s\x00-\x1f\x7f@,;<>]{0,64}@[^\s\x00-\x1f\x7f@,;<>]{1,253}")
 _REASONS: dict[str, Reason] = {
     "hard bounce": "hard bounce", "hardbounce": "hard bounce", "bounce": "hard bounce", "bounced": "hard bounce",
     "complaint": "complaint", "complained": "complaint", "spam": "complaint", "spamcomplaint": "complaint",

@@ -9,6 +9,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 import msgspec
 import pytest
@@ -490,8 +491,19 @@ async def test_the_suppression_list_can_be_read_and_changed(server):
 
 NO_LINES = [
     b"{}", b"[1]", b'{"address": "ana"}', b'{"address": "a b@c"}', b'{"address": "a@b", "reason": "because"}',
-    b'{"address": "a@b", "purpos": "x"}', b"nonsense", b'[{"address": "a@b"}, {"address": ""}]',
+    b'{"address": "a@b", "purpos": "x"}', b"nonsense", b'{"address": "a\\u0000@b"}',
+    b'[{"address": "a@b"}, {"address": ""}]',
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", ["c=de/a=x@example.com", "a+b@example.com", "@example.com"])
+async def test_any_address_that_is_on_the_list_can_be_taken_off(server, address):
+    await server.client.post("/v1/suppressions", json={"address": address}, headers=ADMIN)
+    server.follow()
+    away = await server.client.delete(f"/v1/suppressions/{quote(address, safe='')}", headers=ADMIN)
+    assert away.status_code == 200, away.text
+    server.follow()
+    assert (await server.client.get("/v1/suppressions", headers=ADMIN)).json() == []
 
 
 async def test_what_is_no_line_of_the_list_is_refused_and_nothing_is_stored(server):

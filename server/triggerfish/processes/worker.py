@@ -70,9 +70,17 @@ async def run(orders: Orders) -> int:
     await control.report(Report(is_ready=True, rulebook=describe(workshop.rulebook), problems=warnings))
     if not await control.told_to_go():
         return 0
-    with await _alone(settings.data_path):
-        async with open_house(settings, workshop, public_url=orders.public_url, demo_since=orders.demo_since) as house:
-            await _work(house, orders, control, stopping)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(await _alone(settings.data_path))
+        try:
+            house = await stack.enter_async_context(
+                open_house(settings, workshop, public_url=orders.public_url, demo_since=orders.demo_since)
+            )
+        except TriggerfishError as error:
+            # It says what to do about it; where in our code it came up helps nobody.
+            log.error("%s", error)
+            return 1
+        await _work(house, orders, control, stopping)
     return 0
 
 

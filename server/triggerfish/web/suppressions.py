@@ -45,10 +45,11 @@ async def suppress(request: Request[Any, Any, Any], desk: TheDesk) -> dict[str, 
     return {"suppressions": len(wanted)}
 
 
-@delete("/v1/suppressions/{address:str}", guards=[admin_only, takes("purpose")], status_code=200)
+@delete("/v1/suppressions/{address:path}", guards=[admin_only, takes("purpose")], status_code=200)
 async def allow(address: FromPath[str], desk: TheDesk, purpose: Text = None) -> dict[str, int]:
     """Take an address or a domain off the list again, for one purpose or wholly."""
-    line = suppress_of(Line(address=address, purpose=purpose or ""), 0)
+    # An address may have a slash in it, so it is all that comes after the first.
+    line = suppress_of(Line(address=address.removeprefix("/"), purpose=purpose or ""), 0)
     await walk.instruct(desk.front, [Allow(line.address, line.purpose)], by=BY)
     return {"suppressions": 1}
 
