@@ -8,7 +8,7 @@ import re
 # An address between two ADDRESS is the one of the line that it stands in.
 CELL, LINE, ROW, TALL_ROW, ADDRESS = "\t", "\x1c", "\x1e", "\x1d", "\x02"
 _MARKED = r"\n\t\x1c-\x1e\xa0\u200b-\u200d\u2060\ufeff\u00ad\u034f"
-_GAP = re.compile(rf" ?[{_MARKED}][ {_MARKED}]*")
+_GAP = re.compile(rf"[{_MARKED}][ {_MARKED}]*")
 _ADDRESSED = re.compile(r" *\x02([^\x02]*)\x02")
 _RULE = "---\n"
 _RULES = re.compile(r"\A(?:---\n\n)+|(?:\n\n---)+(?=\n\n---\n|\Z)")
@@ -43,7 +43,8 @@ def _gap(found: re.Match[str]) -> str:
         return "\n\n"
     if "\n" in gap or LINE in gap:
         return "\n"
-    return " " if "\xa0" in gap or " " in gap else ""
+    has_blank = "\xa0" in gap or " " in gap
+    return " " if has_blank and not found.string.endswith(" ", 0, found.start()) else ""
 
 
 def _rows(text: str) -> str:
