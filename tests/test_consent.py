@@ -172,6 +172,18 @@ def test_a_record_is_bounded():
     assert len(record) == PURPOSE_LIMIT
 
 
+def test_made_up_purposes_keep_no_opt_out_from_being_taken():
+    profile = Profile(id="p", created_at=0, updated_at=0)
+    for number in range(3):
+        hear_consent(profile, said(number, purposes={f"junk {number} {each}": True for each in range(90)}), PURPOSES)
+    assert len(profile.consent) == PURPOSE_LIMIT
+    hear_consent(profile, said(5, purposes={"news": False}), PURPOSES)
+    hear_consent(profile, feedback("Unsubscribed", 6, "p", purpose="of no file any more"), PURPOSES)
+    hear_consent(profile, feedback("Email Marked as Spam", 7, "p"), PURPOSES)
+    assert [not profile.consent[each].is_given for each in ("news", "of no file any more", "")] == [True] * 3
+    assert refusal(profile.consent, "news", PURPOSES, ANA) == "opted out of news (API)"
+
+
 # --- through the engine -----------------------------------------------------------------------------------------------
 
 RULES = """

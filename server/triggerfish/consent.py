@@ -198,16 +198,21 @@ def _text(value: Any) -> str:
     return value[:LONGEST_PROOF] if isinstance(value, str) else ""
 
 
-def take(known: Record, told: Mapping[str, Consent], purposes: Purposes) -> list[tuple[Change, str]]:
+def take(
+    known: Record, told: Mapping[str, Consent], purposes: Purposes, *, is_ours: bool = False
+) -> list[tuple[Change, str]]:
     """Put words into a record (a working copy), unless newer ones are there. Returns what changed by them, and about
-    which purpose. Asking again for what awaits its confirmation is news each time.
+    which purpose. Asking again for what awaits its confirmation is news each time. `is_ours`: they came by a link of
+    our own.
     """
     changes: list[tuple[Change, str]] = []
     for purpose, word in told.items():
         before = known.get(purpose)
         if before is not None and before.at > word.at:
             continue
-        if before is None and len(known) >= PURPOSE_LIMIT:
+        is_known = is_ours or purpose == EVERYTHING or purpose in purposes
+        if before is None and len(known) >= PURPOSE_LIMIT and not is_known:
+            # A stranger with a write key may make up purposes; they leave room for what our messages are about.
             continue
         if before is not None and before.is_given and before.is_confirmed and word.is_given and not word.is_confirmed:
             # Who confirmed once need not do so again because a form is sent again.

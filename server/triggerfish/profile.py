@@ -348,7 +348,7 @@ def _note_context(profile: Profile, context: dict[str, Any]) -> None:
 def hear_consent(profile: Profile, event: Event, purposes: Purposes) -> list[tuple[Change, str]]:
     """Note what the event says about consent in a working copy. Returns what changed by it, and of which purpose."""
     told = words_in(event, purposes, profile.consent)
-    return take(profile.consent, told, purposes) if told else []
+    return take(profile.consent, told, purposes, is_ours=event.kind == "feedback") if told else []
 
 
 def trouble_with(profile: Profile, event: Event) -> tuple[Trouble, str] | None:
