@@ -384,3 +384,24 @@ def test_two_tests_of_one_name_are_told() -> None:
 def test_a_problem_names_its_test() -> None:
     (problem,) = run("- {name: who goes there, expect: [{at: 0m, segment: vips}]}").problems
     assert problem.render().endswith('^^^^ did you mean "vip"?\n       in test "who goes there"')
+
+
+@pytest.mark.parametrize(
+    ("consent", "sends", "reasons"),
+    [
+        ("", "[]", "{offer: no consent to letters}"),
+        (", consent: {letters: true}", "[offer]", "{}"),
+        (", consent: {letters: false}", "[]", "{offer: opted out of letters (the test)}"),
+    ],
+    ids=["nothing", "yes", "no"],
+)
+def test_a_person_of_a_test_can_have_said_yes_or_no(consent: str, sends: str, reasons: str) -> None:
+    rules = RULES + "  - {name: letter, on: Issue, purpose: letters, then: [{send: offer}]}\n"
+    rules += "purposes:\n  letters: {title: Letters, consent: double_opt_in}\n"
+    test = f"""
+- name: a letter
+  profile: {{traits: {{email: ana@example.com}}{consent}}}
+  events: [{{at: 0m, event: Issue}}]
+  expect: [{{at: 0m, sends: {sends}, reasons: {reasons}}}]
+"""
+    assert told(one(test, rules)) == []

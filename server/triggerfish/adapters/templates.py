@@ -193,7 +193,10 @@ class _Loader:
             safe_header_value(message.subject)
         except (MissingData, Refused) as error:
             label = f"{self.notes.label}/{SAMPLE}"
-            self.problems.append(no_file(label, "TF341", f"for the sample person, {error.sentence}", hint=error.hint))
+            hint = error.hint
+            if error.code == "TF328":
+                hint = "write what it gives under feeds: in sample.yaml, or give it a fallback in the front matter"
+            self.problems.append(no_file(label, "TF341", f"for the sample person, {error.sentence}", hint=hint))
             return False
         size = len(message.html.encode())
         if size > CLIPPED_BYTES:

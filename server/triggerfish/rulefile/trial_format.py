@@ -27,6 +27,7 @@ class PersonForm(Form, frozen=True):
     NOUN: ClassVar[str] = "a person"
     traits: dict[str, Any] = {}
     locale: str = ""
+    consent: dict[str, bool] = {}
 
 
 class HappensForm(Form, frozen=True):

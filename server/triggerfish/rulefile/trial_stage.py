@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from triggerfish.clock import Instant
+from triggerfish.consent import Consent
 from triggerfish.engine import Arrival, Moment, Outcome, StateStore, decide
 from triggerfish.errors import MissingData, Refused
 from triggerfish.ingest import Event
@@ -105,6 +106,10 @@ class Stage:
         if form is not None:
             profile.locale = form.locale
             profile.traits = {name: Trait(value, at) for name, value in form.traits.items() if value is not None}
+            profile.consent = {
+                name: Consent(is_given, at, "the test", is_confirmed=is_given)
+                for name, is_given in form.consent.items()
+            }
         profile.assignments = {name: Assignment(variant, at) for name, variant in trial.form.assign.items()}
         email = profile.trait("email")
         if isinstance(email, str) and "@" in email:

@@ -16,6 +16,7 @@ DESCRIPTIONS = {
     "trial.assign": "Which variant of an experiment the person gets: experiment to variant.",
     "person.traits": "Traits that are known already.",
     "person.locale": 'The person\'s language and country, like "de-DE".',
+    "person.consent": "What they said yes (true, and confirmed it) or no to, by purpose.",
     "happens.at": 'When it comes: "30m" after the start, "+10m" after the line before, "-40 days", or a local time.',
     "happens.event": "The event that happens, by its short name or its own.",
     "happens.identify": "Traits that the person gives of themselves.",
