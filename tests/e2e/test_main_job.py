@@ -87,7 +87,13 @@ def test_a_person_is_greeted_clicks_and_unsubscribes(server):
     receipts = server.sends(profile="ana", template="receipt")
     assert [each["status"] for each in receipts] == ["sent", "sent"]
     results = next(each for each in server.get("/v1/results") if each["rule"] == "hello")["results"]
-    assert (results["sent"], results["opened"], results["clicked"], results["unsubscribed"]) == (1, 1, 1, 1)
+    assert (results["sent"], results["opened_by_any"], results["clicked_by_any"], results["unsubscribed"]) == (
+        1,
+        1,
+        1,
+        1,
+    )
+    assert (results["opened"], results["clicked"]) == (0, 0), "a program that opens within a second is no human"
 
 
 def test_a_visitor_who_says_who_they_are_is_one_person(server):
@@ -125,7 +131,8 @@ def test_the_answers_have_the_shapes_that_others_rely_on(server):
     server.take(identify("dora", email="dora@example.org"), *[track("dora", "Order Completed") for _ in range(3)])
     server.sent("hello", "dora")
     profile = server.profile("dora")
-    assert set(profile) == {"id", "identities", "traits", "segments", "segment", "updated_at"}
+    shape = {"id", "identities", "traits", "segments", "segment", "updated_at", "consent", "suppressed"}
+    assert set(profile) == shape
     assert (profile["segment"], sorted(profile["segments"])) == ("loyal", ["customers", "loyal"])
     assert ISO.fullmatch(profile["updated_at"])
 
