@@ -34,9 +34,9 @@ NODE_MODULES := tests/node/node_modules/.package-lock.json
 run: $(RUNS)
 	@exec $(RUN)
 
-# Two files at a time: many tests wait for processes that they started.
+# Three files at a time, also on two cores: many tests wait for processes that they started.
 test: $(DEVELOPS) node
-	@$(TEST) -n 2 --dist loadfile
+	@$(TEST) -n 3 --dist loadfile --no-loadscope-reorder
 
 test-long: $(DEVELOPS) node
 	@$(TEST) -m long
