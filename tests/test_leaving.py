@@ -386,3 +386,46 @@ async def test_what_a_channel_has_and_has_not_begun_to_hand_on_is_called_back(wh
     await post.run()
     assert (post.delivered(), post.of("c").reason) == (delivered, reason)
     assert post.house.underway.is_wanted("c"), "nothing is kept of what the channel has answered for"
+
+
+class Refusing(Plain):
+    """A channel whose server refuses every address in these words."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self.words = words
+
+    async def send(self, batch):
+        return [Receipt(message.send_id, "refused", detail=self.words) for message in batch]
+
+
+async def test_an_address_of_which_the_server_says_that_there_is_nobody_gets_nothing_more():
+    post = Post(Refusing("550 5.1.1 <p-a@example.com>: Recipient address rejected: User unknown"))
+    post.due("a")
+    await post.run()
+    assert post.of("a").status == "failed"
+    line = post.store.suppressed(["P-A@example.com"])["P-A@example.com"][0]
+    assert (line.reason, line.by, line.at) == ("hard bounce", "plain", NOON)
+    assert line.note.startswith("550 5.1.1")
+    post.due("b", profile="p-a", class_="transactional")
+    await post.run()
+    assert (post.of("b").status, post.of("b").reason) == ("skipped", "suppressed: hard bounce")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "552 5.2.2 mailbox full",
+        "550 5.7.1 blocked by policy",
+        "554 5.6.0 message rejected",
+        "550 no",
+        "450 4.1.1 unknown",
+    ],
+    ids=lambda words: words[:9],
+)
+async def test_no_other_refusal_is_held_against_an_address(words: str):
+    post = Post(Refusing(words))
+    post.due("a")
+    await post.run()
+    assert post.of("a").status == "failed"
+    assert post.store.suppressed(["p-a@example.com"]) == {}

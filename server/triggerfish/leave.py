@@ -18,11 +18,12 @@ from triggerfish.engine import Moment
 from triggerfish.errors import MissingData, Refused
 from triggerfish.feeds import Fed, Wants, wants
 from triggerfish.headers import with_headers
-from triggerfish.instructions import Held, Suppression
+from triggerfish.instructions import Given, Held, Suppress, Suppression
 from triggerfish.lanes import Lane, lane_of, read_lane
 from triggerfish.people import Loaded
 from triggerfish.profile import Profile, Sent
 from triggerfish.render import Links, Message, Template, recipient, template_data
+from triggerfish.reports import says_nobody
 from triggerfish.rules import Rulebook
 from triggerfish.schedule import Due, Status
 from triggerfish.unheard import with_newest_words
@@ -378,6 +379,19 @@ def settle(house: House, due: Due, receipt: Receipt, features: Features) -> Verd
             reason = f'{reason}; goes over "{house.fallback}"'
     step(due, _STATUS[verdict.state], reason, at)
     return verdict
+
+
+def bounces(house: House, handed: Mapping[str, Due], receipts: Iterable[Receipt]) -> list[Given]:
+    """Addresses that nothing is to be sent to any more: the server that took the mail, or did not, said that there is
+    nobody.
+    """
+    found = []
+    for receipt in receipts:
+        due = handed[receipt.send_id]
+        if receipt.status == "refused" and due.address and says_nobody(receipt.detail):
+            suppress = Suppress(due.address, reason="hard bounce", note=receipt.detail)
+            found.append(Given(suppress, house.clock.done_at(due.due_at), due.channel))
+    return found
 
 
 _STATUS: Mapping[str, Status] = {"sent": "sent", "failed": "failed", "retry": "retrying", "uncertain": "uncertain"}

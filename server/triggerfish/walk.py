@@ -340,7 +340,8 @@ def _note_receipts(
 ) -> list[tuple[Receipt, Verdict]]:
     """Settle what was handed over, and write it down."""
     settled = [(receipt, leave.settle(house, handed[receipt.send_id], receipt, features)) for receipt in receipts]
-    _mark(house, list(handed.values()), list(handed.values()))
+    told = [leave.moment(house, due) for due in handed.values()]
+    house.store.mark(list(handed.values()), told, leave.bounces(house, handed, receipts))
     return settled
 
 

@@ -449,3 +449,13 @@ class StateStoreContract:
         assert store.waiting("set", "rule", NOON, 1) == 1
         assert store.waiting("set", "rule", NOON + 1, 10) == 2
         assert store.waiting("set", "other", NOON, 10) == 0
+
+    def test_what_follows_from_an_answer_is_on_the_list_with_the_mark(self, store: StateStore):
+        store.commit(outcome(sends=[send("a")]), 1, NOON)
+        failed = replace(store.to_send(NOON, 1)[0], status="sending")
+        store.mark([failed], [])
+        failed.status = "failed"
+        given = [Given(Suppress("ana@example.com", reason="hard bounce"), NOON, "smtp")]
+        store.mark([failed], [Moment("ana", NOON, "send", {"send": "a", "status": "failed"})], given)
+        assert store.suppressed(["ana@example.com"])["ana@example.com"][0].by == "smtp"
+        assert store.in_flight() == []

@@ -263,7 +263,7 @@ class MemoryStateStore:
     def next_call(self) -> Instant | None:
         return min((due.due_at for due in self.sends.values() if due.status in OPEN and due.call), default=None)
 
-    def mark(self, sends: Sequence[Due], moments: Sequence[Moment]) -> None:
+    def mark(self, sends: Sequence[Due], moments: Sequence[Moment], given: Sequence[Given] = ()) -> None:
         for due in sends:
             known = self.sends.get(due.id)
             if known is not None:
@@ -275,6 +275,8 @@ class MemoryStateStore:
                 if due.status == "sending" and not due.call:
                     self.handed.append((due.channel, due.due_at if due.handed_at is None else due.handed_at, known))
         self.moments += moments
+        for each in given:
+            self._carry_out(each)
 
     def in_flight(self) -> list[Due]:
         return [replace(due) for due in self.sends.values() if due.status == "sending"]

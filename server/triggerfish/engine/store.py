@@ -8,7 +8,7 @@ from typing import Protocol
 from triggerfish.blast import Alarm, Traffic
 from triggerfish.clock import Instant
 from triggerfish.engine.outcome import Moment, Outcome
-from triggerfish.instructions import Held, Suppression
+from triggerfish.instructions import Given, Held, Suppression
 from triggerfish.log import Position
 from triggerfish.people import Loaded
 from triggerfish.profile import Claim, Profile, Sent
@@ -117,9 +117,9 @@ class StateStore(Protocol):
         """The earliest instant at which a call is due or to be tried again."""
         ...
 
-    def mark(self, sends: Sequence[Due], moments: Sequence[Moment]) -> None:
+    def mark(self, sends: Sequence[Due], moments: Sequence[Moment], given: Sequence[Given] = ()) -> None:
         """Write how far these messages are (status, reason, instants, channel, lane, attempt), and these moments, in
-        one transaction. Those that are "sending" count as handed over.
+        one transaction; what follows from it (`given`) is carried out. Those that are "sending" count as handed over.
 
         On return it is on disk, even should the power fail. A message that is not there stays away.
         """

@@ -7,9 +7,9 @@ message a report is about and what proves it. Both are pure. docs/bounces.md exp
 from triggerfish.reports.judging import Judged, Proof, judge
 from triggerfish.reports.reading import LARGEST_REPORT, read_mail
 from triggerfish.reports.shapes import Kind, Mail, MailHeard, Outcome, Report
-from triggerfish.reports.status import Cause, cause_of
+from triggerfish.reports.status import Cause, cause_of, says_nobody
 
 __all__ = [
     "LARGEST_REPORT", "Cause", "Judged", "Kind", "Mail", "MailHeard", "Outcome", "Proof", "Report",
-    "cause_of", "judge", "read_mail",
+    "cause_of", "judge", "read_mail", "says_nobody",
 ]  # fmt: skip

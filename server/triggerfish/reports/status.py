@@ -142,3 +142,9 @@ def is_final(status: str, words: str) -> bool:
         return status.startswith("5")
     replies = {found[1] for found in _REPLY.finditer(words)}
     return "4" not in replies
+
+
+def says_nobody(reply: str) -> bool:
+    """Whether a server's own reply says that there is nobody at the address, and for good."""
+    status = status_in(reply)
+    return is_final(status, reply) and cause_of(status, reply) == "address"

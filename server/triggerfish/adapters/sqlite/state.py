@@ -27,7 +27,7 @@ from triggerfish.clock import Instant
 from triggerfish.engine import Moment, Outcome
 from triggerfish.errors import SettingsWrong, WorkspaceTaken
 from triggerfish.health import Spent
-from triggerfish.instructions import Held, Suppression
+from triggerfish.instructions import Given, Held, Suppression
 from triggerfish.log import Position
 from triggerfish.people import Loaded
 from triggerfish.profile import Claim, Profile, Sent
@@ -297,10 +297,11 @@ class SqliteStateStore:
     def next_call(self) -> Instant | None:
         return outgoing.next_call(self._db)
 
-    def mark(self, sends: Sequence[Due], moments: Sequence[Moment]) -> None:
+    def mark(self, sends: Sequence[Due], moments: Sequence[Moment], given: Sequence[Given] = ()) -> None:
         with self._transaction("FULL"):
             outgoing.mark(self._db, sends)
             self._put_moments(moments)
+            self._put_moments(instructions.carry_out(self._db, given))
 
     def in_flight(self) -> list[Due]:
         return outgoing.in_flight(self._db)
