@@ -24,10 +24,10 @@ PLUGINS = REPOSITORY / "plugins"
 
 ROOMS = (
     "errors", "clock", "zones", "timetable",
-    "ingest", "instructions", "consent", "suppressing", "plan", "quarantine", "log", "traces", "activity", "profile", "people", "conditions", "figures",
-    "wording", "segments", "misses", "steps", "rules", "saying", "windows", "hours", "decisions", "schedule", "gates",
-    "languages", "render", "headers", "feeds", "mime", "deliver", "lanes", "blast", "handing", "underway", "machines", "measure", "verp", "reports",
-    "health", "reads", "rates", "why", "versions",
+    "ingest", "instructions", "consent", "suppressing", "plan", "quarantine", "log", "traces", "activity", "profile",
+    "people", "conditions", "figures", "wording", "segments", "misses", "steps", "rules",
+    "saying", "windows", "hours", "decisions", "schedule", "gates", "languages", "render", "headers", "feeds", "mime", "deliver", "lanes", "blast", "handing", "underway",
+    "machines", "measure", "verp", "reports", "health", "reads", "rates", "why", "versions",
 )  # fmt: skip
 """In order: each may import the ones before it. errors, clock and zones are the ground they stand on."""
 
@@ -49,8 +49,10 @@ OPENS = {room: set(ROOMS[:place]) for place, room in enumerate(ROOMS)} | {
     "channels": AROUND | {"plugin", "config"},
     "compose": AROUND | {"channels", "walk", "mailroom", "rulefile", "adapters", "plugin", "config"},
     "web": {*ROOMS, "whynot", "walk", "mailroom", "plugin", "config", "compose"},
-    "processes": AROUND | {"leave", "channels", "walk", "mailroom", "rulefile", "adapters", "plugin", "config", "compose", "web"},
-    "cli": AROUND | {"channels", "whynot", "walk", "rulefile", "adapters", "plugin", "config", "compose", "web", "processes"},
+    "processes": AROUND
+    | {"leave", "channels", "walk", "mailroom", "rulefile", "adapters", "plugin", "config", "compose", "web"},
+    "cli": AROUND
+    | {"channels", "whynot", "walk", "rulefile", "adapters", "plugin", "config", "compose", "web", "processes"},
     # `triggerfish` itself: what plugin authors see.
     "triggerfish": {*ROOMS, "plugin"},
 }
@@ -60,8 +62,8 @@ They import nothing of ours but each other.
 """
 
 PURE = {
-    "__future__", "abc", "ast", "base64", "binascii", "bisect", "calendar", "collections", "contextlib", "csv", "dataclasses",
-    "datetime", "decimal", "difflib", "email", "enum", "fractions", "functools", "hashlib", "heapq", "hmac", "html",
+    "__future__", "abc", "ast", "base64", "binascii", "bisect", "calendar", "collections", "contextlib", "csv",
+    "dataclasses", "datetime", "decimal", "difflib", "email", "enum", "fractions", "functools", "hashlib", "heapq", "hmac", "html",
     "ipaddress", "itertools", "json", "math", "operator", "re", "statistics", "string", "struct", "textwrap", "types",
     "typing", "unicodedata", "urllib", "zlib",
     "flufl", "idna", "msgspec",

@@ -164,9 +164,9 @@ class Rules(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Catalog(Struct, frozen=True, forbid_unknown_fields=True):
-    """The shop's products, for templates: a `file` (CSV or JSON lines), or what a `query` finds in a `database` (SQLite);
-    relative to the workspace. `key` is the column that names each product. A changed file is read again at once, a
-    changed database after `refresh_minutes`.
+    """The shop's products, for templates: a `file` (CSV or JSON lines), or what a `query` finds in a `database`
+    (SQLite); relative to the workspace. `key` is the column that names each product. A changed file is read again at
+    once, a changed database after `refresh_minutes`.
     """
 
     file: Annotated[str, _text("the path of a .csv or .jsonl file", most=1000)] = ""

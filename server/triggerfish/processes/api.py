@@ -20,7 +20,19 @@ from triggerfish.processes.logs import set_up_logs
 from triggerfish.processes.orders import Orders, Report, read_orders
 from triggerfish.processes.streams import listening
 from triggerfish.profile import Profile
-from triggerfish.web import consent, holds, hooks, pages, plan, preferences, profiles, reports, status, suppressions, tracking
+from triggerfish.web import (
+    consent,
+    holds,
+    hooks,
+    pages,
+    plan,
+    preferences,
+    profiles,
+    reports,
+    status,
+    suppressions,
+    tracking,
+)
 from triggerfish.web.app import build_app
 from triggerfish.web.serve import make_server
 from triggerfish.web.visits import Visits

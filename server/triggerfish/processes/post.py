@@ -1,5 +1,5 @@
-"""The worker's post: one loop for each way out (a channel and a class of messages) and one for plugins' actions, so that
-a slow channel holds up no other, and marketing no transactional mail. Each sleeps until there is something for it.
+"""The worker's post: one loop for each way out (a channel and a class of messages) and one for plugins' actions, so
+that a slow channel holds up no other, and marketing no transactional mail. Each sleeps until there is something for it.
 """
 
 from __future__ import annotations

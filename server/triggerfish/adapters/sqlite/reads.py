@@ -299,7 +299,8 @@ class SqliteReads:
         last, _, purpose = (after or "").partition(" ")
         with self._snapshot():
             rows = self._all(
-                f"SELECT address, purpose, reason, note, given_by, at FROM suppressions WHERE {where} (address, purpose) > (?, ?) "  # noqa: S608
+                "SELECT address, purpose, reason, note, given_by, at FROM suppressions "  # noqa: S608
+                f"WHERE {where} (address, purpose) > (?, ?) "
                 "ORDER BY address, purpose LIMIT ?",
                 *named, last, purpose, min(limit, LONGEST_PAGE),
             )  # fmt: skip
