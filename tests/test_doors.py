@@ -26,8 +26,8 @@ ROOMS = (
     "errors", "clock", "zones", "timetable",
     "ingest", "instructions", "consent", "suppressing", "plan", "quarantine", "log", "traces", "activity", "profile",
     "people", "conditions", "figures", "wording", "segments", "misses", "steps", "rules",
-    "saying", "windows", "hours", "decisions", "schedule", "gates", "languages", "render", "headers", "feeds", "mime", "deliver", "lanes", "blast", "handing", "underway",
-    "machines", "measure", "verp", "reports", "health", "reads", "rates", "why", "versions",
+    "saying", "windows", "hours", "decisions", "schedule", "gates", "languages", "render",
+    "headers", "feeds", "mime", "deliver", "lanes", "blast", "handing", "underway", "machines", "measure", "verp", "reports", "health", "reads", "rates", "why", "versions",
 )  # fmt: skip
 """In order: each may import the ones before it. errors, clock and zones are the ground they stand on."""
 
@@ -63,7 +63,8 @@ They import nothing of ours but each other.
 
 PURE = {
     "__future__", "abc", "ast", "base64", "binascii", "bisect", "calendar", "collections", "contextlib", "csv",
-    "dataclasses", "datetime", "decimal", "difflib", "email", "enum", "fractions", "functools", "hashlib", "heapq", "hmac", "html",
+    "dataclasses", "datetime", "decimal", "difflib", "email", "enum", "fractions", "functools", "hashlib", "heapq",
+    "hmac", "html",
     "ipaddress", "itertools", "json", "math", "operator", "re", "statistics", "string", "struct", "textwrap", "types",
     "typing", "unicodedata", "urllib", "zlib",
     "flufl", "idna", "msgspec",
