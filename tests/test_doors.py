@@ -27,7 +27,8 @@ ROOMS = (
     "ingest", "instructions", "consent", "suppressing", "plan", "quarantine", "log", "traces", "activity", "profile",
     "people", "conditions", "figures", "wording", "segments", "misses", "steps", "rules",
     "saying", "windows", "hours", "decisions", "schedule", "gates", "languages", "render",
-    "headers", "feeds", "mime", "deliver", "lanes", "blast", "handing", "underway", "machines", "measure", "verp", "reports", "health", "reads", "rates", "why", "versions",
+    "headers", "feeds", "mime", "deliver", "lanes", "blast", "handing", "underway", "machines", "measure",
+    "verp", "reports", "health", "reads", "rates", "why", "versions",
 )  # fmt: skip
 """In order: each may import the ones before it. errors, clock and zones are the ground they stand on."""
 
