@@ -214,7 +214,9 @@ def m012_lanes(db: Database) -> None:
     db.execute("ALTER TABLE sends ADD COLUMN since INTEGER NOT NULL DEFAULT 0")
     db.execute("ALTER TABLE sends ADD COLUMN handed_at INTEGER")
     db.execute("ALTER TABLE sends ADD COLUMN tied INTEGER NOT NULL DEFAULT 0")
-    db.execute("UPDATE sends SET handed_at = coalesce(sent_at, due_at) WHERE status IN ('sent', 'sending', 'uncertain')")
+    db.execute(
+        "UPDATE sends SET handed_at = coalesce(sent_at, due_at) WHERE status IN ('sent', 'sending', 'uncertain')"
+    )
     db.execute("CREATE INDEX handed ON sends (profile, handed_at) WHERE handed_at IS NOT NULL")
     # Each lane by itself in the order in which its messages leave; a rule's in the order in which they are due.
     db.execute("DROP INDEX outgoing")
