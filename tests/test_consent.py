@@ -18,6 +18,7 @@ from triggerfish.consent import (
     digest_of,
     refusal,
     take,
+    unite,
     words_in,
 )
 from triggerfish.decisions import refusal_of_list
@@ -164,6 +165,63 @@ def test_who_confirmed_once_need_not_do_so_again_until_they_object():
     assert take(record, {"offers": no(5)}, PURPOSES) == [("withdrawn", "offers")]
     assert take(record, {"offers": no(6)}, PURPOSES) == []
     assert take(record, {"offers": yes(7)}, PURPOSES) == [("requested", "offers")]
+
+
+def test_what_the_mailbox_said_no_to_only_the_mailbox_or_who_runs_the_server_lifts():
+    """A write key stands in web pages: who knows an address could undo somebody's opt-out with it."""
+    record: dict[str, Consent] = {}
+    unsubscribed = words_in(feedback("Unsubscribed", 1, "p", purpose="news"), PURPOSES, {})
+    assert take(record, unsubscribed, PURPOSES) == [("withdrawn", "news")]
+    assert take(record, {"news": yes(2)}, PURPOSES) == [("requested", "news")], "a rule may ask the mailbox"
+    assert refusal(record, "news", PURPOSES, ANA) == "opted out of news (unsubscribe link)"
+    assert take(record, {"news": no(3)}, PURPOSES) == []
+    assert take(record, {"news": yes(4)}, PURPOSES) == [("requested", "news")], "also when a stranger said no before"
+    assert refusal(record, "news", PURPOSES, ANA) == "opted out of news (link)"
+    assert take(record, {"news": yes(5, is_confirmed=True)}, PURPOSES) == [("given", "news")]
+    assert refusal(record, "news", PURPOSES, ANA) == ""
+
+
+def test_a_no_to_everything_from_the_mailbox_is_lifted_by_a_confirmed_yes_by_name_only():
+    record = {"offers": yes(1, is_confirmed=True)}
+    take(record, words_in(feedback("Email Marked as Spam", 2, "p"), PURPOSES, {}), PURPOSES)
+    assert take(record, {"news": yes(3)}, PURPOSES) == [("requested", "news")]
+    assert take(record, {"offers": yes(3)}, PURPOSES) == [("requested", "offers")], "what was confirmed was before"
+    assert all(refusal(record, each, PURPOSES, ANA) for each in ("news", "offers"))
+    assert take(record, {"news": yes(4, is_confirmed=True)}, PURPOSES) == [("given", "news")]
+    assert refusal(record, "news", PURPOSES, ANA) == ""
+
+
+@given(st.permutations(["link", "stranger says yes", "stranger says no", "stranger says yes to another profile"]))
+def test_in_whatever_order_words_come_and_people_merge_an_opt_out_by_link_holds(order: list[str]):
+    ana, shadow = Profile("a", NOON, NOON), Profile("b", NOON, NOON)
+    for place, what in enumerate(order):
+        at = NOON + place
+        if what == "link":
+            take(ana.consent, {"news": Consent(False, at, "unsubscribe link", is_confirmed=True)}, PURPOSES)
+        elif what == "stranger says yes to another profile":
+            take(shadow.consent, {"news": yes(at)}, PURPOSES)
+        else:
+            take(ana.consent, {"news": yes(at) if "yes" in what else no(at)}, PURPOSES)
+    for one, other in ((ana, shadow), (shadow, ana)):
+        into = one.copy()
+        unite(into.consent, other.consent)
+        assert refusal(into.consent, "news", PURPOSES, ANA)
+
+
+def test_an_opt_out_by_link_that_comes_late_still_holds_against_a_newer_yes_that_nobody_confirmed():
+    late = Consent(False, 3, "unsubscribe link", is_confirmed=True)
+    assert take({"news": yes(5)}, {"news": late}, PURPOSES) == [("withdrawn", "news")]
+    assert take({"news": yes(5, is_confirmed=True)}, {"news": late}, PURPOSES) == []
+
+
+def test_people_who_merge_again_and_again_do_not_grow_and_no_confirmed_word_goes():
+    record: dict[str, Consent] = {"news": Consent(False, 0, "unsubscribe link", is_confirmed=True)}
+    for crowd in range(5):
+        unite(record, {f"p{crowd}.{number}": yes(1 + crowd) for number in range(PURPOSE_LIMIT)})
+    assert len(record) == 2 * PURPOSE_LIMIT
+    assert not record["news"].is_given
+    assert "p4.0" in record
+    assert "p0.0" not in record
 
 
 def test_a_record_is_bounded():

@@ -79,7 +79,8 @@ class Consent(Struct, frozen=True, array_like=True, gc=False):
     """A person's newest word about a purpose, and its proof: by what way it came (`source`), the very text that was
     shown, who told us if not the person (`by`), the page, the IP address if one was sent, the browser, the event.
 
-    `is_confirmed`: whoever reads the mailbox said so; of the address whose digest is `address`, if that is known.
+    `is_confirmed`: whoever reads the mailbox said so, or who runs the server; of the address whose digest is `address`,
+    if that is known.
     """
 
     is_given: bool
@@ -137,9 +138,9 @@ def _heard(event: Event) -> dict[str, Consent]:
     match event.name:
         case "Unsubscribed":
             source = _text(properties.get("source")) or "unsubscribe link"
-            return {purpose: _consent(event, source, is_given=False)}
+            return {purpose: _consent(event, source, is_given=False, is_confirmed=True)}
         case "Email Marked as Spam":
-            return {EVERYTHING: _consent(event, "complaint", is_given=False)}
+            return {EVERYTHING: _consent(event, "complaint", is_given=False, is_confirmed=True)}
         case "Consent Confirmed":
             return {purpose: _consent(event, "confirmation link", is_given=True, is_confirmed=True)}
         case "Consent Preferences Updated":
@@ -151,7 +152,7 @@ def _chosen(event: Event, chosen: Any, source: str, *, is_confirmed: bool) -> di
     if not isinstance(chosen, dict):
         return {}
     return {
-        name: _consent(event, source, is_given=given, is_confirmed=given and is_confirmed)
+        name: _consent(event, source, is_given=given, is_confirmed=is_confirmed)
         for name, given in list(chosen.items())[:PURPOSE_LIMIT]
         if isinstance(given, bool) and len(name) <= LONGEST_PURPOSE
     }
@@ -208,47 +209,66 @@ def take(
     changes: list[tuple[Change, str]] = []
     for purpose, word in told.items():
         before = known.get(purpose)
-        if before is not None and before.at > word.at:
+        everything = known.get(EVERYTHING) if purpose != EVERYTHING else None
+        if before is not None and before.at > word.at and later(word, before, everything) is not word:
             continue
         is_known = is_ours or purpose == EVERYTHING or purpose in purposes
         if before is None and len(known) >= PURPOSE_LIMIT and not is_known:
             # A stranger with a write key may make up purposes; they leave room for what our messages are about.
             continue
-        if before is not None and before.is_given and before.is_confirmed and word.is_given and not word.is_confirmed:
-            # Who confirmed once need not do so again because a form is sent again.
-            word = _confirmed_by(word, before)
-        known[purpose] = word
-        was = None if before is None else _state(before, purpose, purposes)
-        now = _state(word, purpose, purposes)
+        counts = later(before, word, everything)
+        if counts is before:
+            changes.append(("requested", purpose))
+            continue
+        was = None if before is None else _state(before, purpose, purposes, everything)
+        known[purpose] = counts
+        now = _state(counts, purpose, purposes, everything)
         if now != was or now == "requested":
             changes.append((now, purpose))
     return changes
 
 
+def later(before: Consent | None, word: Consent, everything: Consent | None = None) -> Consent:
+    """Which of two words about a purpose counts, `word` being the newer one.
+
+    Anybody who knows an address and a write key can say yes; so what the mailbox said no to, only the mailbox lifts.
+    Who confirmed need not do so again because a form is sent again, unless they objected to `everything` since.
+    """
+    if before is None or word.is_confirmed or not before.is_confirmed:
+        return word
+    if before.is_given != word.is_given:
+        return word if before.is_given else before
+    if word.is_given and everything is not None and not everything.is_given and everything.at >= before.at:
+        return word
+    return _confirmed_by(word, before)
+
+
 def _confirmed_by(word: Consent, before: Consent) -> Consent:
     return Consent(
-        True, word.at, word.source, word.text, word.by, word.page, word.ip, word.user_agent,
+        word.is_given, word.at, word.source, word.text, word.by, word.page, word.ip, word.user_agent,
         is_confirmed=True, address=before.address, message_id=word.message_id,
     )  # fmt: skip
 
 
-def _state(word: Consent, purpose: str, purposes: Purposes) -> Change:
+def _state(word: Consent, purpose: str, purposes: Purposes, everything: Consent | None) -> Change:
     if not word.is_given:
         return "withdrawn"
     declared = purposes.get(purpose)
     asks_twice = declared is not None and declared.consent == "double_opt_in"
+    asks_twice = asks_twice or (everything is not None and not everything.is_given and everything.is_confirmed)
     return "requested" if asks_twice and not word.is_confirmed else "given"
 
 
 def refusal(known: Mapping[str, Consent], purpose: str, purposes: Purposes, address: str) -> str:
     """Why marketing of this purpose may not go to this person at this address; empty when it may.
 
-    A word by name that is newer lifts one about everything; a word about everything lifts none by name.
+    A word by name that is newer lifts one about everything, unless only that one came from the mailbox; a word about
+    everything lifts none by name.
     """
     everything, word = known.get(EVERYTHING), known.get(purpose)
     if word is not None and not word.is_given:
         return f"opted out of {purpose or 'marketing'} ({word.source})"
-    if everything is not None and not everything.is_given and (word is None or word.at <= everything.at):
+    if everything is not None and not everything.is_given and not (word is not None and _lifts(word, everything)):
         return f"opted out of {purpose or 'marketing'} ({everything.source})"
     declared = purposes.get(purpose)
     if declared is None or declared.consent == "opt_out":
@@ -261,6 +281,26 @@ def refusal(known: Mapping[str, Consent], purpose: str, purposes: Purposes, addr
         if word.address and word.address != digest_of(address):
             return f"consent to {purpose} was confirmed from another address"
     return ""
+
+
+def _lifts(word: Consent, everything: Consent) -> bool:
+    """Whether a yes by name lifts a no to everything."""
+    return word.at > everything.at and (word.is_confirmed or not everything.is_confirmed)
+
+
+def unite(known: Record, other: Mapping[str, Consent]) -> None:
+    """Two people were one: put the words of the other into a record (a working copy). Of more than twice PURPOSE_LIMIT,
+    the oldest go of those that no mailbox confirmed.
+    """
+    for purpose, word in other.items():
+        ours = known.get(purpose)
+        if ours is None or ours.at < word.at:
+            known[purpose] = later(ours, word)
+        else:
+            known[purpose] = later(word, ours)
+    spare = sorted((name for name, word in known.items() if not word.is_confirmed), key=lambda name: known[name].at)
+    for name in spare[: max(0, len(known) - 2 * PURPOSE_LIMIT)]:
+        del known[name]
 
 
 def digest_of(address: str) -> str:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from triggerfish.activity import Activity, State
 from triggerfish.clock import Instant
-from triggerfish.consent import Change, Consent, Purposes, take, words_in
+from triggerfish.consent import Change, Consent, Purposes, take, unite, words_in
 from triggerfish.ingest import Event
 from triggerfish.log import Position
 
@@ -412,10 +412,7 @@ def merge(into: Profile, other: Profile, *, because: str, message_id: str, now: 
         ours = into.traits.get(name)
         if ours is None or ours.set_at < trait.set_at:
             into.traits[name] = trait
-    for purpose, consent in other.consent.items():
-        our_word = into.consent.get(purpose)
-        if our_word is None or our_word.at < consent.at:
-            into.consent[purpose] = consent
+    unite(into.consent, other.consent)
     for key, state in other.activity.items():
         our_state = into.activity.get(key)
         if our_state is None:

@@ -338,6 +338,12 @@ async def test_a_page_that_shows_something_else_by_now_is_shown_again(server):
     assert server.desk.front.log.head() == head
 
 
+async def test_a_form_larger_than_any_of_ours_is_not_read(server):
+    link = await server.link()
+    assert (await server.client.post(link, content=b"purpose=" + b"x" * 100_000)).status_code == 413
+    assert (await server.client.post(link, content=b"purpose=" + b"x" * 60_000)).status_code == 409
+
+
 async def test_a_choice_that_cannot_be_stored_is_not_called_saved(server, monkeypatch):
     link = await server.link()
     fields = form_of((await server.client.get(link)).text) | {"purpose": ["offers"]}

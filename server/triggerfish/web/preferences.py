@@ -21,10 +21,8 @@ from triggerfish.profile import Profile
 from triggerfish.web.given import Front
 from triggerfish.web.leaf import button, leaf, lost, say, sorry
 from triggerfish.web.leaf_words import WORDS
-from triggerfish.web.tracking import store
+from triggerfish.web.tracking import LARGEST_FORM, store
 from triggerfish.web.visits import AnyRequest, TheVisits, Visits, title_of
-
-LARGEST_FORM = 64 * 1024
 
 
 @route("/t/p/{token:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
@@ -37,7 +35,7 @@ async def ask_for_preferences(request: AnyRequest, token: FromPath[str], visits:
     return _form(visits.offered(hit), profile, language)
 
 
-@post("/t/p/{token:str}", status_code=200, include_in_schema=False)
+@post("/t/p/{token:str}", status_code=200, include_in_schema=False, request_max_body_size=LARGEST_FORM)
 async def choose(request: AnyRequest, token: FromPath[str], front: Front, visits: TheVisits) -> Response[str]:
     hit = visits.read(token, "preferences")
     profile = await _person(visits, hit)
@@ -70,7 +68,7 @@ routes = [ask_for_preferences, choose]
 def _fields(body: bytes) -> dict[str, list[str]]:
     """A form's fields. One that no page of ours has sent has none, and is shown again."""
     try:
-        return parse_qs(body[:LARGEST_FORM].decode(errors="replace"), max_num_fields=1_000)
+        return parse_qs(body.decode(errors="replace"), max_num_fields=1_000)
     except ValueError:
         return {}
 

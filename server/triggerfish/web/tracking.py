@@ -23,6 +23,9 @@ from triggerfish.web.leaf import PRIVATE, button, leaf, lost, say, sorry
 from triggerfish.web.leaf_words import WORDS
 from triggerfish.web.visits import AnyRequest, TheVisits, Visits
 
+LARGEST_FORM = 64 * 1024
+"""Bytes of a form on one of these pages."""
+
 log = logging.getLogger("triggerfish.web")
 
 _PIXEL = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
@@ -56,7 +59,7 @@ async def ask_to_unsubscribe(request: AnyRequest, token: FromPath[str], visits: 
     return await _ask(request, visits, visits.read(token, "unsubscribed"), "unsubscribe")
 
 
-@post("/t/u/{token:str}", status_code=200, include_in_schema=False)
+@post("/t/u/{token:str}", status_code=200, include_in_schema=False, request_max_body_size=LARGEST_FORM)
 async def unsubscribed(
     request: AnyRequest, token: FromPath[str], front: Front, visits: TheVisits
 ) -> Response[str]:  # fmt: skip
@@ -70,7 +73,7 @@ async def ask_to_confirm(request: AnyRequest, token: FromPath[str], front: Front
     return await _too_old(request, front, visits, hit) or await _ask(request, visits, hit, "confirm")
 
 
-@post("/t/s/{token:str}", status_code=200, include_in_schema=False)
+@post("/t/s/{token:str}", status_code=200, include_in_schema=False, request_max_body_size=LARGEST_FORM)
 async def confirmed(request: AnyRequest, token: FromPath[str], front: Front, visits: TheVisits) -> Response[str]:
     """The button by which somebody who reads the mailbox says yes (double opt-in)."""
     hit = visits.read(token, "confirmed")
