@@ -22,6 +22,7 @@ from triggerfish.conditions import NEVER
 from triggerfish.profile import Profile
 from triggerfish.rulefile.compile import load_rulebook
 from triggerfish.rules import Rulebook
+from triggerfish.underway import Underway
 from worlds import NOON, identify, track
 
 NAMES = "abcdef"
@@ -84,7 +85,9 @@ class Here:
     def house(self, book: Rulebook) -> Any:
         clock = SimpleNamespace(now=lambda: self.now)
         quiet = {"batch_events": 3, "agenda_batch": 1_000, "tell_decision": lambda moment: None}
-        return SimpleNamespace(rulebook=book, store=self.store, log=self.log, clock=clock, **quiet)
+        return SimpleNamespace(
+            rulebook=book, store=self.store, log=self.log, clock=clock, underway=Underway(), **quiet
+        )  # fmt: skip
 
     def live(self, book: Rulebook, happened: list[tuple[str, str, int]]) -> None:
         for who, what, hours in happened:

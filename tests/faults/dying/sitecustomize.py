@@ -41,7 +41,7 @@ if _ORDER is not None:
     def _kind_of_commit(outcome, *_):
         return "the decision" if any(due.status in ("due", "scheduled") for due in outcome.sends) else "another commit"
 
-    def _kind_of_mark(sends, _moments):
+    def _kind_of_mark(sends, *_):
         return "the mark" if any(due.status == "sending" for due in sends) else "the note"
 
     _around(SqliteStateStore, "commit", _kind_of_commit)
