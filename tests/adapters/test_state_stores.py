@@ -15,7 +15,7 @@ from triggerfish.adapters.memory_store import MemoryStateStore
 from triggerfish.adapters.sqlite.migrate import migrate
 from triggerfish.adapters.sqlite.state import SqliteStateStore
 from triggerfish.config.starter import starter_path
-from triggerfish.engine import Membership
+from triggerfish.engine import Membership, Moment, Withdrawal
 from triggerfish.errors import SettingsWrong, WorkspaceTaken
 from triggerfish.profile import Claim
 from worlds import NOON
@@ -38,6 +38,15 @@ class TestSqliteStateStore(StateStoreContract):
     def store(self, path: Path):
         with closing(SqliteStateStore(path)) as store:
             yield store
+
+    @pytest.mark.parametrize("whose", ["ana", "bo"], ids=["before", "after"])
+    def test_a_message_stopped_in_the_batch_of_a_merge_is_whose_it_was_then(self, store, path: Path, whose: str):
+        store.commit(outcome(profile("ana"), profile("bo"), sends=[send("a")]), 1, NOON)
+        moment = Moment(whose, NOON + 1, "send", {"send": "a", "status": "skipped", "rule": "set / rule"})
+        stopped = Withdrawal("a", whose, "a purchase happened", NOON + 1, 0)
+        store.commit(outcome(profile("bo"), merged={"ana": "bo"}, withdrawals=[stopped], moments=[moment]), 2, NOON + 1)
+        with closing(sqlite3.connect(path)) as db:
+            assert db.execute("SELECT profile, status FROM sends").fetchall() == [(whose, "skipped")]
 
     def test_all_is_there_after_a_restart(self, path: Path):
         with closing(SqliteStateStore(path)) as store:

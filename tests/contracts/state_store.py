@@ -238,7 +238,7 @@ class StateStoreContract:
         if status != "due":
             store.mark([send("one", status)], [])
         moment = Moment("ana", NOON + 1, "send", {"send": "one", "status": "skipped", "rule": "set / rule"})
-        withdrawal = Withdrawal("one", "a purchase happened", NOON + 1, 0)
+        withdrawal = Withdrawal("one", "ana", "a purchase happened", NOON + 1, 0)
         store.commit(outcome(withdrawals=[withdrawal], moments=[moment]), 2, NOON + 1)
         assert [each.id for each in store.to_send(NOON + HOUR, 10)] == ["other"]
 
@@ -247,7 +247,7 @@ class StateStoreContract:
         store.commit(outcome(profile("ana"), sends=[send("one")]), 1, NOON)
         store.mark([send("one", status, channel="outbox")], [])
         moment = Moment("ana", NOON + 1, "send", {"send": "one", "status": "skipped", "rule": "set / rule"})
-        withdrawal = Withdrawal("one", "a purchase happened", NOON + 1, 0)
+        withdrawal = Withdrawal("one", "ana", "a purchase happened", NOON + 1, 0)
         store.commit(outcome(withdrawals=[withdrawal], moments=[moment]), 2, NOON + 1)
         assert [each.status for each in store.in_flight()] == (["sending"] if status == "sending" else [])
         store.mark([send("one", "retrying")], [])

@@ -173,7 +173,8 @@ class MemoryStateStore:
         known = self.sends.get(withdrawal.send)
         if known is None or known.status not in ("scheduled", "due", "retrying"):
             return False
-        known.status, known.reason, known.due_at = "skipped", withdrawal.reason, withdrawal.at
+        known.status, known.profile = "skipped", withdrawal.profile
+        known.reason, known.due_at = withdrawal.reason, withdrawal.at
         return True
 
     def everybody(self, after: str, limit: int) -> list[Profile]:

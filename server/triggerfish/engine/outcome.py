@@ -45,10 +45,12 @@ class Membership(Struct, frozen=True):
 
 class Withdrawal(Struct, frozen=True):
     """A message decided earlier that is not to leave any more, unless a channel has it already. `place` is that of its
-    moment among the outcome's, which is true only if it was stopped in time.
+    moment among the outcome's, which is true only if it was stopped in time. `profile` is whose it was then: a merge of
+    the same batch may have come before, or after.
     """
 
     send: str
+    profile: str
     reason: str
     at: Instant
     place: int

@@ -97,7 +97,7 @@ class Record:
         body = {"send": identifier, "rule": f"{rule.ruleset} / {name}", "status": "skipped", "reason": reason}
         known = self.sends.get(identifier)
         if known is None:
-            self.withdrawals.append(Withdrawal(identifier, reason, at, len(self.moments)))
+            self.withdrawals.append(Withdrawal(identifier, profile.id, reason, at, len(self.moments)))
         elif known.status in ("scheduled", "due"):
             known.status, known.reason, known.due_at = "skipped", reason, at
         else:

@@ -43,7 +43,7 @@ _HAND_OVER = """
     UPDATE sends SET profile = ? WHERE profile = ? AND status IN ('scheduled', 'due', 'retrying', 'sending')
 """
 _WITHDRAW = """
-    UPDATE sends SET status = 'skipped', reason = ?, due_at = ?
+    UPDATE sends SET status = 'skipped', profile = ?, reason = ?, due_at = ?
     WHERE id = ? AND status IN ('scheduled', 'due', 'retrying')
 """
 _MARK = """
@@ -100,7 +100,7 @@ def give_to(db: sqlite3.Connection, into: str, gone: str) -> None:
 
 def withdraw(db: sqlite3.Connection, withdrawal: Withdrawal) -> bool:
     """Whether a message was stopped in time: no channel has it yet."""
-    return db.execute(_WITHDRAW, (withdrawal.reason, withdrawal.at, withdrawal.send)).rowcount > 0
+    return db.execute(_WITHDRAW, (withdrawal.profile, withdrawal.reason, withdrawal.at, withdrawal.send)).rowcount > 0
 
 
 def hear(db: sqlite3.Connection, moments: Sequence[Moment]) -> None:
