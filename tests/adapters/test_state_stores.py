@@ -130,10 +130,12 @@ from contracts.state_store import outcome, profile
 from triggerfish.adapters.sqlite.state import SqliteStateStore
 store = SqliteStateStore(Path(sys.argv[1]))
 position = store.position()[0]
-print("on", flush=True)
+first = position + 1
 while True:
     position += 1
     store.commit(outcome(*(profile(f"p{n}", suppressed=str(position)) for n in range(50))), position, position)
+    if position == first:
+        print("on", flush=True)
 """
         environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
         for wait in (0.02, 0.05, 0.011, 0.033, 0.07):
