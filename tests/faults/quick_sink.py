@@ -5,50 +5,22 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-import threading
+
+from faults.listening import Listening
 
 _MESSAGE_ID = re.compile(rb"^message-id:\s*<([^@>]+)@", re.IGNORECASE | re.MULTILINE)
 
 
-class QuickSink:
+class QuickSink(Listening):
     """Listens on 127.0.0.1:`port`. `accepted` holds the send ids of the letters taken, one for each time it was taken:
     a letter counts from the moment its final dot is read, whether or not the sender lives to hear the answer.
     """
 
     def __init__(self, dice: random.Random, slowest: float) -> None:
+        super().__init__()
         self.accepted: list[str] = []
         self._dice = dice
         self._slowest = slowest
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-
-    def __enter__(self) -> QuickSink:
-        self._thread.start()
-        starting = asyncio.start_server(self._talk, "127.0.0.1", 0)
-        self._server = asyncio.run_coroutine_threadsafe(starting, self._loop).result(5)
-        self.port: int = self._server.sockets[0].getsockname()[1]
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        async def stop() -> None:
-            self._server.close()
-            tasks = asyncio.all_tasks() - {asyncio.current_task()}
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-        asyncio.run_coroutine_threadsafe(stop(), self._loop).result(5)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
-        self._loop.close()
-
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await self._converse(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the sender was killed
-        finally:
-            writer.close()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 sink.example\r\n")
