@@ -310,7 +310,7 @@ def test_every_gate_is_told_with_the_instant_at_which_it_opens():
         ("best hour", False, MONDAY + 2 * DAY + 10 * HOUR),
         ("quiet hours", True, None),
         ("send windows", False, NOON + DAY + HOUR),
-        ("cap", False, sent + 2 * DAY),
+        ("cap of 1 within 2 days for news", False, sent + 2 * DAY),
     ]
     fresh = View(world.who(), NOON + 4 * DAY, world.rulebook.zones, event=track("News", NOON))
     open_policy = replace(world.rulebook.policy, windows=())

@@ -66,7 +66,7 @@ def test_a_condition_that_did_not_hold_is_told_with_the_values_of_then_and_the_n
     assert "it would have matched with event.value over 200 (it was 184.5)" in missed.sentence
     assert [(gate.gate, gate.passed) for gate in missed.gates] == [
         ("condition", False), ("age of the event", True), ("first of its set", True),
-        ("address and consent", True), ("quiet hours", True), ("cap", True),
+        ("address and consent", True), ("quiet hours", True), ("cap of 1 within 1 day", True),
     ]  # fmt: skip
     assert missed.otherwise == "offer would have left"
     assert story.sentence.startswith("never fired: Add came in vain once")
@@ -109,7 +109,7 @@ def test_gates_that_were_closed_besides_are_told_with_what_would_have_come(shop:
     here.take(track("Add", NOON + HOUR, properties={"value": 100}))
     missed = here.story("big").missed[0]
     cap = missed.gates[-1]
-    assert (cap.gate, cap.passed, cap.said) == ("cap", False, "had 1 message within 1 day")
+    assert (cap.gate, cap.passed, cap.said) == ("cap of 1 within 1 day", False, "had 1 message within 1 day")
     assert cap.until == "Tuesday 2027-01-19 13:00 (Europe/Berlin)"
     assert missed.otherwise == "offer would not have left: had 1 message within 1 day"
 

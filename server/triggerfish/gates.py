@@ -41,7 +41,14 @@ def gates_of(rule: Rule, send: Send, policy: Policy, view: View, zones: Zones, h
         alone.append(("cooldown", replace(open_rule, cooldown=rule.cooldown), open_policy))
     if rule.set_cooldown:
         alone.append(("cooldown of the rule set", replace(open_rule, set_cooldown=rule.set_cooldown), open_policy))
-    alone += [("limit", replace(open_rule, limits=(limit,)), open_policy) for limit in rule.limits]
+    alone += [
+        (
+            f"limit of {limit.sends} within {say_duration(limit.within)}",
+            replace(open_rule, limits=(limit,)),
+            open_policy,
+        )
+        for limit in rule.limits
+    ]
     if rule.once_per is not None:
         alone.append(("once per", replace(open_rule, once_per=rule.once_per), open_policy))
     if send.class_ == "marketing":
@@ -51,7 +58,9 @@ def gates_of(rule: Rule, send: Send, policy: Policy, view: View, zones: Zones, h
             alone.append(("quiet hours", open_rule, replace(open_policy, quiet=policy.quiet)))
         if policy.windows:
             alone.append(("send windows", open_rule, replace(open_policy, windows=policy.windows)))
-        alone += [("cap", open_rule, replace(open_policy, caps=(cap,))) for cap in policy.caps]
+        for cap in policy.caps:
+            gate = f"cap of {cap.sends} within {say_duration(cap.within)}{cap.said}"
+            alone.append((gate, open_rule, replace(open_policy, caps=(cap,))))
     first = decisions.refusal_to(view.profile, send.class_, send.purpose, policy)
     found = []
     for gate, just_rule, just_policy in alone:

@@ -24,6 +24,7 @@ from triggerfish.reads import (
     SendLine,
 )
 from triggerfish.schedule import Status
+from triggerfish.wording import join_words
 
 
 class Change(Struct, frozen=True):
@@ -164,10 +165,12 @@ def tell_why(reads: Reads, identity: str, *, template: str = "", rule: str = "")
     lines = reads.timeline(profile.id, LONGEST_PAGE, kinds=("decision", "send"))
     stories = _occasions([line for line in reversed(lines) if isinstance(line, DecisionLine | SendLine)])
     happened = {each.event: each for each in reads.happened(profile.id)}
-    known = {(ruleset.name, each.name): each for ruleset in reads.rulebook().rulesets for each in ruleset.rules}
+    rulesets = reads.rulebook().rulesets
+    known = {(ruleset.name, each.name): each for ruleset in rulesets for each in ruleset.rules}
+    modes = {ruleset.name: ruleset.mode for ruleset in rulesets}
     woke = sorted(stories, key=lambda key: stories[key][0].at, reverse=True)
     rules = [
-        _story(key, known.get(key), stories.get(key, []), happened)
+        _story(key, known.get(key), modes.get(key[0], ""), stories.get(key, []), happened)
         for key in [*woke, *(key for key in known if key not in stories)]
     ]
     return WhyView(profile, _chosen(rules, template, rule), is_whole=len(lines) < LONGEST_PAGE)
@@ -214,7 +217,11 @@ def rule_key(text: str) -> tuple[str, str]:
 
 
 def _story(
-    key: tuple[str, str], rule: RuleOutline | None, occasions: list[Occasion], happened: dict[str, HappenedView]
+    key: tuple[str, str],
+    rule: RuleOutline | None,
+    mode: str,
+    occasions: list[Occasion],
+    happened: dict[str, HappenedView],
 ) -> RuleStory:
     templates = {message.template: None for occasion in occasions for message in occasion.messages}
     if rule is not None:
@@ -227,13 +234,13 @@ def _story(
         on=[] if rule is None else rule.on,
         when="" if rule is None else rule.when,
         is_live=rule is not None,
-        sentence=_sentence(rule, occasions, woken),
+        sentence=_sentence(rule, mode, occasions, woken),
         happened=woken,
         occasions=occasions,
     )
 
 
-def _sentence(rule: RuleOutline | None, occasions: list[Occasion], happened: list[HappenedView]) -> str:
+def _sentence(rule: RuleOutline | None, mode: str, occasions: list[Occasion], happened: list[HappenedView]) -> str:
     """The story in one sentence."""
     if occasions:
         newest = occasions[0]
@@ -247,11 +254,13 @@ def _sentence(rule: RuleOutline | None, occasions: list[Occasion], happened: lis
         return f"never woke: {_either(rule.on)} has not happened"
     newest_event = max(happened, key=lambda each: each.last_at)
     times = "once" if newest_event.count == 1 else f"{newest_event.count} times"
-    if rule.when:
-        rest = "and the condition did not hold then, or a rule before it in its set was taken"
-    else:
-        rest = "and a rule before it in its set was taken, or the rule is newer"
-    return f"never fired: {newest_event.event} happened {times}, last at {newest_event.last_at}, {rest}"
+    reasons = ["the condition did not hold then"] if rule.when else []
+    if mode == "first":
+        reasons.append("a rule before it in its set was taken")
+    if not rule.when:
+        reasons.append("the rule is newer")
+    rest = join_words("or", reasons)
+    return f"never fired: {newest_event.event} happened {times}, last at {newest_event.last_at}, and {rest}"
 
 
 def _either(names: Sequence[str]) -> str:

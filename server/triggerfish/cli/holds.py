@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 import click
@@ -30,5 +31,7 @@ def command(workspace: Path, as_json: bool) -> None:
         )
         if each.reason:
             click.echo(f"  {each.reason}")
+        one = f"{each.ruleset}/{each.rule}" if each.rule else each.ruleset
+        click.echo(f"  triggerfish release {shlex.quote(one)}")
     if not found:
         click.echo("Nothing is held.")
