@@ -16,11 +16,11 @@ from litestar.config.app import AppConfig
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import ControllerRouterHandler
 
 from triggerfish.walk import FrontDoor
 from triggerfish.web import events
+from triggerfish.web.openapi import DescriptionPlugin
 from triggerfish.web.problems import exception_handlers
 
 LARGEST_BODY = 2 * 1024 * 1024
@@ -55,7 +55,7 @@ def build_app(
             version=version("triggerfish"),
             path="/schema",
             # The other plugins load their scripts from a CDN.
-            render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])],
+            render_plugins=[DescriptionPlugin(path=["/", "/openapi.json"])],
         ),
         logging_config=None,
     )
