@@ -83,12 +83,16 @@ routes = [take_consent]
 
 def event_of(front: walk.FrontDoor, choice: Choice, user_agent: str, arrived_at: int) -> Event:
     """The choice as an event of kind "consent"; identities and times are read as a track call's are. Raises Refused."""
+    # 0 is an identity; empty text and none are not.
+    is_only_address = choice.email is not None and all(
+        each in (None, "") for each in (choice.user_id, choice.anonymous_id)
+    )
     call = {
         "type": "track",
         "event": UPDATED,
         "userId": choice.user_id,
         # An address is a name of its own here; a track call has none.
-        "anonymousId": choice.anonymous_id if choice.user_id or choice.anonymous_id or not choice.email else "-",
+        "anonymousId": "-" if is_only_address else choice.anonymous_id,
         "timestamp": choice.timestamp,
         "sentAt": choice.sent_at,
         "messageId": choice.message_id,
@@ -101,7 +105,7 @@ def event_of(front: walk.FrontDoor, choice: Choice, user_agent: str, arrived_at:
     return msgspec.structs.replace(
         event,
         kind="consent",
-        anonymous_id=event.anonymous_id if choice.anonymous_id else None,
+        anonymous_id=None if is_only_address else event.anonymous_id,
         properties={"purposes": choice.purposes} | {key: value for key, value in said.items() if value},
         traits={} if choice.email is None else {"email": choice.email},
     )

@@ -52,6 +52,7 @@ def _json(schema: Schema) -> Schema:
     return {_JSON: {"schema": schema}}
 
 
+_MAIL: Schema = {"type": "string", "format": "binary", "description": "A mail (RFC 5322), as it is."}
 _EVENTS = {
     f"/v1/{call}": _Told((_WRITE, _IN_BODY), (415,), _json(_ref("Batch" if ingest.is_batch(call) else "Call")))
     for call in (*_CALLS, "batch", "import")
@@ -64,9 +65,10 @@ _TOLD = {
     "post /v1/consent": _Told((_WRITE, _ADMIN, _IN_BODY), (403, 415), _json(_ref("Choice"))),
     "post /v1/hooks/{source}": _Told((), (401, 415), _json({"description": "Whatever the provider sends."})),
     "post /v1/reports": _Told(
-        (_WRITE,), (415,), {"message/rfc822": {"schema": {"type": "string", "description": "A mail (RFC 5322)."}}}
+        (_WRITE,), (415,), {kind: {"schema": _MAIL} for kind in ("message/rfc822", "application/octet-stream")}, False
     ),
-    "post /v1/holds": _Told(body=_json(_ref("HoldForm"))),
+    "get /v1/sends": _Told(refusals=(404,)),
+    "post /v1/holds": _Told(refusals=(404,), body=_json(_ref("HoldForm"))),
     "post /v1/sends/{send_id}/resolve": _Told(refusals=(409,), body=_json(_ref("Outcome"))),
     "post /v1/quarantine/replay": _Told(body=_json(_ref("Replay")), needs_body=False),
     "post /v1/quarantine/discard": _Told(body=_json(_ref("Discard")), needs_body=False),
@@ -161,8 +163,7 @@ _ID: Schema = {"type": ["string", "integer", "null"], "maxLength": ingest.LONGES
 _TABLE: Schema = {"type": ["object", "null"]}
 _TIME: Schema = {"type": ["string", "null"], "description": "ISO 8601, from 1970 on."}
 _FIELDS: Schema = {
-    "type": _MAYBE,
-    "event": _NAME,
+    "event": _MAYBE,
     "name": _MAYBE,
     "category": _MAYBE,
     "messageId": _NAME,
@@ -177,23 +178,24 @@ _FIELDS: Schema = {
     "traits": _TABLE,
     "context": _TABLE,
     "integrations": _TABLE,
-    "writeKey": _MAYBE,
 }
+
+_TYPED: Schema = {"type": "object", "properties": {"type": {"enum": list(_CALLS)}}, "required": ["type"]}
 
 _SCHEMAS: Schema = {
     "Call": _shape(
-        "One call of Segment's HTTP API, at most 32 KB. `userId` or `anonymousId` is there; `event` of a track call, "
-        "`groupId` of a group call, `userId` and `previousId` of an alias call. Other fields are ignored.",
+        "One call of Segment's HTTP API, at most 32 KB. `userId` or `anonymousId` is there; `event` of a track call "
+        "(512 characters), `groupId` of a group call, `userId` and `previousId` of an alias call. Other fields are "
+        "not read.",
         _FIELDS,
     ),
     "Batch": _shape(
         "Many calls, each with its `type`; at most 500 KB. All are stored or none.",
         {
-            "batch": {"type": "array", "items": _ref("Call")},
+            "batch": {"type": "array", "items": {"allOf": [_ref("Call"), _TYPED]}},
             "context": _TABLE,
             "integrations": _TABLE,
             "sentAt": _TIME,
-            "writeKey": _MAYBE,
         },
         "batch",
     ),
