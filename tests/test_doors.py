@@ -40,18 +40,19 @@ OPENS = {room: set(ROOMS[:place]) for place, room in enumerate(ROOMS)} | {
     "whynot": AROUND | {"retrace"},
     "unheard": AROUND | {"walk"},
     "leave": AROUND | {"unheard", "walk"},
-    "walk": AROUND | {"refit", "leave"},
+    "meters": set(),
+    "walk": AROUND | {"refit", "leave", "meters"},
     "mailroom": AROUND | {"walk"},
     # Tests of rules fit people to a rulebook as a reload does.
     "rulefile": AROUND | {"refit"},
-    "adapters": AROUND,
-    "plugin": AROUND,
+    "adapters": AROUND | {"meters"},
+    "plugin": AROUND | {"meters"},
     "config": {"errors", "clock"},
     "channels": AROUND | {"plugin", "config"},
-    "compose": AROUND | {"channels", "walk", "mailroom", "rulefile", "adapters", "plugin", "config"},
-    "web": {*ROOMS, "whynot", "walk", "mailroom", "plugin", "config", "compose"},
+    "compose": AROUND | {"meters", "channels", "walk", "mailroom", "rulefile", "adapters", "plugin", "config"},
+    "web": {*ROOMS, "meters", "whynot", "walk", "mailroom", "plugin", "config", "compose"},
     "processes": AROUND
-    | {"leave", "channels", "walk", "mailroom", "rulefile", "adapters", "plugin", "config", "compose", "web"},
+    | {"meters", "leave", "channels", "walk", "mailroom", "rulefile", "adapters", "plugin", "config", "compose", "web"},
     "cli": AROUND
     | {"channels", "whynot", "walk", "rulefile", "adapters", "plugin", "config", "compose", "web", "processes"},
     # `triggerfish` itself: what plugin authors see.

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, TypeVar
 
 from msgspec import Struct
 
+from triggerfish import meters
 from triggerfish.clock import Clock, Instant
 from triggerfish.deliver import Features, Receipt
 from triggerfish.plugin.settings import PluginConfig
@@ -132,6 +133,7 @@ class BlockingChannel(Channel):
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         self._places: asyncio.Semaphore | None = None
+        self._busy = 0
 
     @abstractmethod
     def send_blocking(self, batch: Sequence[Message]) -> list[Receipt]:
@@ -150,8 +152,18 @@ class BlockingChannel(Channel):
                 await places.acquire()
         except TimeoutError:
             raise NotHandedOver(f"all {self.threads} threads of the channel are busy") from None
-        try:
-            return await in_thread(f"channel {self.name}", call, *args, ended=places.release)
-        except NoThread as refused:
+        self._note_busy(1)
+
+        def ended() -> None:
             places.release()
+            self._note_busy(-1)
+
+        try:
+            return await in_thread(f"channel {self.name}", call, *args, ended=ended)
+        except NoThread as refused:
+            ended()
             raise NotHandedOver(f"no thread could be started: {refused}") from refused
+
+    def _note_busy(self, more: int) -> None:
+        self._busy += more
+        meters.PLUGIN_THREADS.set(self._busy, self.name)

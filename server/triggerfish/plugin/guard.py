@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast, get_args
 
+from triggerfish import meters
 from triggerfish.clock import MINUTE, SECOND, Clock, Instant, Millis
 from triggerfish.deliver import Call, Features, Receipt, Status, free_at, full_bucket, spend
 from triggerfish.errors import PluginFailed
@@ -143,6 +145,7 @@ class GuardedChannel:
             raise
         if not task.done() or task.cancelled():
             self._watch(task)
+            meters.PLUGIN_ERRORS.add(1, self.name, "deadline")
             log.warning("%s: look_up ran past its deadline of %g s", self._who, self._channel.deadline_seconds)
             return {}
         return task.result()
@@ -152,6 +155,7 @@ class GuardedChannel:
             given = await self._channel.look_up(send_ids)
             return {send_id: given[send_id] for send_id in send_ids if isinstance(given.get(send_id), bool)}
         except Exception:
+            meters.PLUGIN_ERRORS.add(1, self.name, "raised")
             log.exception("%s: look_up failed", self._who)
             return {}
 
@@ -175,23 +179,28 @@ class GuardedChannel:
             return []
         now = self._clock.now()
         if len(self._hung) >= _MOST_HUNG:
+            meters.PLUGIN_ERRORS.add(1, self.name, "hung")
             return _all(batch, "retry", f"{len(self._hung)} earlier calls of the channel still hang", 60.0)
         if not self._breaker.begin(now):
             wait = (self._breaker.free_at(now) - now) / SECOND
+            meters.PLUGIN_ERRORS.add(1, self.name, "resting")
             return _all(batch, "retry", "the channel rests after repeated failures", wait)
         if self._pace:
             self._bucket = spend(self._bucket, self._pace, len(batch), now)
         try:
+            began = time.perf_counter()
             receipts, is_sound = await self._call(batch)
         except asyncio.CancelledError:
             self._breaker.abandoned()
             raise
+        meters.PLUGIN_CALLS.observe(time.perf_counter() - began, self.name, "send")
         if is_sound:
             self._breaker.succeeded()
         else:
             self._breaker.failed(self._clock.now())
             if self._breaker.is_open():
                 log.warning("%s: send failed again and again; the channel rests", self._who)
+        meters.PLUGIN_RESTING.set(float(self._breaker.is_open()), self.name)
         return receipts
 
     async def _call(self, batch: Sequence[Message | Call]) -> tuple[list[Receipt], bool]:
@@ -210,17 +219,21 @@ class GuardedChannel:
             raise
         if not task.done() or task.cancelled():
             self._watch(task)
+            meters.PLUGIN_ERRORS.add(1, self.name, "deadline")
             log.warning("%s: send ran past its deadline of %g s", self._who, deadline)
             return _all(batch, "unknown", f"no answer within {deadline:g} seconds"), False
         error = task.exception()
         if isinstance(error, NotHandedOver):
+            meters.PLUGIN_ERRORS.add(1, self.name, "not-handed-over")
             log.warning("%s: send handed nothing over: %s", self._who, error)
             return _all(batch, "retry", _clean(str(error))), False
         if error is not None:
+            meters.PLUGIN_ERRORS.add(1, self.name, "raised")
             log.error("%s: send raised", self._who, exc_info=error)
             return _all(batch, "unknown", f"the channel failed with {type(error).__name__}"), False
         receipts, faults = check_receipts(batch, task.result())
         for fault in faults:
+            meters.PLUGIN_ERRORS.add(1, self.name, "contract")
             log.error("%s: send broke its contract: %s", self._who, fault)
         return receipts, not faults
 
@@ -235,10 +248,12 @@ class GuardedChannel:
 
         def ended(task: asyncio.Task[Any]) -> None:
             self._hung.discard(task)
+            meters.PLUGIN_HUNG.set(len(self._hung), self.name)
             if not task.cancelled() and (error := task.exception()) is not None:
-                log.warning("%s: a call that had been given up raised %s", self._who, _said(error))
+                log.warning("%s: a call that had been given up raised %s", self._who, error)
 
         self._hung.add(task)
+        meters.PLUGIN_HUNG.set(len(self._hung), self.name)
         task.add_done_callback(ended)
 
     async def kept(self, limit: int) -> list[Kept]:

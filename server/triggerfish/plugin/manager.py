@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pluggy
 from msgspec import Struct
 
+from triggerfish import meters
 from triggerfish.clock import Clock
 from triggerfish.deliver import Receipt, Verdict
 from triggerfish.errors import PluginFailed, SettingsWrong
@@ -164,6 +165,7 @@ class Plugins:
             except Exception as error:
                 errors.append((implementation.plugin_name, error))
                 self._failures[key] = failures + 1
+                meters.PLUGIN_ERRORS.add(1, implementation.plugin_name, "raised")
                 muted = "; it is not called any more" if failures + 1 == _MUTED_AFTER else ""
                 log.exception('plugin "%s": hook %s raised%s', *key, muted)
             else:

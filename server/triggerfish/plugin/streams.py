@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from triggerfish import meters
 from triggerfish.plugin.registering import said
 from triggerfish.plugin.source import Door, StreamSource
 
@@ -41,6 +42,7 @@ class GuardedStream:
                 self.problem = "it ended"
             except (Exception, SystemExit) as error:
                 self.problem = said(error)
+                meters.PLUGIN_ERRORS.add(1, self.name, "raised")
                 log.debug("%s: run raised", self._who, exc_info=error)
             rest = self._first_rest if clock() - began >= _HEALTHY_SECONDS else rest
             log.warning("%s: %s; it is started again in %g s", self._who, self.problem, rest)
