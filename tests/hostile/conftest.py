@@ -1,0 +1,53 @@
+"""One server for all tests of a module: people, a segment, and letters that say what outsiders have said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from running import Running, serving, write_workspace
+
+RULES = {
+    "people.yaml": """
+        events: {purchase: Order Completed}
+        segments:
+          - name: everybody
+            when: count(identify) >= 1
+          - name: named
+            when: exists(traits.name) and not contains(lower(traits.name), "nobody of this name")
+    """,
+    "greeting.yaml": """
+        ruleset: greeting
+        rules:
+          - name: hello
+            on: Letter Wanted
+            then: [send: hello]
+          - name: said
+            on: Said
+            when: exists(event.text)
+            then:
+              - set: {said: {value: event.text}}
+    """,
+}
+GREETING = '{{ profile.first_name | default: "you" }}'
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    workspace = write_workspace(tmp_path_factory.mktemp("hostile") / "shop", RULES, hello="transactional")
+    letter = workspace / "templates" / "hello" / "email.mjml"
+    text = letter.read_text().replace('subject: "The hello"', f"subject: 'For {GREETING}'")
+    assert GREETING in text.partition("preheader")[0]
+    letter.write_text(text)
+    with serving(workspace) as running:
+        yield running
+
+
+def memory_of(pid: int) -> int:
+    """Bytes of memory that a process holds (RSS)."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    raise ProcessLookupError(pid)
