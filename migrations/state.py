@@ -287,3 +287,25 @@ def m013_machines(db: Database) -> None:
 def m011_hours(db: Database) -> None:
     # What everybody's opens and clicks weigh by the hour of their day, in thousandths of a surely human one.
     db.execute("CREATE TABLE hours (hour INTEGER PRIMARY KEY, weight INTEGER NOT NULL)")
+
+
+@migrations()
+def m016_timelines(db: Database) -> None:
+    # What one batch told of one person is one row, which goes by the number of its last line.
+    db.execute("CREATE TABLE timelines (last INTEGER PRIMARY KEY, profile TEXT NOT NULL, lines TEXT NOT NULL)")
+    db.execute(
+        """
+        INSERT INTO timelines
+        SELECT id, profile, json_array(json_array(id, at, kind, position, json(body))) FROM moments ORDER BY id
+        """
+    )
+    db.execute("CREATE INDEX timelines_of ON timelines (profile)")
+    db.execute("DROP TABLE moments")
+    db.execute(
+        """
+        CREATE VIEW moments AS
+        SELECT value ->> 0 AS id, profile, value ->> 1 AS at, value ->> 2 AS kind, value ->> 3 AS position,
+            value -> 4 AS body
+        FROM timelines, json_each(lines)
+        """
+    )

@@ -7,6 +7,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -14,9 +15,10 @@ from typing import Any
 import msgspec
 
 from triggerfish.adapters.outline import OutlineFile
-from triggerfish.adapters.sqlite import opened
+from triggerfish.adapters.sqlite import opened, timelines
 from triggerfish.adapters.sqlite.health import read_days, read_reigns, read_times
 from triggerfish.adapters.sqlite.instructions import held_rules, holds
+from triggerfish.adapters.sqlite.timelines import Line
 from triggerfish.clock import Instant, to_iso
 from triggerfish.consent import Consent
 from triggerfish.errors import NotFound, SettingsWrong
@@ -54,13 +56,10 @@ from triggerfish.schedule import Status
 
 _PROFILE = msgspec.msgpack.Decoder(Profile)
 _EVENT = msgspec.msgpack.Decoder(Event)
-_JSON = msgspec.json.Decoder(dict[str, Any])
 
 _KINDS = ("profile", "user", "anonymous", "email")
 """In the order in which a name is looked up."""
 _SENDS = "SELECT id, profile, ruleset, rule, template, channel, status, reason, due_at, sent_at FROM sends"
-_LINES = "SELECT id, at, profile, kind, position, body FROM moments"
-_MOMENTS = f"{_LINES} WHERE profile = ? AND id < ?"
 _NEWEST = 2**63 - 1
 _HEARD = """
     SELECT ruleset, rule, CASE name WHEN 'Email Link Clicked' THEN 'Email Opened' ELSE name END AS heard,
@@ -68,11 +67,6 @@ _HEARD = """
         count(DISTINCT CASE WHEN is_human THEN send END), sum(name = 'Email Link Clicked' AND is_human)
     FROM feedback JOIN sends ON sends.id = feedback.send
     WHERE status = 'sent' GROUP BY ruleset, rule, heard
-"""
-_HAPPENED = """
-    SELECT CASE kind WHEN 'event' THEN body ->> '$.event' ELSE 'segment.' || (body ->> '$.change') END AS name,
-        count(*), max(at) FROM moments
-    WHERE kind IN ('event', 'segment') AND profile IN ({}) GROUP BY name ORDER BY max(id) DESC LIMIT ?
 """
 _REASONS = """
     SELECT ruleset, rule, status, said, number FROM (
@@ -134,47 +128,44 @@ class SqliteReads:
     def timeline(
         self, identity: str, limit: int, before: int | None = None, kinds: Collection[Kind] = ()
     ) -> list[TimelineLine]:
-        limit = min(limit, LONGEST_PAGE)
-        end = _NEWEST if before is None else before
-        only = f" AND kind IN ({_marks(kinds)})" if kinds else ""
-        query = f"{_MOMENTS}{only} ORDER BY id DESC LIMIT ?"
         with self._snapshot():
-            rows = [
-                row
-                for profile_id in _ids_of(self._find(identity))
-                for row in self._all(query, profile_id, end, *kinds, limit)
-            ]
-        return self._lines(sorted(rows, reverse=True)[:limit])
+            ids = _ids_of(self._find(identity))
+            lines = timelines.newest(self._db, ids, min(limit, LONGEST_PAGE), before, kinds)
+        return self._lines(lines)
 
     def past(self, identity: str, limit: int) -> Past:
         with self._snapshot():
             profile = self._find(identity)
-            ids = _ids_of(profile)
-            rows = self._all(
-                f"SELECT at, profile, kind, position, body FROM moments WHERE profile IN ({_marks(ids)}) "  # noqa: S608
-                "ORDER BY id LIMIT ?",
-                *ids, limit + 1,
-            )  # fmt: skip
+            found = list(timelines.oldest(self._db, _ids_of(profile), limit + 1))
             position, until = self._all("SELECT position, until FROM progress")[0]
             reigns = read_reigns(self._db)
             hours = opened.hours(self._db)
-        lines = [Noted(at, who, kind, place, _JSON.decode(body)) for at, who, kind, place, body in rows[:limit]]
-        return Past(profile, lines, position, until, reigns, is_whole=len(rows) <= limit, hours=hours)
+        lines = [Noted(line.at, line.profile, line.kind, line.position, line.body) for line in found[:limit]]
+        return Past(profile, lines, position, until, reigns, is_whole=len(found) <= limit, hours=hours)
 
     def happened(self, identity: str) -> list[HappenedView]:
+        counts: dict[str, tuple[int, Instant]] = {}
         with self._snapshot():
-            ids = _ids_of(self._find(identity))
-            rows = self._all(_HAPPENED.format(_marks(ids)), *ids, LONGEST_PAGE)
-        return [HappenedView(name, count, to_iso(last)) for name, count, last in rows]
+            for line in timelines.oldest(self._db, _ids_of(self._find(identity))):
+                if line.kind in ("event", "segment"):
+                    body = line.body
+                    name = body["event"] if line.kind == "event" else f"segment.{body['change']}"
+                    # Put anew, so that what happened last stands last.
+                    count, at = counts.pop(name, (0, 0))
+                    counts[name] = (count + 1, max(at, line.at))
+        last_first = islice(reversed(counts.items()), LONGEST_PAGE)
+        return [HappenedView(name, count, to_iso(at)) for name, (count, at) in last_first]
 
     def recent(self, limit: int) -> list[TimelineLine]:
         with self._snapshot():
-            rows = self._all(f"{_LINES} ORDER BY id DESC LIMIT ?", min(limit, LONGEST_PAGE))
-        return self._lines(rows)
+            lines = timelines.latest(self._db, min(limit, LONGEST_PAGE))
+        return self._lines(lines)
 
-    def _lines(self, rows: Sequence[Sequence[Any]]) -> list[TimelineLine]:
-        events = {each.position: each.event for each in self._log.at([row[4] for row in rows if row[4]])}
-        return [_line(row, events.get(row[4])) for row in rows]
+    def _lines(self, lines: Sequence[Line]) -> list[TimelineLine]:
+        events = {
+            each.position: each.event for each in self._log.at([line.position for line in lines if line.position])
+        }
+        return [_line(line, events.get(line.position)) for line in lines]
 
     def _find(self, identity: str) -> Profile:
         """Within a snapshot. A userId may have a colon in it, so the whole text is tried first."""
@@ -237,7 +228,6 @@ class SqliteReads:
         return [_send(*row) for row in rows]
 
     def send(self, send_id: str) -> SendDetails:
-        query = f"{_LINES} WHERE profile IN ({{}}) AND kind IN ('send', 'event') AND body ->> '$.send' = ?"
         with self._snapshot():
             found = self._all(f"{_SENDS} WHERE id = ?", send_id)
             if not found:
@@ -247,7 +237,8 @@ class SqliteReads:
                 ids = _ids_of(self._find(found[0][1]))
             except NotFound:
                 ids = [found[0][1]]
-            history = self._all(f"{query.format(_marks(ids))} ORDER BY id DESC LIMIT ?", *ids, send_id, LONGEST_PAGE)
+            told = timelines.oldest(self._db, ids)
+            history = [line for line in told if line.kind in ("send", "event") and line.body.get("send") == send_id]
         class_, purpose, address, attempt, trigger = more
         event = None if trigger is None else _EVENT.decode(trigger)
         return SendDetails(
@@ -258,7 +249,7 @@ class SqliteReads:
             attempt=attempt,
             event=None if event is None else event.name,
             properties={} if event is None else event.properties,
-            history=self._lines(history),
+            history=self._lines(history[: -LONGEST_PAGE - 1 : -1]),
         )
 
     def results(self) -> list[RuleView]:
@@ -426,13 +417,12 @@ def _send(
     return SendView(id_, profile, ruleset, rule, template, channel, status, reason, to_iso(due_at), sent)
 
 
-def _line(row: Sequence[Any], event: Event | None) -> TimelineLine:
-    id_, at, profile, kind, _, body = row
-    data = _JSON.decode(body)
-    if kind == "merge":
+def _line(line: Line, event: Event | None) -> TimelineLine:
+    data = line.body
+    if line.kind == "merge":
         data["merged"] = data.pop("profile")
-    data |= {"kind": kind, "id": id_, "at": to_iso(at), "profile": profile}
-    if kind == "event" and event is not None:
+    data |= {"kind": line.kind, "id": line.number, "at": to_iso(line.at), "profile": line.profile}
+    if line.kind == "event" and event is not None:
         data |= {
             "happened_at": to_iso(event.timestamp),
             "message_id": event.message_id,
@@ -440,5 +430,5 @@ def _line(row: Sequence[Any], event: Event | None) -> TimelineLine:
             "traits": event.traits,
             "context": event.context,
         }
-    line: TimelineLine = msgspec.convert(data, TimelineLine)
-    return line
+    shown: TimelineLine = msgspec.convert(data, TimelineLine)
+    return shown

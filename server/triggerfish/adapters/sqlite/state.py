@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from triggerfish.adapters.sqlite import instructions, opened, outgoing, traffic
+from triggerfish.adapters.sqlite import instructions, opened, outgoing, timelines, traffic
 from triggerfish.adapters.sqlite.health import add_times, begin_reign, count_moments
 from triggerfish.blast import Alarm, Traffic
 from triggerfish.clock import Instant
@@ -43,7 +43,6 @@ _VARIABLES = 500
 
 _PROFILE = msgspec.msgpack.Decoder(Profile)
 _PACK = msgspec.msgpack.Encoder().encode
-_JSON = msgspec.json.Encoder().encode
 
 _OWNER = "SELECT profile FROM identities WHERE kind = ? AND value = ?"
 _GO_ON = "UPDATE progress SET position = ?, until = max(until, ?) WHERE position = ?"
@@ -57,7 +56,6 @@ _PUT_OWNER = """
 _PUT_MEMBER = """
     INSERT INTO memberships VALUES (?, ?, ?) ON CONFLICT (segment, profile) DO UPDATE SET since = excluded.since
 """
-_PUT_MOMENT = "INSERT INTO moments (profile, at, kind, position, body) VALUES (?, ?, ?, ?, ?)"
 
 
 class SqliteStateStore:
@@ -230,10 +228,7 @@ class SqliteStateStore:
         self._db.executemany(_PUT_MEMBER, entered)
 
     def _put_moments(self, moments: Sequence[Moment]) -> None:
-        rows = [
-            (moment.profile, moment.at, moment.kind, moment.position, _JSON(moment.body).decode()) for moment in moments
-        ]
-        self._db.executemany(_PUT_MOMENT, rows)
+        timelines.write(self._db, moments)
         count_moments(self._db, moments)
         outgoing.hear(self._db, moments)
 
