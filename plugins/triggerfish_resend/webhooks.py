@@ -62,7 +62,7 @@ class ResendWebhooks(Source):
     def read(self, request: Incoming) -> Sequence[Hit | Mapping[str, Any]]:
         try:
             told = msgspec.json.decode(request.body, type=_Told)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise ValueError(str(error)) from error
         data = told.data
         send, profile = data.tags.get("send"), data.tags.get("profile")

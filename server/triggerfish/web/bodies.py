@@ -6,6 +6,7 @@ import asyncio
 import zlib
 from collections.abc import Mapping
 
+import msgspec
 from litestar.types import Receive
 
 from triggerfish.errors import Refused
@@ -13,6 +14,9 @@ from triggerfish.ingest import refuse_size
 
 BODY_SECONDS = 20.0
 """How long a body may take to arrive."""
+
+NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for bytes that are not the JSON that is wanted: its form, its letters, its depth."""
 
 _GZIP = 16 + zlib.MAX_WBITS
 _MOST_MEMBERS = 16

@@ -13,7 +13,7 @@ from triggerfish import ingest, walk
 from triggerfish.consent import EVERYTHING, LONGEST_PROOF, LONGEST_PURPOSE, PURPOSE_LIMIT, UPDATED
 from triggerfish.errors import Refused, TriggerfishError
 from triggerfish.ingest import Event
-from triggerfish.web.bodies import read_body
+from triggerfish.web.bodies import NO_JSON, read_body
 from triggerfish.web.events import CROSS_ORIGIN, PREFLIGHT
 from triggerfish.web.given import Front, TheDesk
 from triggerfish.web.keys import check_write_key, write_key_in_header
@@ -121,7 +121,7 @@ def _read(body: bytes) -> Choice:
             f"{field or 'the body'}: {sentence}", code="TF681", field=field,
             expected='{"email": …, "purposes": {"newsletter": true}, "text": …}',
         ) from None  # fmt: skip
-    except (msgspec.DecodeError, RecursionError) as error:
+    except NO_JSON as error:
         raise Refused(f"the body is not JSON: {error}", code="TF101", expected="a JSON object in UTF-8") from None
 
 

@@ -15,6 +15,7 @@ from triggerfish.errors import NotFound, Refused
 from triggerfish.health import HoldView
 from triggerfish.instructions import Hold, Release, Resolve
 from triggerfish.reads import Reads
+from triggerfish.web.bodies import NO_JSON
 from triggerfish.web.given import TheDesk
 from triggerfish.web.keys import admin_only
 from triggerfish.web.questions import takes
@@ -107,7 +108,7 @@ def decode(body: bytes, form: type[T], expected: str) -> T:
     """Raises Refused (TF664)."""
     try:
         return msgspec.json.decode(body, type=form)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except NO_JSON as error:
         raise Refused(f"the body cannot be used: {error}", code="TF664", expected=expected) from None
 
 

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from triggerfish.clock import to_iso
 from triggerfish.errors import Refused
 from triggerfish.quarantine import Counted, Fix, Quarantined, Released, is_storable, judge_by
+from triggerfish.web.bodies import NO_JSON
 from triggerfish.web.given import TheDesk
 from triggerfish.web.keys import admin_only
 from triggerfish.web.questions import Limit, Number, Text, takes
@@ -132,7 +133,7 @@ async def _read(request: Request[Any, Any, Any], form: type[T]) -> T:
     body = await request.body()
     try:
         return msgspec.json.decode(body or b"{}", type=form)
-    except msgspec.DecodeError as error:
+    except NO_JSON as error:
         raise Refused(f"the body cannot be used: {error}", code="TF101", expected="a JSON object") from error
 
 

@@ -14,6 +14,7 @@ from triggerfish.errors import Refused
 from triggerfish.instructions import Allow, Suppress
 from triggerfish.reads import SuppressionView
 from triggerfish.suppressing import MOST_LINES, Line, lines_of_csv, suppress_of
+from triggerfish.web.bodies import NO_JSON
 from triggerfish.web.given import TheDesk
 from triggerfish.web.keys import admin_only
 from triggerfish.web.questions import Limit, Text, takes
@@ -60,7 +61,7 @@ routes = [suppressions, suppress, allow]
 def _lines_of_json(body: bytes) -> Sequence[Line]:
     try:
         given = msgspec.json.decode(body, type=Line | list[Line])
-    except (msgspec.DecodeError, RecursionError) as error:
+    except NO_JSON as error:
         raise Refused(
             f"the body cannot be used: {error}", code="TF684",
             expected='{"address": "ana@example.com", "reason": "manual"}, or an array of such',
