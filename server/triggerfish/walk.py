@@ -15,6 +15,7 @@ are pure.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ from triggerfish.blast import Guard
 from triggerfish.clock import MINUTE, Clock, Instant, Millis
 from triggerfish.deliver import Call, Features, Receipt, Verdict
 from triggerfish.engine import Arrival, Moment, Outcome, StateStore
-from triggerfish.errors import Refused
+from triggerfish.errors import Refused, Unavailable
 from triggerfish.feeds import Fed, Feeds, NoFeeds, feed
 from triggerfish.ingest import Event
 from triggerfish.instructions import Instruction, to_event
@@ -50,6 +51,8 @@ log = logging.getLogger("triggerfish.walk")
 
 FIT_BATCH = 1_000
 """Profiles, or events of the log, that are fitted to a changed rulebook at a time."""
+DISK_REST_SECONDS = 1.0
+"""While the disk does not take what became of messages, it is tried again after so long."""
 
 
 def random_id() -> str:
@@ -280,7 +283,7 @@ async def send_over(house: House, way: Way) -> int:
     if looked.messages:
         with house.underway.through(looked.leaving.values()):
             receipts = await _ask_again(channel, await channel.send(list(looked.messages.values())))
-        for receipt, verdict in _note_receipts(house, looked.leaving, receipts, channel.features):
+        for receipt, verdict in await _note_receipts(house, looked.leaving, receipts, channel.features):
             house.tell_receipt(way.channel, looked.messages[receipt.send_id], receipt, verdict)
     return len(sends)
 
@@ -331,18 +334,24 @@ async def _call(house: House, action: OpenAction, calls: Sequence[Due]) -> int:
         deliver.step(due, "sending", f"attempt {due.attempt} over {action.name}")
     _mark(house, calls, calls)
     receipts = await action.send(batch)
-    _note_receipts(house, {due.id: due for due in calls}, receipts, action.features)
+    await _note_receipts(house, {due.id: due for due in calls}, receipts, action.features)
     return len(calls)
 
 
-def _note_receipts(
+async def _note_receipts(
     house: House, handed: Mapping[str, Due], receipts: Sequence[Receipt], features: Features
 ) -> list[tuple[Receipt, Verdict]]:
-    """Settle what was handed over, and write it down."""
+    """Settle what was handed over, and write it down: as soon as the disk takes it, for nobody else knows."""
     settled = [(receipt, leave.settle(house, handed[receipt.send_id], receipt, features)) for receipt in receipts]
     told = [leave.moment(house, due) for due in handed.values()]
-    house.store.mark(list(handed.values()), told, leave.bounces(house, handed, receipts))
-    return settled
+    heard = leave.bounces(house, handed, receipts)
+    while True:
+        try:
+            house.store.mark(list(handed.values()), told, heard)
+        except Unavailable:
+            await asyncio.sleep(DISK_REST_SECONDS)
+        else:
+            return settled
 
 
 async def recover(house: House) -> int:
@@ -355,7 +364,7 @@ async def recover(house: House) -> int:
         receipts = [deliver.lost(send_id) for send_id, due in of_channel.items()]
         if name in house.ways_out():
             receipts = await _ask_again(channel, receipts)
-        _note_receipts(house, of_channel, receipts, features)
+        await _note_receipts(house, of_channel, receipts, features)
     return len(lost)
 
 

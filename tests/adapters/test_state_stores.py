@@ -16,7 +16,7 @@ from triggerfish.adapters.sqlite.migrate import migrate
 from triggerfish.adapters.sqlite.state import SqliteStateStore
 from triggerfish.config.starter import starter_path
 from triggerfish.engine import Membership, Moment, Withdrawal
-from triggerfish.errors import SettingsWrong, WorkspaceTaken
+from triggerfish.errors import SettingsWrong, Unavailable, WorkspaceTaken
 from triggerfish.profile import Claim
 from worlds import NOON
 
@@ -84,12 +84,13 @@ class TestSqliteStateStore(StateStoreContract):
             pages = store._db.execute("PRAGMA page_count").fetchone()[0]
             store._db.execute(f"PRAGMA max_page_count = {pages + 8}")
             many = outcome(*(profile(f"p{number}", suppressed="x" * 500) for number in range(300)))
-            with pytest.raises(sqlite3.OperationalError, match="full"):
+            with pytest.raises(Unavailable, match="the disk is full"):
                 store.commit(many, 1, NOON)
-            assert store.position() == (0, 0)
+            assert store.trouble == "the disk is full"
+            assert store.position() == (0, 0), "the connection is a fresh one, without that limit"
             assert store.load([], ["p1"]).profiles == {}
-            store._db.execute("PRAGMA max_page_count = 1000000")
             store.commit(many, 1, NOON)
+            assert store.trouble == ""
             assert len(store.load([], ["p1", "p299"]).profiles) == 2
 
     def test_a_second_worker_cannot_decide_the_same_events(self, path: Path):

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from triggerfish import walk
 from triggerfish.engine import Moment
+from triggerfish.errors import Unavailable
 
 log = logging.getLogger("triggerfish.worker")
 
@@ -36,10 +37,13 @@ class Taster:
         self._notes = crashes > 0
 
     def follow(self) -> int:
-        """As `walk.follow`: 0 when there is nothing to do."""
+        """As `walk.follow`: 0 when there is nothing to do. Raises Unavailable while the disk refuses."""
         if not self._careful:
             try:
                 return walk.follow(self._house)
+            except Unavailable:
+                # The disk's fault, and no event's: whoever follows waits until it works again.
+                raise
             except Exception:
                 log.exception("a batch could not be decided; it is taken one by one")
                 self._careful = self._batch
@@ -88,6 +92,8 @@ class Taster:
             return f"the worker died {TRIES} times when it decided this"
         try:
             walk.follow(self._one_by_one, limit=limit)
+        except Unavailable:
+            raise
         except Exception as error:
             log.exception("what was to be decided at position %d of the log cannot be decided", position)
             return f"{type(error).__name__}: {error}"

@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable
 from triggerfish import leave, walk
 from triggerfish.adapters.apscheduler import Waker
 from triggerfish.clock import Instant, Millis
+from triggerfish.errors import Unavailable
+from triggerfish.processes.patience import Patience
 
 SHORTEST_REST: Millis = 50
 """A loop that finds nothing it may do now looks again after so long at the earliest."""
@@ -39,14 +41,22 @@ class Post:
         self._bells.append(bell)
         bell.set()
         waker = Waker(house.clock, bell.set)
+        patience = Patience(self._stopping)
         while not self._stopping.is_set():
             await bell.wait()
             bell.clear()
-            while not self._stopping.is_set() and await batch():
-                # What was looked at may stand in another lane now.
-                self.ring()
-                await asyncio.sleep(0)
-            turn = next_turn()
+            try:
+                while not self._stopping.is_set() and await batch():
+                    # What was looked at may stand in another lane now.
+                    self.ring()
+                    await asyncio.sleep(0)
+                turn = next_turn()
+            except Unavailable:
+                # The store has said so; what could not be marked has not left.
+                await patience.rest()
+                bell.set()
+                continue
+            patience.over()
             waker.set(None if turn is None else max(turn, house.clock.now() + SHORTEST_REST))
 
 

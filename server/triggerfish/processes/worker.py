@@ -22,12 +22,13 @@ from triggerfish.channels import channels_of, paces_of
 from triggerfish.clock import WallClock
 from triggerfish.compose import load_workshop, open_house
 from triggerfish.config import load_settings
-from triggerfish.errors import RulebookBroken, TriggerfishError
+from triggerfish.errors import RulebookBroken, TriggerfishError, Unavailable
 from triggerfish.processes.control import Control
 from triggerfish.processes.doorbell import Ear
 from triggerfish.processes.logs import set_up_logs
 from triggerfish.processes.memory import at_most
 from triggerfish.processes.orders import Orders, Report, read_orders
+from triggerfish.processes.patience import Patience, as_soon_as_it_can
 from triggerfish.processes.poison import Taster
 from triggerfish.processes.post import Post
 from triggerfish.processes.proving import prove
@@ -73,9 +74,13 @@ async def run(orders: Orders) -> int:
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(await _alone(settings.data_path))
         try:
-            house = await stack.enter_async_context(
-                open_house(settings, workshop, public_url=orders.public_url, demo_since=orders.demo_since)
+            house = await as_soon_as_it_can(
+                lambda: stack.enter_async_context(
+                    open_house(settings, workshop, public_url=orders.public_url, demo_since=orders.demo_since)
+                ),
+                stopping,
             )
+            await _prepare(house, stopping)
         except TriggerfishError as error:
             # It says what to do about it; where in our code it came up helps nobody.
             log.error("%s", error)
@@ -118,23 +123,33 @@ async def _alone(data: Path) -> TextIO:
             return lock
 
 
+async def _prepare(house: walk.House, stopping: asyncio.Event) -> None:
+    """Fit people to the rulebook, and settle what the worker before this one had handed over. Raises Unavailable when
+    told to stop while the disk refuses.
+    """
+
+    async def fit() -> bool:
+        with _without_collecting():
+            return walk.fit(house)
+
+    if await as_soon_as_it_can(fit, stopping):
+        log.info("people are fitted to what the rulebook asks for")
+    lost = await as_soon_as_it_can(lambda: walk.recover(house), stopping)
+    if lost:
+        log.warning("%d messages were with the channel when the worker stopped; each says what became of it", lost)
+    gc.collect()
+    gc.freeze()
+
+
 async def _work(house: walk.House, orders: Orders, control: Control, stopping: asyncio.Event) -> None:
     news = asyncio.Event()
     news.set()
     Ear(orders.bell, news)
     post = Post(house, stopping)
-    with _without_collecting():
-        if walk.fit(house):
-            log.info("people are fitted to what the rulebook asks for")
-    lost = await walk.recover(house)
-    if lost:
-        log.warning("%d messages were with the channel when the worker stopped; each says what became of it", lost)
-    gc.collect()
-    gc.freeze()
     taster = Taster(house, orders.crashes, control.came_through)
     sending = post.start()
     tasks = {
-        asyncio.create_task(_follow(house, news, post, taster)),
+        asyncio.create_task(_follow(house, news, post, taster, Patience(stopping))),
         asyncio.create_task(stopping.wait()),
         asyncio.create_task(control.gone()),
         *sending,
@@ -151,16 +166,24 @@ async def _work(house: walk.House, orders: Orders, control: Control, stopping: a
         task.result()
 
 
-async def _follow(house: walk.House, news: asyncio.Event, post: Post, taster: Taster) -> None:
-    """Decide whatever comes, batch by batch; rest when there is nothing."""
+async def _follow(house: walk.House, news: asyncio.Event, post: Post, taster: Taster, patience: Patience) -> None:
+    """Decide whatever comes, batch by batch; rest when there is nothing, and while the disk refuses."""
     waker = Waker(house.clock, news.set)
     while True:
         await news.wait()
         news.clear()
-        while taster.follow():
-            post.ring()
-            await asyncio.sleep(0)
-        waker.set(house.store.next_due())
+        try:
+            while taster.follow():
+                post.ring()
+                await asyncio.sleep(0)
+            next_due = house.store.next_due()
+        except Unavailable:
+            # Whose file it is has said so. Nothing was committed: the same is decided again, with the same result.
+            await patience.rest()
+            news.set()
+            continue
+        patience.over()
+        waker.set(next_due)
 
 
 def main() -> None:

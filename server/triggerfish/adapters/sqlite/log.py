@@ -21,6 +21,7 @@ import msgspec
 from msgspec import Struct
 
 from triggerfish.adapters.sqlite.quarantine import add_counts, put_aside, size_of
+from triggerfish.adapters.sqlite.trouble import Trouble, reports_trouble, unavailable
 from triggerfish.clock import Instant
 from triggerfish.errors import Busy, Refused, SettingsWrong, TriggerfishError, Unavailable
 from triggerfish.ingest import Event
@@ -62,6 +63,7 @@ class _Append(Struct, gc=False):
         return len(self.rows) + len(self.aside)
 
 
+@reports_trouble("the event log")
 class SqliteEventLog:
     """An EventLog in the file `path`, which `migrate(path, migrations/log.py)` has made.
 
@@ -134,22 +136,25 @@ class SqliteEventLog:
     def _write(self) -> None:
         """The writing thread: one commit after another, each with all that wait."""
         connection: sqlite3.Connection | None = None
+        trouble = Trouble(self._path, _log)
         while (work := self._next_group()) is not None:
             group, noted = work
-            is_stored = False
+            failure: Unavailable | None = None
             try:
                 if connection is None:
                     connection = _connect(self._path)
                 _commit(connection, group, noted)
-                is_stored = True
+                trouble.over()
             except Exception as cause:
                 # The thread must live on: who waits is told, and the next group tries again.
-                _log.error("could not write %s: %s: %s", self._path, type(cause).__name__, cause)
+                trouble.met(cause)
+                failure = unavailable("the event log", cause) or Unavailable("the event log cannot be used just now")
                 # Whatever state the connection is in, a fresh one knows the file as it is.
                 if connection is not None:
                     connection.close()
                     connection = None
-            self._settle(group, is_stored)
+                self._keep_counts(noted)
+            self._settle(group, failure)
         if connection is not None:
             connection.close()
 
@@ -169,7 +174,14 @@ class SqliteEventLog:
                 noted, self._noted = self._noted, {}
             return group, noted
 
-    def _settle(self, group: list[_Append], is_stored: bool) -> None:
+    def _keep_counts(self, noted: dict[Key, Counted]) -> None:
+        """Counts that could not be written are tried again later, unless this is the end."""
+        with self._news:
+            if noted and not self._is_closed:
+                add_up(self._noted, noted.values())
+                self._noted_until = time.monotonic() + NOTE_SECONDS
+
+    def _settle(self, group: list[_Append], failure: Unavailable | None) -> None:
         with self._news:
             self._waiting_events -= sum(append.events for append in group)
             self._waiting_bytes -= sum(append.bytes for append in group)
@@ -177,7 +189,7 @@ class SqliteEventLog:
             mine = [append for append in group if append.loop is loop]
             # A loop that has ended meanwhile has nobody left to tell.
             with suppress(RuntimeError):
-                loop.call_soon_threadsafe(_tell, mine, is_stored)
+                loop.call_soon_threadsafe(_tell, mine, failure)
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -261,14 +273,14 @@ def _full(held: int, append: _Append) -> Refused | None:
     )
 
 
-def _tell(group: list[_Append], is_stored: bool) -> None:
+def _tell(group: list[_Append], failure: Unavailable | None) -> None:
     """In the event loop: answer those who still wait."""
     for append in group:
         if append.done.done():
             continue
-        if is_stored and append.refusal is not None:
+        if failure is not None:
+            append.done.set_exception(Unavailable(failure.sentence, hint=failure.hint))
+        elif append.refusal is not None:
             append.done.set_exception(append.refusal)
-        elif is_stored:
-            append.done.set_result(None)
         else:
-            append.done.set_exception(Unavailable("the event log cannot be written just now"))
+            append.done.set_result(None)

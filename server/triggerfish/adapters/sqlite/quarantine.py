@@ -11,6 +11,7 @@ from threading import Lock
 
 import msgspec
 
+from triggerfish.adapters.sqlite.trouble import reports_trouble
 from triggerfish.clock import Instant
 from triggerfish.ingest import Event
 from triggerfish.plan import Violation
@@ -56,6 +57,7 @@ def add_counts(connection: sqlite3.Connection, counts: Iterable[Counted]) -> Non
     connection.executemany("INSERT OR REPLACE INTO violations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
 
+@reports_trouble("the quarantine")
 class SqliteQuarantine:
     """The Quarantine in the event log's file `path`. Its methods may be called from any thread, and from any process
     while another appends to the log.
@@ -101,7 +103,9 @@ class SqliteQuarantine:
                             self._connection.execute(_APPEND, (receipt_of(admitted), _text(admitted)))
                             self._connection.execute("DELETE FROM quarantine WHERE id = ?", (held.id,))
                 except BaseException:
-                    self._connection.execute("ROLLBACK")
+                    # A full disk makes SQLite roll back by itself.
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
                     raise
                 self._connection.execute("COMMIT")
                 if len(batch) < RELEASE_BATCH:

@@ -19,6 +19,7 @@ from triggerfish.adapters.sqlite import opened, timelines
 from triggerfish.adapters.sqlite.health import read_days, read_reigns, read_times
 from triggerfish.adapters.sqlite.instructions import held_rules, holds
 from triggerfish.adapters.sqlite.timelines import Line
+from triggerfish.adapters.sqlite.trouble import reports_trouble
 from triggerfish.clock import Instant, to_iso
 from triggerfish.consent import Consent
 from triggerfish.errors import NotFound, SettingsWrong
@@ -82,6 +83,7 @@ _REASONS = """
 _KIND_WORDS = {"profile", "user", "anonymous", "email", "userId", "anonymousId"}
 
 
+@reports_trouble("the state")
 class SqliteReads:
     """Reads over the state in the file `path`; events' contents come from `log`, the segments' tree from the file
     `rulebook`, in which the supervisor describes the live rulebook.
@@ -379,7 +381,8 @@ class SqliteReads:
             try:
                 yield
             finally:
-                self._db.execute("COMMIT")
+                if self._db.in_transaction:
+                    self._db.execute("COMMIT")
 
     def _all(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         return self._db.execute(query, values).fetchall()

@@ -11,6 +11,7 @@ Of one person all that is decided upon is one blob: a msgpack array (`Profile`).
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -22,10 +23,11 @@ import msgspec
 
 from triggerfish.adapters.sqlite import instructions, opened, outgoing, timelines, traffic
 from triggerfish.adapters.sqlite.health import add_times, begin_reign, count_moments
+from triggerfish.adapters.sqlite.trouble import FSYNC_FAILED, Trouble, may_pass, reports_trouble, unavailable
 from triggerfish.blast import Alarm, Traffic
 from triggerfish.clock import Instant
 from triggerfish.engine import Moment, Outcome
-from triggerfish.errors import SettingsWrong, WorkspaceTaken
+from triggerfish.errors import SettingsWrong, Unavailable, WorkspaceTaken
 from triggerfish.health import Spent
 from triggerfish.instructions import Given, Held, Suppression
 from triggerfish.log import Position
@@ -36,6 +38,7 @@ from triggerfish.schedule import Due
 
 CACHE_LIMIT = 20_000
 """Decoded profiles that a store keeps, unless told otherwise."""
+_log = logging.getLogger("triggerfish.state")
 _CACHE_KIB = 64 * 1024
 _CHECKPOINT_PAGES = 4_000
 _VARIABLES = 500
@@ -58,13 +61,15 @@ _PUT_MEMBER = """
 """
 
 
+@reports_trouble("the state")
 class SqliteStateStore:
     """A StateStore in the file `path`, which `migrate(path, migrations/state.py)` has made.
 
     It keeps the `cache_limit` profiles used last in memory. What `spent` gives, the time that rules took since it was
     last asked, is written with what they decided. One process writes; any number may read the file (reads.py). For use
     by one thread at a time. Raises SettingsWrong (TF412) when the file is no state, and from every write WorkspaceTaken
-    (TF413) when another worker has decided meanwhile; then nothing of it is written.
+    (TF413) when another worker has decided meanwhile; then nothing of it is written. While the disk is full or fails,
+    calls raise Unavailable, with the same effect; the connection is a fresh one then, and nothing in memory counts.
     """
 
     def __init__(
@@ -73,15 +78,25 @@ class SqliteStateStore:
         self._cache_limit = cache_limit
         self._spent = spent
         self._hot: OrderedDict[str, Profile] = OrderedDict()
+        self._path = path
+        self._trouble = Trouble(path, _log)
+        self._lost: sqlite3.DatabaseError | None = None
         try:
             self._db = _connect(path)
             self._position, _ = self._progress()
             self._has_attempts = bool(self._all("SELECT 1 FROM attempts LIMIT 1"))
         except sqlite3.Error as error:
+            if may_pass(error) and (trouble := unavailable("the state", error)):
+                raise trouble from error
             raise SettingsWrong(f"{path} is no Triggerfish state: {error}", code="TF412") from error
 
     def close(self) -> None:
         self._db.close()
+
+    @property
+    def trouble(self) -> str:
+        """Why the state cannot be written just now; empty when it can."""
+        return self._trouble.what
 
     # --- how far we are -----------------------------------------------------------------------------------------------
 
@@ -309,6 +324,32 @@ class SqliteStateStore:
 
     # --- the connection -----------------------------------------------------------------------------------------------
 
+    def _meet(self, error: sqlite3.DatabaseError) -> None:
+        self._trouble.met(error)
+        # After a failed sync only another successful one of everything will do.
+        if self._lost is None or self._lost.sqlite_errorcode != FSYNC_FAILED:
+            self._lost = error
+        self._db.close()
+
+    def _be_ready(self) -> None:
+        """After a trouble: a fresh connection, which knows the file as it is."""
+        if self._lost is None:
+            return
+        self._db.close()
+        self._db = _connect(self._path)
+        self._hot.clear()
+        self._position, _ = self._progress()
+        self._has_attempts = bool(self._all("SELECT 1 FROM attempts LIMIT 1"))
+        if self._lost.sqlite_errorcode == FSYNC_FAILED:
+            # What was committed with less than FULL since the last good sync may have got lost on its way to the disk,
+            # and no later sync would say so. So all of it is written into the file anew before anything follows.
+            self._db.execute("PRAGMA busy_timeout = 1000")
+            is_busy = bool(self._all("PRAGMA wal_checkpoint(TRUNCATE)")[0][0])
+            self._db.execute("PRAGMA busy_timeout = 30000")
+            if is_busy:
+                raise Unavailable("the state is being read while it has to be written anew")
+        self._lost = None
+
     def _progress(self) -> tuple[Position, Instant]:
         position, until = self._all("SELECT position, until FROM progress")[0]
         return position, until
@@ -329,6 +370,7 @@ class SqliteStateStore:
         try:
             yield
             self._db.execute("COMMIT")
+            self._trouble.over()
         except BaseException:
             # A full disk makes SQLite roll back by itself.
             if self._db.in_transaction:
