@@ -109,7 +109,7 @@ class Bucket(Struct, array_like=True, gc=False):
     high: float | None
 
 
-class Window(Struct, array_like=True, tag="w"):
+class Window(Struct, array_like=True, tag="w", gc=False):
     """A person's events of one kind within a sliding window: `times` ascend; `values` go with them.
 
     An event counts at instant t while `t - window < at <= t`. `width` is the grid's cell, used beyond EXACT_LIMIT.

@@ -48,12 +48,12 @@ class Identity(Struct, frozen=True, array_like=True, gc=False):
     since: Instant
 
 
-class Trait(Struct, frozen=True, array_like=True):
+class Trait(Struct, frozen=True, array_like=True, gc=False):
     value: Any
     set_at: Instant
 
 
-class Wait(Struct, frozen=True, array_like=True):
+class Wait(Struct, frozen=True, array_like=True, gc=False):
     """A rule that fired and waits; or a run of a journey. `sends` are ids of messages, by the labels of their steps:
     those announced, of a journey those let go. `only` is the label of the one message that is left to do (held over
     quiet hours), or empty for all.
@@ -110,7 +110,7 @@ class Assignment(Struct, frozen=True, array_like=True, gc=False):
     at: Instant
 
 
-class Merge(Struct, frozen=True, array_like=True):
+class Merge(Struct, frozen=True, array_like=True, gc=False):
     """Another profile became part of this one: enough to explain it, and to take it apart by hand."""
 
     at: Instant
@@ -120,7 +120,7 @@ class Merge(Struct, frozen=True, array_like=True):
     message_id: str
 
 
-class Profile(Struct, array_like=True):
+class Profile(Struct, array_like=True, gc=False):
     """One person. Owned by whoever holds it: the engine works on copies (`copy`), never on the store's."""
 
     id: str

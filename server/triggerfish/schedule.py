@@ -21,7 +21,7 @@ WAIT_LIMIT = 100
 Status = Literal["scheduled", "due", "sending", "sent", "retrying", "skipped", "failed", "uncertain"]
 
 
-class Merged(Struct, frozen=True):
+class Merged(Struct, frozen=True, gc=False):
     """A message that lost to another one and became part of it: its rule, its template, purpose and event."""
 
     ruleset: str
@@ -31,7 +31,7 @@ class Merged(Struct, frozen=True):
     purpose: str = "marketing"
 
 
-class Due(Struct, kw_only=True, omit_defaults=True):
+class Due(Struct, kw_only=True, omit_defaults=True, gc=False):
     """A message to one person: what it is, how far it is, and why. The row behind `GET /v1/sends`.
 
     With `call` it is no message: the plugin's action of that name is to be carried out with `data`.

@@ -82,7 +82,7 @@ def _finite(value: float) -> float:
     return max(-LARGEST, min(LARGEST, value))
 
 
-class Distinct(Struct, array_like=True, tag="d"):
+class Distinct(Struct, array_like=True, tag="d", gc=False):
     """The different values of a property: a digest of each, with the instant at which it was last seen.
 
     The TRACE_LIMIT values that were seen last are kept; so the count is exact up to that, and stands still beyond.
@@ -143,7 +143,7 @@ def _digest(value: str | int | float | bool) -> int:
     return int.from_bytes(blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest()) >> 1
 
 
-class Followed(Struct, array_like=True, tag="f"):
+class Followed(Struct, array_like=True, tag="f", gc=False):
     """Whether some `then` came after some `first`, at most `within` later: `paired_at` is the newest such `then`.
 
     Kept are the instants that an event yet to come, perhaps late, could still make part of a newer pair: `firsts` and
@@ -210,7 +210,7 @@ class Followed(Struct, array_like=True, tag="f"):
         del self.thens[: bisect_right(self.thens, at)]
 
 
-class Unfollowed(Struct, array_like=True, tag="u"):
+class Unfollowed(Struct, array_like=True, tag="u", gc=False):
     """Whether no `then` came after the newest `first` until `within` had passed.
 
     `thens` are the instants after the newest `first`, ascending, as far as the answer depends on them: the oldest and

@@ -17,7 +17,7 @@ from triggerfish.schedule import Due
 Kind = Literal["event", "segment", "decision", "send", "merge"]
 
 
-class Arrival(Struct, frozen=True):
+class Arrival(Struct, frozen=True, gc=False):
     """An event on its way in. `at` is the instant at which the log took it: the `now` of everything that it causes."""
 
     position: Position
@@ -25,7 +25,7 @@ class Arrival(Struct, frozen=True):
     event: Event
 
 
-class Moment(Struct, frozen=True):
+class Moment(Struct, frozen=True, gc=False):
     """A line of a person's timeline. `position` is the event's place in the log, for events that are there."""
 
     profile: str
@@ -35,7 +35,7 @@ class Moment(Struct, frozen=True):
     position: Position = 0
 
 
-class Membership(Struct, frozen=True):
+class Membership(Struct, frozen=True, gc=False):
     """A change of the segments' member lists; `since` is None for leaving."""
 
     segment: str
@@ -43,7 +43,7 @@ class Membership(Struct, frozen=True):
     since: Instant | None
 
 
-class Withdrawal(Struct, frozen=True):
+class Withdrawal(Struct, frozen=True, gc=False):
     """A message decided earlier that is not to leave any more, unless a channel has it already. `place` is that of its
     moment among the outcome's, which is true only if it was stopped in time. `profile` is whose it was then: a merge of
     the same batch may have come before, or after.
