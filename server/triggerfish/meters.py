@@ -11,7 +11,7 @@ outside. Should one grow all the same, it stops at MOST_SERIES: what is more is 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 from msgspec import Struct
@@ -77,6 +77,10 @@ class Gauge(Meter):
 
     def set(self, value: float, *labels: str) -> None:
         self._cell(labels)[0] = value
+
+    def replace(self, values: Mapping[Labels, float]) -> None:
+        """Show these, and nothing else any more."""
+        self._cells = {labels: [value] for labels, value in list(values.items())[:MOST_SERIES]}
 
 
 class Histogram(Meter):

@@ -25,7 +25,7 @@ from uuid import uuid4
 
 import msgspec
 
-from triggerfish import deliver, engine, ingest, leave, measure, refit
+from triggerfish import deliver, engine, ingest, leave, measure, meters, refit
 from triggerfish.blast import Guard
 from triggerfish.clock import MINUTE, Clock, Instant, Millis
 from triggerfish.deliver import Call, Features, Receipt, Verdict
@@ -194,6 +194,8 @@ def follow(house: House, *, limit: int | None = None) -> int:
     loaded = house.store.load(list(claims), [profile for at, profile in due if at <= now])
     outcome = engine.decide(arrivals, loaded, house.rulebook, now)
     house.store.commit(outcome, arrivals[-1].position if arrivals else position, now)
+    meters.WORKER_EVENTS.add(len(arrivals))
+    meters.WORKER_BATCH.observe(len(arrivals) + len(due))
     house.underway.look_again(outcome.profiles, outcome.merged, outcome.instructions, house.rulebook.policy)
     _tell(house, outcome)
     return len(arrivals) + len(due)
@@ -343,6 +345,9 @@ async def _note_receipts(
 ) -> list[tuple[Receipt, Verdict]]:
     """Settle what was handed over, and write it down: as soon as the disk takes it, for nobody else knows."""
     settled = [(receipt, leave.settle(house, handed[receipt.send_id], receipt, features)) for receipt in receipts]
+    for receipt, verdict in settled:
+        due = handed[receipt.send_id]
+        meters.SENDS_SETTLED.add(1, due.channel, due.class_, verdict.state)
     told = [leave.moment(house, due) for due in handed.values()]
     heard = leave.bounces(house, handed, receipts)
     while True:

@@ -50,7 +50,7 @@ class Process:
         """Start it and wait for its report; kill it when that does not come in time, or cannot be read."""
         ours, theirs = socket.socketpair()
         given = orders(theirs.fileno())
-        inherited = [descriptor for descriptor in (given.bell, given.control, given.listen) if descriptor >= 0]
+        inherited = [each for each in (given.bell, given.control, given.listen, given.board) if each >= 0]
         self._child = await asyncio.create_subprocess_exec(
             sys.executable, "-m", module, encode(given).decode(), pass_fds=inherited
         )

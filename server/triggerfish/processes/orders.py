@@ -15,8 +15,8 @@ THROUGH = b"through\n"
 
 
 class Orders(Struct, frozen=True, kw_only=True):
-    """`bell`, `control` and `listen` are inherited file descriptors. `control` is a socket: the process sends one
-    Report over it, the worker then waits for "go"; its end is the end of the supervisor.
+    """`bell`, `control`, `listen` and `board` are inherited file descriptors. `control` is a socket: the process sends
+    one Report over it, the worker then waits for "go"; its end is the end of the supervisor.
 
     `sources` is the folder that holds the rules and templates to load. `demo_since` is set in a demo: when it began.
     `crashes` counts how often workers died in a row before this one. `is_tested` says that the sources' tests passed.
@@ -28,6 +28,7 @@ class Orders(Struct, frozen=True, kw_only=True):
     control: int
     public_url: str
     listen: int = -1
+    board: int = -1
     demo_since: Instant | None = None
     crashes: int = 0
     is_tested: bool = False

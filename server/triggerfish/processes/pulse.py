@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import FrameType
 
 from triggerfish import meters
@@ -89,7 +89,7 @@ def time_collections(process: str) -> None:
 
 
 class Pulse:
-    """Beats from `start` to `stop`. `measure` is called at each turn of the loop (`turn`), to set gauges."""
+    """Beats from `start` to `stop`; `thread` is looked at, the one that makes it unless said."""
 
     def __init__(self, board: Board | None, *, thread: threading.Thread | None = None) -> None:
         self._board = board
@@ -113,9 +113,8 @@ class Pulse:
         self._turned = self._since
         self._beat()
 
-    def turn(self, measure: Callable[[], None]) -> None:
+    def turn(self) -> None:
         """The event loop came round."""
-        measure()
         self._turned = time.monotonic()
 
     def _run(self) -> None:

@@ -21,6 +21,8 @@ from typing import Any, TextIO
 import msgspec
 from watchfiles import Change, awatch
 
+from triggerfish import meters
+from triggerfish.adapters.board import Board, new_board
 from triggerfish.adapters.catalog.watching import CatalogWatch, keep_copy
 from triggerfish.adapters.source_files import SourcesUnfit, is_source, read_sources, stamp, version_of, write_sources
 from triggerfish.adapters.versions import KeptVersions
@@ -28,6 +30,7 @@ from triggerfish.clock import Instant, WallClock, to_iso
 from triggerfish.compose import KEPT_CATALOG, prepare
 from triggerfish.config import Settings
 from triggerfish.errors import SettingsWrong, WorkspaceTaken
+from triggerfish.meters import Beat
 from triggerfish.processes.child import NotStarted, Process, ending
 from triggerfish.processes.orders import Orders, Report
 from triggerfish.versions import Cause
@@ -71,6 +74,8 @@ class Supervisor:
             self._since = _demo_since(self.settings.data_path) if self.is_demo else None
             self._listener = listener
             self._bell_read, self._bell_write = os.pipe()
+            self._board_end = new_board()
+            self._board = Board(self._board_end)
             host, port = listener.getsockname()[:2]
             self._address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
             lock.write(f"{os.getpid()} {self._address}\n")
@@ -84,6 +89,7 @@ class Supervisor:
                         await process.stop()
 
     async def _serve(self) -> None:
+        self._show("starting")
         self.worker = await self._new_worker(*await self._copy_sources())
         self._let_go(self.worker, "start")
         self.api = await self._new_api()
@@ -116,6 +122,7 @@ class Supervisor:
                 bell=self._bell_read,
                 control=control,
                 public_url=self.settings.server.public_url or self._address,
+                board=self._board_end,
                 demo_since=self._since,
                 crashes=self._crashes,
                 is_tested=is_tested,
@@ -181,6 +188,7 @@ class Supervisor:
         }
         self._note_status()
         worker.go()
+        self._show("serving")
 
     async def _keep_worker(self) -> None:
         """Start the worker again whenever it dies."""
@@ -194,9 +202,12 @@ class Supervisor:
                 if worker is not self.worker:
                     continue
                 log.error("the worker process ended with %s; starting it again", ending(code))
+                meters.RESTARTS.add(1, "worker")
+                self._show("restarting", f"it ended with {ending(code)} and is started again")
                 await self._pause_after(worker)
                 self.worker = await _persist(lambda: self._new_worker(self.settings.live_path, is_tested=True))
                 self.worker.go()
+                self._show("serving")
 
     async def _pause_after(self, process: Process) -> None:
         """Not at all if it had got on since the last crash; else longer and longer."""
@@ -216,6 +227,7 @@ class Supervisor:
                 control=control,
                 public_url=self.settings.server.public_url or self._address,
                 listen=self._listener.fileno(),
+                board=self._board_end,
                 demo_since=self._since,
             )
 
@@ -234,6 +246,8 @@ class Supervisor:
             if self._stopping.is_set():
                 return
             log.error("the api process ended with %s; starting it again", ending(code))
+            meters.RESTARTS.add(1, "api")
+            self._show()
             await asyncio.sleep(0 if time.monotonic() - api.started > 1 else 1)
             self.api = await _persist(self._new_api)
 
@@ -278,17 +292,29 @@ class Supervisor:
                 self.status = self.status | {"state": "broken", "problems": refused.report.problems}
                 self.status |= {"error": str(refused), "refused": version_of(self._contents)}
                 self._note_status()
+                meters.RELOADS.add(1, "refused")
+                self._show()
                 log.error("the changed rulebook is not used: %s", refused.sentence)
                 wrong = [problem for problem in refused.report.problems if not problem.get("is_warning")]
                 for problem in wrong[:LOGGED_PROBLEMS]:
                     log.error("%s", problem.get("text"))
                 return
             async with self._handing_over:
+                self._show("handing over", "a fresh worker takes over, with changed rules")
                 old, self.worker = self.worker, fresh
                 if old is not None:
                     await old.stop()
+                meters.RELOADS.add(1, "live")
                 self._let_go(fresh, "reload")
             log.info("the changed rulebook is live: version %s", self.status.get("version"))
+
+    def _show(self, state: str = "", why: str = "") -> None:
+        """Show on the board how the processes are; without `state` only what is counted has changed."""
+        now = time.monotonic()
+        if state:
+            self._shown = Beat(pid=os.getpid(), state=state, since=now, beaten=now, turned=now, why=why)
+        self._shown.meters, self._shown.beaten = meters.take(), now
+        self._board.show("supervisor", self._shown)
 
     def _note_status(self) -> None:
         """What `GET /v1/rulebook` and the pages show."""

@@ -10,19 +10,22 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
 import msgspec
 
-from triggerfish import walk
+from triggerfish import meters, walk
 from triggerfish.adapters.apscheduler import Waker
+from triggerfish.adapters.board import Board
 from triggerfish.channels import channels_of, paces_of
-from triggerfish.clock import WallClock
+from triggerfish.clock import SECOND, WallClock
 from triggerfish.compose import load_workshop, open_house
 from triggerfish.config import load_settings
 from triggerfish.errors import RulebookBroken, TriggerfishError, Unavailable
+from triggerfish.lanes import Lane, read_lane
 from triggerfish.processes.control import Control
 from triggerfish.processes.doorbell import Ear
 from triggerfish.processes.logs import set_up_logs
@@ -32,6 +35,7 @@ from triggerfish.processes.patience import Patience, as_soon_as_it_can
 from triggerfish.processes.poison import Taster
 from triggerfish.processes.post import Post
 from triggerfish.processes.proving import prove
+from triggerfish.processes.pulse import Pulse, time_collections
 from triggerfish.reads import describe
 
 log = logging.getLogger("triggerfish.worker")
@@ -73,6 +77,10 @@ async def run(orders: Orders) -> int:
         return 0
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(await _alone(settings.data_path))
+        time_collections("worker")
+        pulse = Pulse(Board(orders.board) if orders.board >= 0 else None)
+        pulse.start()
+        stack.callback(pulse.stop)
         try:
             house = await as_soon_as_it_can(
                 lambda: stack.enter_async_context(
@@ -80,12 +88,12 @@ async def run(orders: Orders) -> int:
                 ),
                 stopping,
             )
-            await _prepare(house, stopping)
+            await _prepare(house, stopping, pulse)
         except TriggerfishError as error:
             # It says what to do about it; where in our code it came up helps nobody.
             log.error("%s", error)
             return 1
-        await _work(house, orders, control, stopping)
+        await _work(house, orders, control, stopping, pulse)
     return 0
 
 
@@ -123,7 +131,7 @@ async def _alone(data: Path) -> TextIO:
             return lock
 
 
-async def _prepare(house: walk.House, stopping: asyncio.Event) -> None:
+async def _prepare(house: walk.House, stopping: asyncio.Event, pulse: Pulse) -> None:
     """Fit people to the rulebook, and settle what the worker before this one had handed over. Raises Unavailable when
     told to stop while the disk refuses.
     """
@@ -132,6 +140,7 @@ async def _prepare(house: walk.House, stopping: asyncio.Event) -> None:
         with _without_collecting():
             return walk.fit(house)
 
+    pulse.is_at("fitting people to changed rules")
     if await as_soon_as_it_can(fit, stopping):
         log.info("people are fitted to what the rulebook asks for")
     lost = await as_soon_as_it_can(lambda: walk.recover(house), stopping)
@@ -141,17 +150,19 @@ async def _prepare(house: walk.House, stopping: asyncio.Event) -> None:
     gc.freeze()
 
 
-async def _work(house: walk.House, orders: Orders, control: Control, stopping: asyncio.Event) -> None:
+async def _work(house: walk.House, orders: Orders, control: Control, stopping: asyncio.Event, pulse: Pulse) -> None:
     news = asyncio.Event()
     news.set()
     Ear(orders.bell, news)
     post = Post(house, stopping)
+    pulse.is_at("working")
     taster = Taster(house, orders.crashes, control.came_through)
     sending = post.start()
     tasks = {
         asyncio.create_task(_follow(house, news, post, taster, Patience(stopping))),
         asyncio.create_task(stopping.wait()),
         asyncio.create_task(control.gone()),
+        asyncio.create_task(_turn(house, pulse)),
         *sending,
     }
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -173,7 +184,7 @@ async def _follow(house: walk.House, news: asyncio.Event, post: Post, taster: Ta
         await news.wait()
         news.clear()
         try:
-            while taster.follow():
+            while _decided(taster):
                 post.ring()
                 await asyncio.sleep(0)
             next_due = house.store.next_due()
@@ -184,6 +195,37 @@ async def _follow(house: walk.House, news: asyncio.Event, post: Post, taster: Ta
             continue
         patience.over()
         waker.set(next_due)
+
+
+def _decided(taster: Taster) -> int:
+    began = time.perf_counter()
+    done = taster.follow()
+    if done:
+        meters.WORKER_BATCH_SECONDS.observe(time.perf_counter() - began)
+    return done
+
+
+async def _turn(house: walk.House, pulse: Pulse) -> None:
+    """Once a second: the loop is alive, and this is how far behind it is."""
+    while True:
+        # While the state cannot be read there is nothing to show; who decides says why.
+        with contextlib.suppress(TriggerfishError):
+            _measure(house)
+        pulse.turn()
+        await asyncio.sleep(1)
+
+
+def _measure(house: walk.House) -> None:
+    now = house.clock.now()
+    due = house.store.next_due()
+    meters.AGENDA_OVERDUE.set(0.0 if due is None else max(0, now - due) / SECOND)
+    overdue: dict[tuple[str, ...], float] = {}
+    for text, first in house.store.lanes().items():
+        lane = read_lane(text) or Lane(house.channel.name, "marketing")
+        # The names of held rules are no labels.
+        place = (lane.channel, lane.class_, lane.provider)
+        overdue[place] = max(overdue.get(place, 0.0), (now - first) / SECOND)
+    meters.LANE_OVERDUE.replace(overdue)
 
 
 def main() -> None:
