@@ -9,11 +9,14 @@ from collections.abc import Mapping
 import msgspec
 from litestar.types import Receive
 
-from triggerfish.errors import Refused
+from triggerfish.errors import Busy, Refused
 from triggerfish.ingest import refuse_size
 
 BODY_SECONDS = 20.0
 """How long a body may take to arrive."""
+
+MOST_ARRIVING = 64 * 1024 * 1024
+"""Bytes of bodies that may be half here at a time, of all requests together. One that comes whole is never counted."""
 
 NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding raises for bytes that are not the JSON that is wanted: its form, its letters, its depth."""
@@ -25,7 +28,8 @@ _MOST_MEMBERS = 16
 async def read_body(inward: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
     """The body, inflated if it says `Content-Encoding: gzip`, of at most `limit` bytes either way.
 
-    Raises Refused: TF105 too large, TF111 not gzip, TF112 another encoding, TF113 too slow or broken off.
+    Raises Refused: TF105 too large, TF111 not gzip, TF112 another encoding, TF113 too slow or broken off; Busy when
+    MOST_ARRIVING are half here already.
     """
     encoding = headers.get(b"content-encoding", b"identity").strip().lower()
     if encoding not in (b"gzip", b"identity", b""):
@@ -48,22 +52,34 @@ async def read_body(inward: Receive, headers: Mapping[bytes, bytes], limit: int)
     return inflate(body, limit) if encoding == b"gzip" else body
 
 
+class _Arriving:
+    """The bytes of bodies that are half here."""
+
+    bytes = 0
+
+
 async def _gather(inward: Receive, limit: int) -> bytes:
     parts: list[bytes] = []
     size = 0
-    while True:
-        message = await inward()
-        if message["type"] != "http.request":
-            raise Refused("the connection ended before the body", code="TF113")
-        part = message["body"]
-        size += len(part)
-        if size > limit:
-            refuse_size(limit, "")
-        if not message["more_body"] and not parts:
-            return part
-        parts.append(part)
-        if not message["more_body"]:
-            return b"".join(parts)
+    held = 0
+    try:
+        while True:
+            message = await inward()
+            if message["type"] != "http.request":
+                raise Refused("the connection ended before the body", code="TF113")
+            part = message["body"]
+            size += len(part)
+            if size > limit:
+                refuse_size(limit, "")
+            if not message["more_body"]:
+                return b"".join([*parts, part]) if parts else part
+            if _Arriving.bytes + len(part) > MOST_ARRIVING:
+                raise Busy("too much is half here already")
+            held += len(part)
+            _Arriving.bytes += len(part)
+            parts.append(part)
+    finally:
+        _Arriving.bytes -= held
 
 
 def inflate(packed: bytes, limit: int) -> bytes:

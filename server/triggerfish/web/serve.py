@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
-from typing import Any
+from http import HTTPStatus
+from typing import Any, cast
 
+import httptools
+import msgspec
 import uvicorn
 from litestar import Litestar
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -13,8 +17,20 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 REQUEST_SECONDS = 30.0
 """How long a request may take to arrive, head and body, before its connection is closed."""
 
+ANSWER_SECONDS = 30.0
+"""How long a client may take to read an answer that is ready, before its connection is cut."""
+
 LARGEST_HEAD = 32 * 1024
 """Bytes that a request line and its headers may have."""
+
+LONGEST_PIPELINE = 32
+"""Requests that may wait on one connection for the answer to the one before."""
+
+SPARE_FILES = 128
+"""Open files that the process needs beside its connections."""
+
+RETRY_SECONDS = 2
+"""When to come back, for who finds every connection at work."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -26,12 +42,15 @@ def bind(host: str, port: int) -> socket.socket:
 def make_server(app: Litestar, *, connections: int = 1_000, keep_alive_seconds: int = 15) -> uvicorn.Server:
     """A uvicorn server for `app`; `serve_app` runs it, tests may run it in a thread.
 
-    At most `connections` at a time; those beyond get 503. A request that does not arrive in REQUEST_SECONDS, or whose
-    head is larger than LARGEST_HEAD, loses its connection.
+    At most `connections` at a time, fewer where the system allows fewer open files. For one beyond those, the one that
+    has waited longest for its client is closed: a request that does not get on, or nobody's turn. Only when all are at
+    work it gets 503. A request that does not arrive in REQUEST_SECONDS, an answer that is not read in ANSWER_SECONDS,
+    a head larger than LARGEST_HEAD and a longer pipeline than LONGEST_PIPELINE lose their connection.
     """
     return uvicorn.Server(
-        uvicorn.Config(
+        PatientConfig(
             app,
+            connections=_room_for(connections),
             loop="uvloop",
             http=PatientProtocol,
             ws="none",
@@ -41,7 +60,6 @@ def make_server(app: Litestar, *, connections: int = 1_000, keep_alive_seconds: 
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=connections,
             timeout_keep_alive=keep_alive_seconds,
             timeout_graceful_shutdown=10,
         )
@@ -53,23 +71,72 @@ def serve_app(app: Litestar, sock: socket.socket, **limits: Any) -> None:
     make_server(app, **limits).run(sockets=[sock])
 
 
+def _room_for(connections: int) -> int:
+    """How many connections this process may hold; its soft limit of open files is raised for them, if it can be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + SPARE_FILES
+    if soft < wanted and soft != resource.RLIM_INFINITY:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return connections if soft == resource.RLIM_INFINITY else max(1, min(connections, soft - SPARE_FILES))
+
+
+class PatientConfig(uvicorn.Config):
+    """What one server's protocols share. `waiting` are those whose client is to move, the longest waiting first."""
+
+    def __init__(self, app: Litestar, *, connections: int, **settings: Any) -> None:
+        super().__init__(app, **settings)
+        self.most_connections = connections
+        self.waiting: dict[PatientProtocol, None] = {}
+
+
 class PatientProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1 with a deadline for each request and a bound on its head; uvicorn itself waits for ever."""
+    """uvicorn's HTTP/1.1 with deadlines for requests and answers, and bounds on what a connection may hold; uvicorn
+    itself waits for ever.
+    """
 
     _deadline: asyncio.TimerHandle | None = None
+    _reading: asyncio.TimerHandle | None = None
     _is_whole = False
     _has_head = False
     _head_bytes = 0
+    _arrived = 0
+
+    # --- connections ---
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        config = cast(PatientConfig, self.config)
+        if len(self.connections) > config.most_connections:
+            longest = next(iter(config.waiting), None)
+            if longest is None:
+                self._turn_away(503, "every connection is at work", b"retry-after: %d\r\n" % RETRY_SECONDS)
+                return
+            longest.give_way()
+        config.waiting[self] = None
         self._start_waiting()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        if self._reading is not None:
+            self._reading.cancel()
+        cast(PatientConfig, self.config).waiting.pop(self, None)
         super().connection_lost(exc)
 
+    def give_way(self) -> None:
+        """Make room for somebody else: this client has kept us waiting longest."""
+        cast(PatientConfig, self.config).waiting.pop(self, None)
+        self.connections.discard(self)
+        self._stop_waiting()
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            self._turn_away(408, "others needed this connection")
+
+    # --- requests ---
+
     def data_received(self, data: bytes) -> None:
+        self._arrived = len(data)
         super().data_received(data)
         if self._is_whole or self.transport.is_closing():
             return
@@ -78,7 +145,7 @@ class PatientProtocol(HttpToolsProtocol):
         if not self._has_head:
             self._head_bytes += len(data)
             if self._head_bytes > LARGEST_HEAD:
-                self._turn_away(b"431 Request Header Fields Too Large")
+                self._refuse_head()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -87,25 +154,73 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._has_head = True
+        # What came at once has not been counted yet.
+        if self._arrived > LARGEST_HEAD:
+            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+            if size > LARGEST_HEAD:
+                self._refuse_head()
+        if len(self.pipeline) >= LONGEST_PIPELINE:
+            self.transport.close()
+        if self.transport.is_closing():
+            raise httptools.HttpParserError("the connection is closed")
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         self._is_whole = True
         self._stop_waiting()
+        cast(PatientConfig, self.config).waiting.pop(self, None)
         super().on_message_complete()
 
     def _start_waiting(self) -> None:
-        self._deadline = self.loop.call_later(REQUEST_SECONDS, self._turn_away, b"408 Request Timeout")
+        self._deadline = self.loop.call_later(
+            REQUEST_SECONDS, self._turn_away, 408, f"the request did not arrive within {REQUEST_SECONDS:g} s"
+        )
 
     def _stop_waiting(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
-    def _turn_away(self, status: bytes) -> None:
+    # --- answers ---
+
+    def on_response_complete(self) -> None:
+        is_last = not self.pipeline
+        super().on_response_complete()
+        if is_last and not self.transport.is_closing():
+            cast(PatientConfig, self.config).waiting.setdefault(self)
+        is_read = not self.transport.get_write_buffer_size()
+        if is_read and self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+        elif not is_read and self._reading is None:
+            self._reading = self.loop.call_later(ANSWER_SECONDS, self._cut)
+
+    def _cut(self) -> None:
+        """End a connection whose client does not read what it asked for."""
+        self._reading = None
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+
+    # --- refusals before there is a request ---
+
+    def send_400_response(self, msg: str) -> None:
+        self._turn_away(400, "the request is no HTTP/1.1 that can be read")
+
+    def _refuse_head(self) -> None:
+        self._turn_away(431, f"the request line and headers are larger than {LARGEST_HEAD // 1024} KB")
+
+    def _turn_away(self, status: int, detail: str, more_headers: bytes = b"") -> None:
         """Say why, unless an answer is under way, and close."""
         if self.transport.is_closing():
             return
         if self.cycle is None or self.cycle.response_complete:
-            self.transport.write(b"HTTP/1.1 " + status + b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+            title = HTTPStatus(status).phrase
+            problem = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": "TF100"}
+            body = msgspec.json.encode(problem)
+            self.transport.write(
+                b"HTTP/1.1 %d %s\r\ncontent-type: application/problem+json\r\ncontent-length: %d\r\n%s"
+                b"connection: close\r\n\r\n%s" % (status, title.encode(), len(body), more_headers, body)
+            )
         self.transport.close()
+        if self.transport.get_write_buffer_size() and self._reading is None:
+            self._reading = self.loop.call_later(ANSWER_SECONDS, self._cut)
