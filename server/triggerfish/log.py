@@ -30,6 +30,15 @@ class Entry(Struct, frozen=True, gc=False):
     event: Event
 
 
+class Queue(Struct, frozen=True):
+    """What waits for the disk, and the most that may."""
+
+    events: int
+    bytes: int
+    most_events: int
+    most_bytes: int
+
+
 class EventLog(Protocol):
     """Append once, read after a position. `tests/contracts/event_log.py` says what every adapter must do."""
 

@@ -45,10 +45,6 @@ class Meter:
     def shown(self) -> Shown:
         return [(labels, list(cell)) for labels, cell in list(self._cells.items())]
 
-    def clear(self) -> None:
-        """Forget everything: a test begins, or a series ended."""
-        self._cells.clear()
-
     def _cell(self, labels: Labels) -> list[float]:
         cell = self._cells.get(labels)
         if cell is None:
@@ -68,6 +64,15 @@ class Counter(Meter):
 
     def add(self, amount: float = 1, *labels: str) -> None:
         self._cell(labels)[0] += amount
+
+    def of(self, *labels: str) -> Callable[[float], None]:
+        """`add` for these labels alone, for where every microsecond counts."""
+        cell = self._cell(labels)
+
+        def add(amount: float) -> None:
+            cell[0] += amount
+
+        return add
 
 
 class Gauge(Meter):

@@ -20,12 +20,13 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from triggerfish import meters
 from triggerfish.adapters.sqlite.quarantine import add_counts, put_aside, size_of
 from triggerfish.adapters.sqlite.trouble import Trouble, reports_trouble, unavailable
 from triggerfish.clock import Instant
 from triggerfish.errors import Busy, Refused, SettingsWrong, TriggerfishError, Unavailable
 from triggerfish.ingest import Event
-from triggerfish.log import Arrival, Entry, Position
+from triggerfish.log import Arrival, Entry, Position, Queue
 from triggerfish.quarantine import QUARANTINE_LIMIT, Aside, Counted, Key, add_up
 
 _log = logging.getLogger("triggerfish.log")
@@ -127,6 +128,9 @@ class SqliteEventLog:
             add_up(self._noted, counts)
             self._wake_writer()
 
+    def queue(self) -> Queue:
+        return Queue(self._waiting_events, self._waiting_bytes, self._queue_events, self._queue_bytes)
+
     def _wake_writer(self) -> None:
         if self._writer is None:
             self._writer = Thread(target=self._write, name="triggerfish-log", daemon=True)
@@ -143,11 +147,15 @@ class SqliteEventLog:
             try:
                 if connection is None:
                     connection = _connect(self._path)
+                began = time.perf_counter()
                 _commit(connection, group, noted)
+                meters.LOG_COMMIT.observe(time.perf_counter() - began)
+                meters.LOG_GROUP.observe(sum(append.events for append in group))
                 trouble.over()
             except Exception as cause:
                 # The thread must live on: who waits is told, and the next group tries again.
                 trouble.met(cause)
+                meters.LOG_FAILURES.add()
                 failure = unavailable("the event log", cause) or Unavailable("the event log cannot be used just now")
                 # Whatever state the connection is in, a fresh one knows the file as it is.
                 if connection is not None:
