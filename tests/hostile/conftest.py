@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -43,11 +42,3 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     letter.write_text(text)
     with serving(workspace) as running:
         yield running
-
-
-def memory_of(pid: int) -> int:
-    """Bytes of memory that a process holds (RSS)."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    raise ProcessLookupError(pid)

@@ -213,7 +213,12 @@ class PatientProtocol(HttpToolsProtocol):
         """Say why, unless an answer is under way, and close."""
         if self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete:
+        asked = self.cycle
+        if asked is not None and not asked.response_started:
+            # Who works on what has come of the request is told that its client is gone.
+            asked.disconnected = True
+            asked.message_event.set()
+        if asked is None or asked.response_complete or not (asked.response_started or self.pipeline):
             title = HTTPStatus(status).phrase
             problem = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": "TF100"}
             body = msgspec.json.encode(problem)
