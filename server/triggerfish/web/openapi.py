@@ -61,6 +61,7 @@ _TOLD = {
     **{f"post {path}": told for path, told in _EVENTS.items()},
     "get /healthz": _Told(()),
     "get /readyz": _Told((), (503,)),
+    "get /readyz/{part}": _Told((), (404, 503)),
     "get /v1/projects/{write_key}/settings": _Told(()),
     "post /v1/consent": _Told((_WRITE, _ADMIN, _IN_BODY), (403, 415), _json(_ref("Choice"))),
     "post /v1/hooks/{source}": _Told((), (401, 415), _json({"description": "Whatever the provider sends."})),
@@ -81,10 +82,13 @@ _TOLD = {
 
 
 class DescriptionPlugin(JsonRenderPlugin):
-    """Gives the description as JSON."""
+    """Gives the description as JSON. It is made once: anybody may ask for it, as often as they like."""
+
+    _made = b""
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        return self.render_json(request, described(openapi_schema))
+        self._made = self._made or self.render_json(request, described(openapi_schema))
+        return self._made
 
 
 def described(generated: dict[str, Any]) -> dict[str, Any]:
