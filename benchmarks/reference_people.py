@@ -33,6 +33,10 @@ from triggerfish.rules import Rulebook
 ZIPF = 1.0
 PACE = 4.0
 """Events a second of the shop's own time."""
+VISITORS = 400
+"""So many people are in the shop at any time."""
+VISIT = 8
+"""Events that a visit has, on average."""
 ARCHETYPES = 4_000
 """So many people have pasts of their own; the others' are these, with other names, traits and stores."""
 FIRST_NAMES = ("Ana", "Ben", "Chloé", "Dov", "Elif", "Finn", "Grace", "Hugo", "Ines", "Jonas", "Kim", "Lara")
@@ -92,16 +96,19 @@ _CARTS = frozenset(
 
 
 def stream(events: int, people: int, start: Instant, *, pace: float = PACE) -> Iterator[Event]:
-    """So many events; the n-th person comes 1/n as often as the first (Zipf's law). The same at every run."""
+    """So many events, of visits: the n-th person comes 1/n as often as the first (Zipf's law). The same at every run."""
     dice = Random("the stream")
     weights = list(accumulate(1 / rank**ZIPF for rank in range(1, people + 1)))
     order = list(range(people))
     Random("who comes often").shuffle(order)
+    visitors = [order[bisect(weights, dice.random() * weights[-1])] for _ in range(VISITORS)]
     at = float(start)
     for number in range(events):
         at += dice.expovariate(pace) * SECOND
-        person = order[bisect(weights, dice.random() * weights[-1])]
-        yield some_event(dice, number, round(at), user_of(person), "ajs-next")
+        place = dice.randrange(VISITORS)
+        if dice.random() < 1 / VISIT:
+            visitors[place] = order[bisect(weights, dice.random() * weights[-1])]
+        yield some_event(dice, number, round(at), user_of(visitors[place]), "ajs-next")
 
 
 def user_of(person: int) -> str:

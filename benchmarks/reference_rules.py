@@ -103,6 +103,12 @@ SELDOM = (
 )
 """Tests that few people pass: those of rules that send."""
 
+FEW = (
+    'traits.plan == "pro"', 'traits.country in ["PL", "SE"]', "traits.points > 1500", "traits.age > 70",
+    'count(purchase[total > 50], "30d") >= 8', 'sum(purchase.total, "365d") > 3000',
+)  # fmt: skip
+"""The same of rules for some only: three in four of those that note something."""
+
 _ROOTS = (
     ("browsing", 20, "minutes_since(page) < 30 or minutes_since(product_viewed) < 30"),
     ("customers", 30, "count(purchase) >= 1"),
@@ -186,6 +192,8 @@ def _ruleset(place: int, count: int) -> str:
         tests = _tests(dice, on, dice.choice((2, 3, 3, 4)))
         if is_rare:
             tests[-1:] = ["exists(traits.email)", dice.choice(SELDOM)]
+        elif number % 4 != 1:
+            tests[-1] = dice.choice(FEW)
         rules.append(_rule(dice, number, on, tests, "set" if not is_rare else "wait" if mode == "first" else "send"))
     return _text(name, dice.randrange(100), mode, rules[:count])
 
