@@ -96,7 +96,7 @@ _CARTS = frozenset(
 
 
 def stream(events: int, people: int, start: Instant, *, pace: float = PACE) -> Iterator[Event]:
-    """So many events, of visits: the n-th person comes 1/n as often as the first (Zipf's law). The same at every run."""
+    """So many events, in visits: the n-th person comes 1/n as often as the first (Zipf's law). Always the same."""
     dice = Random("the stream")
     weights = list(accumulate(1 / rank**ZIPF for rank in range(1, people + 1)))
     order = list(range(people))
