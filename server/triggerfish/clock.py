@@ -75,11 +75,11 @@ def to_datetime(instant: Instant) -> datetime:
 
 def from_datetime(when: datetime) -> Instant:
     """An aware datetime as an instant (microseconds are cut off)."""
-    since = when - _EPOCH
+    since = when - EPOCH
     return since.days * DAY + since.seconds * SECOND + since.microseconds // 1_000
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def within(seconds: float) -> Callable[[], bool]:

@@ -14,7 +14,7 @@ from typing import Any, Literal, NoReturn, TypeVar
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from triggerfish.clock import Instant, from_datetime
+from triggerfish.clock import DAY, EPOCH, SECOND, Instant, from_datetime
 from triggerfish.errors import Refused
 
 Kind = Literal["track", "identify", "page", "screen", "group", "alias", "consent", "feedback", "instruction", "derived"]
@@ -74,13 +74,13 @@ def accept(body: bytes, call: str, received_at: Instant, *, new_message_id: Call
     Raises Refused (TF101 to TF109), naming the field, as `batch[3].timestamp`.
     """
     kind = _SHORTCUTS.get(call, call)
-    if is_batch(call):
+    if kind in _BATCHES:
         return _accept_batch(body, received_at, new_message_id)
     if kind not in _KINDS:
         raise Refused(f'there is no call "{call}"', code="TF107", expected=_ALL_CALLS)
     if len(body) > LARGEST_EVENT:
         refuse_size(LARGEST_EVENT, "")
-    raw = _read(body, _CALL, "")
+    raw = _read(body, _CALL, _ALONE)
     if raw.type is not None and raw.type != kind:
         raise Refused(
             f'the body says type "{_short(raw.type)}" but was sent as "{kind}"',
@@ -88,12 +88,15 @@ def accept(body: bytes, call: str, received_at: Instant, *, new_message_id: Call
             field="type",
             expected=f'"{kind}"',
         )
-    return [_to_event(raw, kind, body, "", _Shared(), received_at, new_message_id)]
+    event = _to_event(raw, kind, body, _ALONE, _NOTHING_SHARED, received_at, new_message_id)
+    if _may_hold_large_numbers(body):
+        _round_large_numbers(event, _ALONE)
+    return [event]
 
 
 def write_key_in(body: bytes) -> str | None:
     """The `writeKey` at the top of a body, where a client that cannot set headers puts it. Raises Refused."""
-    return _read(body, _KEYED, "").write_key
+    return _read(body, _KEYED, _ALONE).write_key
 
 
 def largest_body(call: str) -> int:
@@ -120,6 +123,9 @@ def refuse_size(limit: int, field: str) -> NoReturn:
 
 _T = TypeVar("_T")
 _Table = dict[str, Any] | None
+_Place = int
+"""Where in the body an event stands: its index in the batch, or _ALONE. It becomes text only in a refusal."""
+_ALONE: _Place = -1
 _Id = str | int | None
 """SDKs turn numbers into text themselves; who posts by hand may leave it to us."""
 
@@ -166,118 +172,119 @@ class _Shared(Struct, gc=False):
     integrations: dict[str, Any] = {}
 
 
+_NOTHING_SHARED = _Shared()
 _CALL = msgspec.json.Decoder(_Call)
 _BATCH = msgspec.json.Decoder(_Batch)
 _KEYED = msgspec.json.Decoder(_Keyed)
 _TABLE: msgspec.json.Decoder[_Table] = msgspec.json.Decoder(_Table)
-_PACK = msgspec.msgpack.Encoder()
+_from_iso = datetime.fromisoformat
+_DIGITS = bytes.maketrans(b"123456789", b"000000000")
 _ALL_CALLS = "track, identify, page, screen, group or alias"
 
 
 def _accept_batch(body: bytes, received_at: Instant, new_message_id: Callable[[], str]) -> list[Event]:
     if len(body) > LARGEST_BATCH:
         refuse_size(LARGEST_BATCH, "")
-    batch = _read(body, _BATCH, "")
+    batch = _read(body, _BATCH, _ALONE)
     if batch.batch is UNSET:
         raise Refused("a batch is missing", code="TF108", field="batch", expected="an array of calls")
     shared = _Shared(
-        _instant(batch.sent_at, "sentAt"), _shared_table(batch.context, "context"),
+        _instant(batch.sent_at, "sentAt", _ALONE), _shared_table(batch.context, "context"),
         _shared_table(batch.integrations, "integrations"),
     )  # fmt: skip
+    may_hold_large_numbers = _may_hold_large_numbers(body)
     events = []
-    for index, item in enumerate(batch.batch):
-        place = f"batch[{index}]"
-        size = len(memoryview(item))
-        if size > LARGEST_EVENT:
-            refuse_size(LARGEST_EVENT, place)
-        place += "."
-        call = _read(item, _CALL, place)
+    for place, item in enumerate(batch.batch):
+        json = bytes(item)
+        if len(json) > LARGEST_EVENT:
+            refuse_size(LARGEST_EVENT, f"batch[{place}]")
+        call = _read(json, _CALL, place)
         if call.type not in _KINDS:
+            field = _at(place, "type")
             raise Refused(
-                f'{place}type is missing' if call.type is None else f'there is no type "{_short(call.type)}"',
-                code="TF107", field=f"{place}type", expected=_ALL_CALLS,
+                f"{field} is missing" if call.type is None else f'there is no type "{_short(call.type)}"',
+                code="TF107", field=field, expected=_ALL_CALLS,
             )  # fmt: skip
-        events.append(_to_event(call, call.type, bytes(item), place, shared, received_at, new_message_id))
+        event = _to_event(call, call.type, json, place, shared, received_at, new_message_id)
+        if may_hold_large_numbers:
+            _round_large_numbers(event, place)
+        events.append(event)
     return events
 
 
 def _shared_table(raw: Raw, field: str) -> dict[str, Any]:
-    size = len(memoryview(raw))
-    if size == 0:
+    json = bytes(raw)
+    if not json:
         return {}
-    if size > LARGEST_EVENT:
+    if len(json) > LARGEST_EVENT:
         refuse_size(LARGEST_EVENT, field)
-    table = _read(raw, _TABLE, field) or {}
-    _check_depth(table, field, at=2)
+    table = _read(json, _TABLE, _ALONE, field) or {}
+    _check_depth(table, field, _ALONE, at=2)
     return table
 
 
 def _to_event(
-    call: _Call, kind: Any, json: bytes, place: str, shared: _Shared, received_at: Instant, new_id: Callable[[], str]
+    call: _Call, kind: Any, json: bytes, place: _Place, shared: _Shared, received_at: Instant, new_id: Callable[[], str]
 ) -> Event:
     properties, traits = call.properties or {}, call.traits or {}
     context, integrations = call.context or {}, call.integrations or {}
     if json.count(b"{") + json.count(b"[") > DEEPEST:
-        for field, table in (("properties", properties), ("traits", traits), ("context", context)):
-            _check_depth(table, place + field, at=2)
-        _check_depth(integrations, place + "integrations", at=2)
+        for field, table in _tables(properties, traits, context, integrations):
+            _check_depth(table, field, place, at=2)
     if shared.context:
         context = shared.context | context
     if shared.integrations:
         integrations = shared.integrations | integrations
     # Most calls have one identity: what is not there is not looked at.
-    user_id = None if call.user_id is None else _text(call.user_id, place, "userId")
-    anonymous_id = None if call.anonymous_id is None else _text(call.anonymous_id, place, "anonymousId")
-    previous_id = None if call.previous_id is None else _text(call.previous_id, place, "previousId")
-    group_id = None if call.group_id is None else _text(call.group_id, place, "groupId")
+    user_id = None if call.user_id is None else _text(call.user_id, "userId", place)
+    anonymous_id = None if call.anonymous_id is None else _text(call.anonymous_id, "anonymousId", place)
+    previous_id = None if call.previous_id is None else _text(call.previous_id, "previousId", place)
+    group_id = None if call.group_id is None else _text(call.group_id, "groupId", place)
     if user_id is None and anonymous_id is None:
         raise Refused(
-            "the event does not say whose it is", code="TF103", field=f"{place}userId",
+            "the event does not say whose it is", code="TF103", field=_at(place, "userId"),
             expected="userId or anonymousId as text that is not empty",
         )  # fmt: skip
     name = kind
     if kind == "track":
-        name = _text(call.event, place, "event") or _refuse_missing(place, "event", "the name of what happened")
+        name = _text(call.event, "event", place) or _refuse_missing("event", place, "the name of what happened")
     elif kind == "alias":
         if user_id is None:
-            _refuse_missing(place, "userId", "the identity from now on")
+            _refuse_missing("userId", place, "the identity from now on")
         if previous_id is None:
-            _refuse_missing(place, "previousId", "the identity until now")
+            _refuse_missing("previousId", place, "the identity until now")
     elif kind == "group":
         if group_id is None:
-            _refuse_missing(place, "groupId", "the group that the person belongs to")
+            _refuse_missing("groupId", place, "the group that the person belongs to")
     elif kind != "identify":
         for key, value in (("name", call.name), ("category", call.category)):
             if value:
                 properties.setdefault(key, value)
     if len(json) > LONGEST_NAME:
-        _check_names(properties, place, "properties")
-        _check_names(traits, place, "traits")
-    event = Event(
-        kind, name, _text(call.message_id, place, "messageId") or new_id(),
+        _check_names(properties, "properties", place)
+        _check_names(traits, "traits", place)
+    return Event(
+        kind, name, _text(call.message_id, "messageId", place) or new_id(),
         _event_time(call, place, shared.sent_at, received_at), user_id, anonymous_id, previous_id, group_id, None,
         properties, traits, context, integrations,
     )  # fmt: skip
-    try:
-        _PACK.encode(event)
-    except OverflowError:
-        # Profiles are kept in msgpack, which holds 64 bits; a larger number stays as near as a float can be.
-        for field, table in (("properties", properties), ("traits", traits), ("context", context)):
-            _round_large(table, place + field)
-        _round_large(integrations, place + "integrations")
-    return event
 
 
 # --- one field at a time ----------------------------------------------------------------------------------------------
 
 
-def _read(json: bytes | Raw, decoder: msgspec.json.Decoder[_T], place: str) -> _T:
+def _at(place: _Place, field: str) -> str:
+    """A field as the sender wrote it: `batch[3].timestamp`."""
+    return field if place == _ALONE else f"batch[{place}].{field}"
+
+
+def _read(json: bytes, decoder: msgspec.json.Decoder[_T], place: _Place, within: str = "") -> _T:
     """Decode, and turn msgspec's error into one that names the field as the sender wrote it."""
     try:
         return decoder.decode(json)
     except msgspec.ValidationError as error:
         sentence, _, path = str(error).partition(" - at `$")
-        field = (place + path.rstrip("`").removesuffix("[...]").lstrip(".")).rstrip(".")
+        field = _at(place, within + path.rstrip("`").removesuffix("[...]").lstrip(".")).rstrip(".")
         expected, got, actual = sentence.removeprefix("Expected ").replace("`", "").partition(", got ")
         if not got:
             raise Refused(f"{field or 'the body'}: {sentence}", code="TF102", field=field) from None
@@ -286,50 +293,57 @@ def _read(json: bytes | Raw, decoder: msgspec.json.Decoder[_T], place: str) -> _
             expected=expected.replace(" | ", " or "),
         ) from None  # fmt: skip
     except RecursionError:
-        _refuse_depth(place.rstrip("."))
+        _refuse_depth(_at(place, within).rstrip("."))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Refused(f"the body is not JSON: {error}", code="TF101", expected="a JSON object in UTF-8") from None
 
 
-def _text(value: _Id, place: str, field: str) -> str | None:
+def _text(value: _Id, field: str, place: _Place) -> str | None:
     if value is None:
         return None
     if value.__class__ is not str:
         value = str(value)
     assert isinstance(value, str)  # noqa: S101  (for the type checker)
     if len(value) > LONGEST_NAME or "\0" in value:
+        field = _at(place, field)
         raise Refused(
-            f"{place}{field} is too long" if len(value) > LONGEST_NAME else f"{place}{field} has a NUL character",
-            code="TF109", field=place + field, expected=f"text of at most {LONGEST_NAME} characters without NUL",
+            f"{field} is too long" if len(value) > LONGEST_NAME else f"{field} has a NUL character",
+            code="TF109", field=field, expected=f"text of at most {LONGEST_NAME} characters without NUL",
         )  # fmt: skip
     return value or None
 
 
-def _event_time(call: _Call, place: str, sent_at: Instant | None, received_at: Instant) -> Instant:
-    timestamp = _instant(call.timestamp, place + "timestamp")
-    original = _instant(call.original_timestamp, place + "originalTimestamp")
+def _event_time(call: _Call, place: _Place, sent_at: Instant | None, received_at: Instant) -> Instant:
+    # As above: what is not there is not looked at.
+    timestamp = None if call.timestamp is None else _instant(call.timestamp, "timestamp", place)
+    original = (
+        None if call.original_timestamp is None else _instant(call.original_timestamp, "originalTimestamp", place)
+    )
     if call.sent_at is not None:
-        sent_at = _instant(call.sent_at, place + "sentAt")
+        sent_at = _instant(call.sent_at, "sentAt", place)
     by_client = timestamp if original is None else original
     if by_client is None:
         return received_at
     if sent_at is None:
         # Without sentAt there is no clock to compare with; who sends both has corrected `timestamp` already.
         return min(by_client if timestamp is None else timestamp, received_at)
-    return max(0, min(received_at - (sent_at - by_client), received_at))
+    if by_client >= sent_at:
+        return received_at
+    return max(0, received_at - (sent_at - by_client))
 
 
-def _instant(text: str | None, field: str) -> Instant | None:
+def _instant(text: str | None, field: str, place: _Place) -> Instant | None:
     if not text:
         return None
     try:
-        instant = _to_instant(text)
-    except (ValueError, OverflowError):
-        try:
-            instant = _to_instant(text.strip().upper())
-        except (ValueError, OverflowError):
-            instant = -1
+        since = _from_iso(text) - EPOCH
+    except (ValueError, TypeError, OverflowError):
+        instant = _unusual_instant(text)
+    else:
+        # As clock.from_datetime says it; twice an event, a call is worth saving.
+        instant = since.days * DAY + since.seconds * SECOND + since.microseconds // 1_000
     if instant < 0:
+        field = _at(place, field)
         raise Refused(
             f'{field} is no time that we can read: "{_short(text)}"', code="TF104", field=field,
             expected="ISO 8601, from 1970 on, such as 2026-01-31T09:00:00.000Z",
@@ -337,27 +351,40 @@ def _instant(text: str | None, field: str) -> Instant | None:
     return instant
 
 
-def _to_instant(text: str) -> Instant:
-    when = datetime.fromisoformat(text)
-    return from_datetime(when if when.tzinfo is not None else when.replace(tzinfo=UTC))
+def _unusual_instant(text: str) -> Instant:
+    """Of a time without a zone (it is UTC), in lower case, or with spaces around; -1 if it is none."""
+    for spelt in (text, text.strip().upper()):
+        try:
+            when = _from_iso(spelt)
+            return from_datetime(when if when.tzinfo is not None else when.replace(tzinfo=UTC))
+        except (ValueError, OverflowError):
+            continue
+    return -1
 
 
-def _check_names(table: dict[str, Any], place: str, field: str) -> None:
+def _tables(
+    properties: dict[str, Any], traits: dict[str, Any], context: dict[str, Any], integrations: dict[str, Any]
+) -> tuple[tuple[str, dict[str, Any]], ...]:
+    return ("properties", properties), ("traits", traits), ("context", context), ("integrations", integrations)
+
+
+def _check_names(table: dict[str, Any], field: str, place: _Place) -> None:
     for name in table:
         if len(name) > LONGEST_NAME:
+            field = _at(place, field)
             raise Refused(
-                f"{place}{field} has a name of {len(name)} characters", code="TF109", field=place + field,
+                f"{field} has a name of {len(name)} characters", code="TF109", field=field,
                 expected=f"names of at most {LONGEST_NAME} characters",
             )  # fmt: skip
 
 
-def _check_depth(value: dict[str, Any] | list[Any], field: str, at: int) -> None:
+def _check_depth(value: dict[str, Any] | list[Any], field: str, place: _Place, at: int) -> None:
     """Refuse what lies deeper than DEEPEST; `at` is the depth of `value`. It goes no deeper than that itself."""
     if at > DEEPEST:
-        _refuse_depth(field)
+        _refuse_depth(_at(place, field))
     for inner in value.values() if isinstance(value, dict) else value:
         if inner.__class__ is dict or inner.__class__ is list:
-            _check_depth(inner, field, at + 1)
+            _check_depth(inner, field, place, at + 1)
 
 
 def _refuse_depth(field: str) -> NoReturn:
@@ -367,8 +394,20 @@ def _refuse_depth(field: str) -> NoReturn:
     )  # fmt: skip
 
 
-def _refuse_missing(place: str, field: str, expected: str) -> NoReturn:
-    raise Refused(f"{place}{field} is missing or empty", code="TF108", field=place + field, expected=expected)
+def _refuse_missing(field: str, place: _Place, expected: str) -> NoReturn:
+    field = _at(place, field)
+    raise Refused(f"{field} is missing or empty", code="TF108", field=field, expected=expected)
+
+
+def _may_hold_large_numbers(body: bytes) -> bool:
+    """Whether an integer in it may be beyond 64 bits: that takes 19 digits."""
+    return b"0" * 19 in body.translate(_DIGITS)
+
+
+def _round_large_numbers(event: Event, place: _Place) -> None:
+    """Profiles are kept in msgpack, which holds 64 bits; a larger number stays as near as a float can be."""
+    for field, table in _tables(event.properties, event.traits, event.context, event.integrations):
+        _round_large(table, _at(place, field))
 
 
 def _round_large(value: Any, field: str) -> None:
