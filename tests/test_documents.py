@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from triggerfish.cli import VERBS
 from triggerfish.config import Settings
+from triggerfish.meters import METERS
 from triggerfish.processes.child import STOP_SECONDS
 from triggerfish.web.serve import LARGEST_HEAD, REQUEST_SECONDS
 
@@ -166,12 +167,20 @@ def test_the_readme_names_every_command_and_no_other():
 
 
 def test_every_figure_for_prometheus_is_explained_and_no_other():
-    source = read("server/triggerfish/web/status.py")
+    source = read("server/triggerfish/web/metrics.py")
     named = set(re.findall(r'"(triggerfish_\w+)"', source))
-    counters = set(re.findall(r'CounterMetricFamily\("(triggerfish_\w+)"', source))
+    counters = set(re.findall(r'CounterMetricFamily\(\s*"(triggerfish_\w+)"', source))
     assert counters < named
-    listed = {re.sub(r"\{.*", "", name) for name in rows(read("docs/operating.md"), "Watching it")}
-    assert listed - {"process_…"} == (named - counters) | {f"{name}_total" for name in counters}
+    watching = read("docs/operating.md").split("## Watching it")[1].split("\n### ")[0]
+    listed = re.findall(r"`(triggerfish_\w+)", "".join(re.findall(r"(?m)^\| (`.*?) \|", watching)))
+    assert len(listed) == len(set(listed))
+    assert set(listed) == (named - counters) | {f"{name}_total" for name in counters} | METERS.keys()
+
+
+def test_the_labels_of_what_is_counted_are_told():
+    page = read("docs/operating.md")
+    for meter in METERS.values():
+        assert f"`{meter.name}{{{','.join(meter.labels)}}}`" in page or (not meter.labels and f"`{meter.name}`" in page)
 
 
 def test_the_bounds_that_operators_are_told_are_those_of_the_server():

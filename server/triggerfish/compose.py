@@ -18,9 +18,11 @@ from msgspec import Struct
 
 from triggerfish import blast
 from triggerfish.adapters.archive import Archive, read_facts
+from triggerfish.adapters.board import Board
 from triggerfish.adapters.http_feeds import HttpFeeds
 from triggerfish.adapters.outline import OutlineFile
 from triggerfish.adapters.source_files import SourcesUnfit, read_sources, version_of
+from triggerfish.adapters.sqlite.backlog import SqliteBacklog
 from triggerfish.adapters.sqlite.log import SqliteEventLog
 from triggerfish.adapters.sqlite.quarantine import SqliteQuarantine
 from triggerfish.adapters.sqlite.reads import SqliteReads
@@ -33,9 +35,10 @@ from triggerfish.config import Settings, starter_path
 from triggerfish.engine import Moment
 from triggerfish.errors import RulebookBroken
 from triggerfish.lanes import Pacing
-from triggerfish.log import EventLog
+from triggerfish.log import EventLog, Queue
 from triggerfish.mailroom import MailRoom
 from triggerfish.measure import Signer
+from triggerfish.meters import Beat
 from triggerfish.plan import LivePlan
 from triggerfish.plugin.channel import PluginContext
 from triggerfish.plugin.guard import GuardedChannel
@@ -254,7 +257,8 @@ def front_door(settings: Settings, log: EventLog, *, ring: Callable[[], None], d
 class Desk:
     """What the api process works with: the front door, the reads, and what pages show.
 
-    `channel` sends nothing here: it is asked for the messages that it keeps.
+    `channel` sends nothing here: it is asked for the messages that it keeps. `queue` says what waits for the log's
+    disk, `beats` what signs of life the other processes give, if there are any.
     """
 
     settings: Settings
@@ -271,11 +275,19 @@ class Desk:
     archive: Archive
     public_url: str
     is_demo: bool
+    backlog: SqliteBacklog
+    queue: Callable[[], Queue]
+    beats: Callable[[], Mapping[str, Beat]]
 
 
 @contextlib.asynccontextmanager
 async def open_desk(
-    settings: Settings, *, ring: Callable[[], None], public_url: str, demo_since: Instant | None = None
+    settings: Settings,
+    *,
+    ring: Callable[[], None],
+    public_url: str,
+    demo_since: Instant | None = None,
+    board: Board | None = None,
 ) -> AsyncIterator[Desk]:
     """The api process's desk; all of it closed at the end."""
     plugins = plugins_of(settings)
@@ -302,6 +314,9 @@ async def open_desk(
             archive=stack.enter_context(contextlib.closing(open_archive(settings, plugins))),
             public_url=public_url,
             is_demo=demo_since is not None,
+            backlog=stack.enter_context(contextlib.closing(SqliteBacklog(settings.state_path, log))),
+            queue=log.queue,
+            beats=dict if board is None else board.beats,
         )
 
 

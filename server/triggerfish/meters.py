@@ -159,7 +159,7 @@ HTTP_REQUESTS = Histogram(
 HTTP_REFUSED = Counter("triggerfish_http_refused_total", "Requests answered with an error, by its code.", "code")
 EVENTS_TAKEN = Counter("triggerfish_events_taken_total", "Events answered with 200, by call.", "call")
 EVENTS_BYTES = Counter(
-    "triggerfish_events_received_bytes_total", "Bytes of bodies with events, inflated, taken or not."
+    "triggerfish_events_received_bytes_total", "Bytes of the bodies that they came in, inflated."
 )
 LOG_GROUP = Histogram(
     "triggerfish_log_group_events", "Events that one commit of the log made durable together.", bounds=SIZES

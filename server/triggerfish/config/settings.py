@@ -144,11 +144,13 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
 
     `queue_events`: events that may wait for the disk before clients are told to come back later (429).
     `profile_cache`: profiles that the worker keeps at hand. `batch_events`: events decided and committed together.
+    `ready_lag_seconds`: how long an event may wait to be decided before `/readyz` says so.
     """
 
     queue_events: Annotated[int, _count(100, 1_000_000)] = 20_000
     profile_cache: Annotated[int, _count(100, 1_000_000)] = 20_000
     batch_events: Annotated[int, _count(1, 5_000)] = 500
+    ready_lag_seconds: Annotated[int, _count(1, 86_400)] = 300
 
 
 class Rules(Struct, frozen=True, forbid_unknown_fields=True):
@@ -199,9 +201,12 @@ class Reports(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Log(Struct, frozen=True, forbid_unknown_fields=True):
-    """What the server says about itself, on stderr."""
+    """What the server says about itself, on stderr. `format`: text for people, JSON lines for programs; "auto" is text
+    on a terminal and JSON elsewhere.
+    """
 
     level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "text", "json"] = "auto"
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -11,6 +11,7 @@ import sys
 
 from litestar import Litestar
 
+from triggerfish.adapters.board import Board
 from triggerfish.compose import Desk, brand_language, open_desk
 from triggerfish.config import load_settings
 from triggerfish.errors import NotFound, TriggerfishError
@@ -34,6 +35,7 @@ from triggerfish.web import (
     tracking,
 )
 from triggerfish.web.app import build_app
+from triggerfish.web.ready import Examiner
 from triggerfish.web.serve import make_server
 from triggerfish.web.visits import Visits
 
@@ -47,7 +49,11 @@ async def run(orders: Orders) -> int:
             set_up_logs(settings.log.level)
             desk = await stack.enter_async_context(
                 open_desk(
-                    settings, ring=Bell(orders.bell).ring, public_url=orders.public_url, demo_since=orders.demo_since
+                    settings,
+                    ring=Bell(orders.bell).ring,
+                    public_url=orders.public_url,
+                    demo_since=orders.demo_since,
+                    board=Board(orders.board) if orders.board >= 0 else None,
                 )
             )
         except TriggerfishError as error:
@@ -84,7 +90,11 @@ def app_for(desk: Desk) -> Litestar:
             *plan.routes,
             *pages.routes,
         ],
-        dependencies={"visits": visits_of(desk), "desk": desk},
+        dependencies={
+            "visits": visits_of(desk),
+            "desk": desk,
+            "examiner": Examiner(desk.front, desk, lambda: status.rulebook_state(desk.settings.rulebook_path).state),
+        },
     )
 
 

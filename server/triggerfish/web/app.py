@@ -19,9 +19,10 @@ from litestar.openapi import OpenAPIConfig
 from litestar.types import ControllerRouterHandler
 
 from triggerfish.walk import FrontDoor
-from triggerfish.web import events
+from triggerfish.web import events, health
 from triggerfish.web.openapi import DescriptionPlugin
 from triggerfish.web.problems import exception_handlers
+from triggerfish.web.ready import Examiner
 
 LARGEST_BODY = 2 * 1024 * 1024
 """Bytes that an ordinary handler reads at most; the ingest paths have smaller limits of their own."""
@@ -41,9 +42,9 @@ def build_app(
 
     `dependencies` are handed to handlers that name them as parameters, next to `front`.
     """
-    given: dict[str, Any] = {"front": front, **(dependencies or {})}
+    given: dict[str, Any] = {"front": front, "examiner": Examiner(front), **(dependencies or {})}
     return Litestar(
-        route_handlers=[*events.routes, *routes],
+        route_handlers=[*events.routes, *health.routes, *routes],
         state=State(dict(given)),
         dependencies={name: Provide(_always(value), sync_to_thread=False) for name, value in given.items()},
         exception_handlers=exception_handlers,

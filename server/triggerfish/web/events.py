@@ -1,13 +1,15 @@
-"""The front door over HTTP: Segment's tracking API under /v1, what its browser SDK needs besides, and health.
+"""The front door over HTTP: Segment's tracking API under /v1, and what its browser SDK needs besides.
 
 The tracking paths are one plain ASGI application, mounted in Litestar, because this is the path that must be fast.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any, cast
 
-from litestar import Request, Response, asgi, get, route
+from litestar import Request, Response, asgi, route
 from litestar.enums import HttpMethod
 from litestar.params import FromPath
 from litestar.types import (
@@ -20,8 +22,8 @@ from litestar.types import (
     Send,
 )
 
-from triggerfish import ingest, walk
-from triggerfish.errors import Busy, NotFound, Refused, TriggerfishError, Unavailable
+from triggerfish import ingest, meters, walk
+from triggerfish.errors import NotFound, Refused, TriggerfishError
 from triggerfish.walk import FrontDoor
 from triggerfish.web.bodies import read_body
 from triggerfish.web.given import Front
@@ -55,6 +57,8 @@ async def take_events(scope: Scope, receive: Receive, send: Send) -> None:
     """POST /v1/{call}: exactly 200 `{"success": true}` once the events are on disk, else problem+json."""
     scope = cast(HTTPScope, scope)
     front: FrontDoor = scope["litestar_app"].state["front"]
+    began = time.perf_counter()
+    call = scope["path"].rstrip("/").rpartition("/")[2]
     try:
         if scope["method"] != "POST":
             if scope["method"] == "OPTIONS":
@@ -62,7 +66,6 @@ async def take_events(scope: Scope, receive: Receive, send: Send) -> None:
                 return
             raise Refused(f"{scope['path']} does not take {scope['method']}", code="TF131", expected="POST")
         arrived_at = front.clock.wall()
-        call = scope["path"].rstrip("/").rpartition("/")[2]
         headers = dict(scope["headers"])
         authorization = headers.get(b"authorization")
         if authorization is not None:
@@ -70,15 +73,33 @@ async def take_events(scope: Scope, receive: Receive, send: Send) -> None:
         body = await read_body(receive, headers, ingest.largest_body(call))
         if authorization is None:
             check_write_key(front, ingest.write_key_in(body), "writeKey")
-        await walk.receive(front, body, call, arrived_at, gpc=headers.get(b"sec-gpc") == b"1")
+        stored = await walk.receive(front, body, call, arrived_at, gpc=headers.get(b"sec-gpc") == b"1")
     except TriggerfishError as error:
         extra = headers_of(error) | CROSS_ORIGIN
         if status_of(error) == 405:
             extra["Allow"] = "POST, OPTIONS"
         await _answer(send, status_of(error), problem_body(error), MEDIA_TYPE, extra)
+        meters.HTTP_REQUESTS.observe(time.perf_counter() - began, f"/v1/{call}", str(status_of(error)))
     else:
         await send(_STORED_START)
         await send(_STORED_BODY)
+        _COUNT[call](time.perf_counter() - began, stored, len(body))
+
+
+def _counting(call: str) -> Callable[[float, int, int], None]:
+    """Notes a request whose events were taken: seconds, events, bytes."""
+    took, taken = meters.HTTP_REQUESTS.of(f"/v1/{call}", "200"), meters.EVENTS_TAKEN.of(call)
+    received = meters.EVENTS_BYTES.of()
+
+    def count(seconds: float, events: int, size: int) -> None:
+        took(seconds)
+        taken(events)
+        received(size)
+
+    return count
+
+
+_COUNT = {call: _counting(call) for call in ingest.CALLS}
 
 
 async def _answer(send: Send, status: int, body: bytes, media_type: str, headers: dict[str, str]) -> None:
@@ -117,20 +138,4 @@ async def browser_settings(
     return Response(settings, headers={**CROSS_ORIGIN, "Cache-Control": "public, max-age=300"})
 
 
-@get("/healthz")
-async def is_alive() -> dict[str, str]:
-    """The process answers."""
-    return {"status": "ok"}
-
-
-@get("/readyz")
-async def is_ready(front: Front) -> dict[str, str]:
-    """Events can be stored: the log has just written to its disk. 503 otherwise."""
-    try:
-        await front.log.append([])
-    except Busy as error:
-        raise Unavailable(error.sentence) from error
-    return {"status": "ready"}
-
-
-routes: list[ControllerRouterHandler] = [take_events, browser_settings, is_alive, is_ready]
+routes: list[ControllerRouterHandler] = [take_events, browser_settings]

@@ -11,6 +11,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
+from triggerfish import meters
 from triggerfish.errors import Busy, Refused, RulebookBroken, TriggerfishError
 
 _log = logging.getLogger("triggerfish.web")
@@ -41,6 +42,7 @@ STATUS: dict[str, int] = {
     "TF120": 429,  # busy
     "TF121": 503,  # the disk refuses
     "TF122": 503,  # the name server does not answer
+    "TF123": 503,  # a part of the server is not fit for work
     "TF130": 404,  # no such thing
     "TF131": 405,  # no such method here
     "TF663": 409,  # a send whose outcome is known
@@ -91,6 +93,7 @@ def headers_of(error: TriggerfishError) -> dict[str, str]:
 
 
 def problem_body(error: TriggerfishError) -> bytes:
+    meters.HTTP_REFUSED.add(1, error.code)
     return msgspec.json.encode(problem_of(error))
 
 
@@ -121,6 +124,7 @@ def _of_litestar(request: Request[Any, Any, Any], error: HTTPException) -> Respo
         problem = _problem(status, error.detail if status < 500 else "the server failed") | {"code": "TF100"}
         if status >= 500:
             _log.error("answered %s", status, exc_info=error)
+    meters.HTTP_REFUSED.add(1, problem["code"])
     if error.extra and status < 500:
         problem["errors"] = error.extra
     body = msgspec.json.encode(problem, enc_hook=str)
@@ -130,6 +134,7 @@ def _of_litestar(request: Request[Any, Any, Any], error: HTTPException) -> Respo
 def _unknown(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Anything else is a fault of ours: its details go into our log, not to the sender."""
     _log.error("answered 500", exc_info=error)
+    meters.HTTP_REFUSED.add(1, "TF000")
     body = msgspec.json.encode(_problem(500, "the server failed; its log says more") | {"code": "TF000"})
     return Response(body, status_code=500, media_type=MEDIA_TYPE)
 

@@ -14,6 +14,8 @@ import uvicorn
 from litestar import Litestar
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from triggerfish.web.metered import Metered
+
 REQUEST_SECONDS = 30.0
 """How long a request may take to arrive, head and body, before its connection is closed."""
 
@@ -85,7 +87,7 @@ class PatientConfig(uvicorn.Config):
     """What one server's protocols share. `waiting` are those whose client is to move, the longest waiting first."""
 
     def __init__(self, app: Litestar, *, connections: int, **settings: Any) -> None:
-        super().__init__(app, **settings)
+        super().__init__(Metered(app), **settings)
         self.most_connections = connections
         self.waiting: dict[PatientProtocol, None] = {}
 

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+import asyncio
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import msgspec
-from litestar import Response, get
+from litestar import Request, Response, get
 from msgspec import Struct
-from prometheus_client import CollectorRegistry, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.registry import Collector
 
 from triggerfish.compose import Desk
 from triggerfish.health import RuleHealth
-from triggerfish.quarantine import Counted
 from triggerfish.reads import DeadLetterView, RuleView, StatusView
-from triggerfish.reports import Outcome
 from triggerfish.rulefile.problems import Problem
 from triggerfish.versions import VersionView, views
-from triggerfish.web.given import TheDesk
+from triggerfish.web.given import TheDesk, TheExaminer
 from triggerfish.web.keys import admin_only
+from triggerfish.web.metrics import exposition
 from triggerfish.web.questions import Limit, Number, takes
 
 
@@ -114,105 +107,19 @@ def dead_letters(desk: TheDesk, limit: Limit = 100, before: Number = None) -> li
     return desk.reads.dead_letters(limit, before)
 
 
-@get("/metrics", guards=[admin_only, takes()], sync_to_thread=True, include_in_schema=False)
-def metrics(desk: TheDesk) -> Response[bytes]:
-    """The same figures in Prometheus' text format, and those of this process."""
-    registry = CollectorRegistry()
-    registry.register(Figures(desk))
-    ProcessCollector(registry=registry)
-    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
-
-
-class Figures(Collector):
-    """The state's figures at the moment of asking. Only what reports come to is counted in this process."""
-
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-
-    def collect(self) -> Iterator[Metric]:
-        now = self._desk.reads.status()
-        yield CounterMetricFamily("triggerfish_events_stored", "Events that the log has taken.", value=now.events)
-        yield GaugeMetricFamily("triggerfish_lag_events", "Events that are stored and not decided yet.", value=now.lag)
-        yield GaugeMetricFamily("triggerfish_profiles", "People known.", value=now.profiles)
-        yield GaugeMetricFamily("triggerfish_dead_letters", "Events put aside.", value=now.dead_letters)
-        yield GaugeMetricFamily(
-            "triggerfish_quarantined_events",
-            "Events that the tracking plan put aside.",
-            value=self._desk.quarantine.size(),
-        )
-        yield _violations(self._desk.quarantine.violations())
-        sends = GaugeMetricFamily("triggerfish_sends", "Messages by status.", labels=["status"])
-        for name, count in sorted(now.sends.items()):
-            sends.add_metric([name], count)
-        yield sends
-        members = GaugeMetricFamily("triggerfish_segment_members", "People in a segment.", labels=["segment"])
-        for name, count in _counts(self._desk.reads.segments()):
-            members.add_metric([name], count)
-        yield members
-        rules = rulebook_state(self._desk.settings.rulebook_path)
-        is_live = GaugeMetricFamily(
-            "triggerfish_rulebook_live", "1: the files as they are now are live.", labels=["version"]
-        )
-        is_live.add_metric([rules.version], float(rules.state == "live"))
-        yield is_live
-        reports = CounterMetricFamily("triggerfish_reports", "Mails that report on messages.", labels=["outcome"])
-        for outcome in get_args(Outcome):
-            reports.add_metric([outcome], self._desk.mailroom.counts[outcome])
-        yield reports
-        streams = GaugeMetricFamily("triggerfish_stream_up", "1: the stream listens.", labels=["stream"])
-        for name, stream in self._desk.streams.items():
-            streams.add_metric([name], float(not stream.problem))
-        yield streams
-        yield from _health(self._desk.reads.health())
-
-
-def _health(rules: Sequence[RuleHealth]) -> Iterator[Metric]:
-    fired = GaugeMetricFamily(
-        "triggerfish_rule_last_fired_seconds", "When a rule fired last, since 1970.", labels=["ruleset", "rule"]
+@get("/metrics", guards=[admin_only, takes()], include_in_schema=False)
+async def metrics(request: Request[Any, Any, Any], desk: TheDesk, examiner: TheExaminer) -> Response[bytes]:
+    """The same figures, and all that the processes count, in Prometheus' text format or in OpenMetrics."""
+    told = await examiner.look()
+    rules = rulebook_state(desk.settings.rulebook_path)
+    body, media_type = await asyncio.to_thread(
+        exposition,
+        desk,
+        accept=request.headers.get("accept", ""),
+        is_live=(rules.version, rules.state == "live"),
+        ready={name: part.status != "failed" for name, part in told.parts.items()},
     )
-    matches = GaugeMetricFamily(
-        "triggerfish_rule_matches_a_day", "How often a rule matches, mean of 7 days.", labels=["ruleset", "rule"]
-    )
-    errors = GaugeMetricFamily(
-        "triggerfish_rule_errors", "Messages of a rule that failed in 7 days.", labels=["ruleset", "rule"]
-    )
-    share = GaugeMetricFamily(
-        "triggerfish_rule_time_share", "A rule's share of what conditions take.", labels=["ruleset", "rule"]
-    )
-    stopped = GaugeMetricFamily(
-        "triggerfish_rule_stopped", "1: the rule used to fire and has stopped.", labels=["ruleset", "rule"]
-    )
-    held = GaugeMetricFamily("triggerfish_rule_held", "1: the rule's messages are held.", labels=["ruleset", "rule"])
-    for each in rules:
-        labels = [each.ruleset, each.rule]
-        if each.last_fired is not None:
-            fired.add_metric(labels, datetime.fromisoformat(each.last_fired).timestamp())
-        matches.add_metric(labels, each.matches_a_day_7)
-        errors.add_metric(labels, each.errors_7)
-        stopped.add_metric(labels, float(each.has_stopped))
-        held.add_metric(labels, float(bool(each.held)))
-        if each.share_of_time is not None:
-            share.add_metric(labels, each.share_of_time)
-    yield from (fired, matches, errors, share, stopped, held)
-
-
-def _violations(counted: Sequence[Counted]) -> Metric:
-    """By what was wrong and what became of the event. Names of events come from outside, so they are no labels."""
-    figures = Counter[tuple[str, str]]()
-    for one in counted:
-        for action, number in (("refused", one.refused), ("quarantined", one.quarantined), ("warned", one.warned)):
-            figures[action, one.what or "others"] += number
-    said = "Ways in which events broke the tracking plan."
-    metric = CounterMetricFamily("triggerfish_plan_violations", said, labels=["action", "what"])
-    for (action, what), number in sorted(figures.items()):
-        metric.add_metric([action, what], number)
-    return metric
-
-
-def _counts(tree: list[Any]) -> Iterator[tuple[str, int]]:
-    for each in tree:
-        yield each.name, each.count
-        yield from _counts(each.children)
+    return Response(body, media_type=media_type)
 
 
 routes = [rulebook, rulebook_versions, status, results, dead_letters, metrics]
