@@ -22,6 +22,7 @@ import shutil
 import sqlite3
 import sys
 import tempfile
+import time
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -48,6 +49,7 @@ _MAKERS = (
     "benchmarks/reference_people.py", "benchmarks/reference_rules.py", "migrations/log.py", "migrations/state.py",
     "server/triggerfish/ingest.py", "server/triggerfish/profile.py", "server/triggerfish/activity.py",
     "server/triggerfish/traces.py", "server/triggerfish/segments.py", "server/triggerfish/adapters/sqlite/log.py",
+    "server/triggerfish/adapters/sqlite/state.py",
 )  # fmt: skip
 
 
@@ -79,6 +81,7 @@ def rulebook_of(size: Size, engine: str = "compiled") -> Rulebook:
 def log_of(size: Size, shelf: Path = SHELF) -> Path:
     """A log with the stream; made if it is not on the shelf."""
     path = shelf / f"log-{_key(size.events, size.profiles)}.sqlite3"
+    _tidy(shelf)
     if not path.exists():
         fresh = _fresh(path)
         migrate(fresh, ROOT / "migrations" / "log.py")
@@ -110,6 +113,13 @@ def _key(*values: int) -> str:
     for name in _MAKERS:
         digest.update((ROOT / name).read_bytes())
     return digest.hexdigest()
+
+
+def _tidy(shelf: Path) -> None:
+    """Let go of what has not been used for a day."""
+    for old in shelf.glob("*-*.sqlite3"):
+        if time.time() - old.stat().st_atime > 86_400:
+            old.unlink()
 
 
 def _fresh(path: Path) -> Path:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
 from bisect import bisect
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from itertools import accumulate, islice
 from pathlib import Path
 from random import Random
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from benchmarks.reference_rules import (
@@ -25,9 +24,11 @@ from benchmarks.reference_rules import (
     PRODUCTS,
     STORES,
 )
+from triggerfish.adapters.sqlite.state import SqliteStateStore
 from triggerfish.clock import DAY, MINUTE, SECOND, Instant
+from triggerfish.engine import Membership, Outcome
 from triggerfish.ingest import Event
-from triggerfish.profile import Identity, Profile, Trait, fold, remember
+from triggerfish.profile import Claim, Identity, Profile, Trait, fold, remember
 from triggerfish.rules import Rulebook
 
 ZIPF = 1.0
@@ -38,10 +39,10 @@ VISITORS = 400
 VISIT = 8
 """Events that a visit has, on average."""
 ARCHETYPES = 4_000
-"""So many people have pasts of their own; the others' are these, with other names, traits and stores."""
+"""So many people have pasts of their own; the others' are these, with other traits."""
+PATTERNS = 20_000
+"""So many have traits of their own; the others are like these, with other names."""
 FIRST_NAMES = ("Ana", "Ben", "Chloé", "Dov", "Elif", "Finn", "Grace", "Hugo", "Ines", "Jonas", "Kim", "Lara")
-
-_PACK = msgspec.msgpack.Encoder().encode
 
 
 def some_event(dice: Random, number: int, at: Instant, user: str, id_prefix: str) -> Event:
@@ -116,30 +117,18 @@ def user_of(person: int) -> str:
 
 
 def populate(path: Path, rulebook: Rulebook, people: int, start: Instant) -> None:
-    """Write so many people into a fresh state, as of `start`: traits, what they did, the segments that they are in."""
-    db = sqlite3.connect(path, isolation_level=None)
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = OFF")
-    db.execute("PRAGMA cache_size = -262144")
+    """Let a fresh state know so many people, as of `start`: traits, what they did, the segments that they are in."""
     pasts = [_past(Random(f"past {number}"), rulebook, number, start) for number in range(min(people, ARCHETYPES))]
+    patterns = [_person(number, pasts, rulebook, start) for number in range(min(people, PATTERNS))]
     numbers = iter(range(people))
-    while some := list(islice(numbers, 10_000)):
-        persons = [_person(number, pasts, rulebook, start) for number in some]
-        db.execute("BEGIN")
-        db.executemany(
-            "INSERT INTO profiles (id, wake_at, profile) VALUES (?, ?, ?)",
-            [(person.id, person.wake_at, _PACK(person)) for person in persons],
-        )
-        owners = [(held.kind, held.value, person.id) for person in persons for held in person.identities]
-        db.executemany("INSERT INTO identities VALUES (?, ?, ?)", sorted(owners))
-        members = [(segment, person.id, at) for person in persons for segment, at in person.memberships.items()]
-        db.executemany("INSERT INTO memberships VALUES (?, ?, ?)", sorted(members))
-        db.execute("COMMIT")
-    db.execute("UPDATE progress SET until = ?", (start,))
-    db.execute("DELETE FROM fitted")
-    db.executemany("INSERT INTO fitted VALUES (?, ?)", sorted(rulebook.fitting))
-    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    db.close()
+    with closing(SqliteStateStore(path, cache_limit=0)) as store:
+        while some := list(islice(numbers, 5_000)):
+            persons = [_like(patterns[number % len(patterns)], number) for number in some]
+            owners = {Claim(held.kind, held.value): person.id for person in persons for held in person.identities}
+            members = [Membership(name, each.id, at) for each in persons for name, at in each.memberships.items()]
+            profiles = {person.id: person for person in persons}
+            store.commit(Outcome(profiles, {}, owners, members, [], []), 0, start)
+        store.note_fitted(rulebook.fitting)
 
 
 def _past(dice: Random, rulebook: Rulebook, number: int, start: Instant) -> Profile:
@@ -179,16 +168,21 @@ def _person(number: int, pasts: Sequence[Profile], rulebook: Rulebook, start: In
     for trait in range(2, INTERESTS):
         if dice.random() < 0.6:
             traits[f"interest_{trait}"] = "hot"
-    names = [Identity("user", user_of(number), past.created_at)]
     if dice.random() < 0.9:
-        traits["email"] = f"user-{number:07}@example.com"
-        names.append(Identity("email", traits["email"], past.created_at))
-    person = replace(
-        past,
-        id=f"p{number * 2_654_435_761 % 2**32:08x}{number:012x}",
-        identities=names,
-        traits={name: Trait(value, past.created_at) for name, value in traits.items()},
-        memberships={},
-    )
+        traits["email"] = ""
+    told = {name: Trait(value, past.created_at) for name, value in traits.items()}
+    person = replace(past, traits=told, memberships={})
     rulebook.segments.settle(person, start, rulebook.zones)
     return person
+
+
+def _like(pattern: Profile, number: int) -> Profile:
+    """A person who is like another one but for the names."""
+    user, since = user_of(number), pattern.created_at
+    traits, names = pattern.traits, [Identity("user", user, since)]
+    if "email" in traits:
+        email = f"{user}@example.com"
+        traits = traits | {"email": Trait(email, since)}
+        names.append(Identity("email", email, since))
+    # In order of the numbers, so that a million are quickly written; the stream knows no order of people.
+    return replace(pattern, id=f"p{number << 56:020x}", identities=names, traits=traits)
