@@ -26,6 +26,8 @@ from triggerfish.steps import Action, Call, Emit, Send
 
 LONGEST_PAGE = 1_000
 """Rows that one answer has at most, whatever the limit asked for."""
+REASONS_OF = 10_000
+"""So many of the newest messages that did not leave are asked for their reasons."""
 
 
 class IdentityView(Struct, frozen=True):
@@ -211,7 +213,9 @@ class StatusView(Struct, frozen=True):
 
 
 class ReasonView(Struct, frozen=True):
-    """Why messages did not leave. A value that was looked at is left out of the reason, so that alike ones add up."""
+    """Why messages did not leave, of the newest REASONS_OF that did not. A value that was looked at is left out of the
+    reason, so that alike ones add up.
+    """
 
     status: Status
     reason: str

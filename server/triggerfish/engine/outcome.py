@@ -77,6 +77,8 @@ class Outcome(Struct, frozen=True):
 
     def told(self, is_stopped: Callable[[Withdrawal], bool]) -> list[Moment]:
         """The moments that are true, when withdrawing stops those messages that `is_stopped` says."""
+        if not self.withdrawals:
+            return list(self.moments)
         untrue = {each.place for each in self.withdrawals if not is_stopped(each)}
         return [moment for place, moment in enumerate(self.moments) if place not in untrue]
 

@@ -26,23 +26,23 @@ _NEWEST_REIGN = "SELECT version FROM reigns ORDER BY number DESC LIMIT 1"
 
 def count_moments(db: sqlite3.Connection, moments: Iterable[Moment]) -> None:
     """Add what these lines of timelines say of rules, within the caller's transaction."""
-    counts: dict[tuple[str, str, int, str, str], tuple[int, Instant]] = {}
+    instants: dict[tuple[str | None, int, str, str | None], list[Instant]] = {}
     for moment in moments:
-        body = moment.body
-        if moment.kind == "decision":
-            outcome = body.get("outcome")
-        elif moment.kind == "send":
-            outcome = body.get("status")
-        else:
-            continue
-        rule = body.get("rule")
-        if not rule or not outcome:
-            continue
-        key = (*rule_key(rule), moment.at // DAY, moment.kind, outcome)
-        count, last_at = counts.get(key, (0, 0))
-        counts[key] = (count + 1, max(last_at, moment.at))
-    if counts:
-        db.executemany(_ADD_DAY, [(*key, *counted) for key, counted in counts.items()])
+        kind, body = moment.kind, moment.body
+        if kind == "decision" or kind == "send":
+            key = (body.get("rule"), moment.at // DAY, kind, body.get("outcome" if kind == "decision" else "status"))
+            known = instants.get(key)
+            if known is None:
+                instants[key] = [moment.at]
+            else:
+                known.append(moment.at)
+    rows = [
+        (*rule_key(rule), day, kind, outcome, len(known), max(known))
+        for (rule, day, kind, outcome), known in instants.items()
+        if rule and outcome
+    ]
+    if rows:
+        db.executemany(_ADD_DAY, rows)
 
 
 def add_times(db: sqlite3.Connection, spent: Sequence[Spent]) -> None:

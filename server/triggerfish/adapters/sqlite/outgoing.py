@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from triggerfish.adapters.sqlite import traffic
+from triggerfish.adapters.sqlite import tallies, traffic
+from triggerfish.adapters.sqlite.tallies import Tally
 from triggerfish.clock import Instant
 from triggerfish.engine import Moment, Withdrawal
 from triggerfish.ingest import Event
@@ -26,19 +27,18 @@ _COLUMNS = (
     "id, profile, ruleset, rule, template, class, purpose, channel, status, reason, due_at, sent_at, attempt, trigger, "
     "call, data, priority, lane, address, also, since, handed_at, tied"
 )
-# Only what still waits may change its mind: a message that is due, or further, is the sender's.
-_PUT = f"""
-    INSERT INTO sends ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (id) DO UPDATE SET
-        profile = excluded.profile,
-        template = CASE excluded.template WHEN '' THEN template ELSE excluded.template END,
-        class = CASE excluded.template WHEN '' THEN class ELSE excluded.class END,
-        purpose = CASE excluded.template WHEN '' THEN purpose ELSE excluded.purpose END,
-        channel = CASE excluded.template WHEN '' THEN channel ELSE excluded.channel END,
-        status = excluded.status, reason = excluded.reason, due_at = excluded.due_at, trigger = excluded.trigger,
-        priority = excluded.priority, lane = excluded.lane, also = excluded.also, since = excluded.since
-    WHERE status = 'scheduled'
-"""  # noqa: S608  (the columns are ours)
+_PLACES = ", ".join("?" * len(_COLUMNS.split(", ")))
+_PUT = f"INSERT INTO sends ({_COLUMNS}) VALUES ({_PLACES})"  # noqa: S608  (the columns are ours)
+# Of a message that is changed with no template given, what it says stays.
+_CHANGE = """
+    UPDATE sends SET profile = ?2, status = ?9, reason = ?10, due_at = ?11, trigger = ?14, priority = ?17, lane = ?18,
+        also = ?20, since = ?21,
+        template = CASE ?5 WHEN '' THEN template ELSE ?5 END,
+        class = CASE ?5 WHEN '' THEN class ELSE ?6 END,
+        purpose = CASE ?5 WHEN '' THEN purpose ELSE ?7 END,
+        channel = CASE ?5 WHEN '' THEN channel ELSE ?8 END
+    WHERE id = ?1
+"""
 _HAND_OVER = """
     UPDATE sends SET profile = ? WHERE profile = ? AND status IN ('scheduled', 'due', 'retrying', 'sending')
 """
@@ -81,16 +81,20 @@ _HANDED = """
         AND status IN ('sent', 'sending', 'uncertain')
     ORDER BY handed_at
 """
-_HEARD = """
-    INSERT INTO feedback (send, name, is_human) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET is_human = 1
-    WHERE excluded.is_human > is_human
-"""
-_ARRIVED = "UPDATE sends SET status = 'sent', reason = ? WHERE id = ? AND status = 'uncertain'"
 
 
-def put(db: sqlite3.Connection, sends: Iterable[Due]) -> None:
-    """Write what was decided of these sends."""
-    db.executemany(_PUT, [_row_of(due) for due in sends])
+def put(db: sqlite3.Connection, sends: Sequence[Due]) -> None:
+    """Write what was decided of these sends, each of them once."""
+    if not sends:
+        return
+    known = tallies.known(db, [due.id for due in sends])
+    new = [due for due in sends if due.id not in known]
+    # Only what still waits may change its mind: a message that is due, or further, is the sender's.
+    waiting = [due for due in sends if due.id in known and known[due.id].status == "scheduled"]
+    db.executemany(_PUT, [_row_of(due) for due in new])
+    db.executemany(_CHANGE, [_row_of(due)[:21] for due in waiting])
+    tallies.move(db, [(None, Tally(due.ruleset, due.rule, due.status, 0)) for due in new])
+    tallies.move(db, [(known[due.id], known[due.id]._replace(status=due.status)) for due in waiting])
 
 
 def give_to(db: sqlite3.Connection, into: str, gone: str) -> None:
@@ -100,21 +104,32 @@ def give_to(db: sqlite3.Connection, into: str, gone: str) -> None:
 
 def withdraw(db: sqlite3.Connection, withdrawal: Withdrawal) -> bool:
     """Whether a message was stopped in time: no channel has it yet."""
-    return db.execute(_WITHDRAW, (withdrawal.profile, withdrawal.reason, withdrawal.at, withdrawal.send)).rowcount > 0
+    known = tallies.known(db, [withdrawal.send])
+    if db.execute(_WITHDRAW, (withdrawal.profile, withdrawal.reason, withdrawal.at, withdrawal.send)).rowcount < 1:
+        return False
+    tallies.move(db, [(before, before._replace(status="skipped")) for before in known.values()])
+    return True
 
 
 def hear(db: sqlite3.Connection, moments: Sequence[Moment]) -> None:
     """Note what was heard of sends. Of one whose outcome was uncertain it may show that it arrived."""
-    heard = [
-        (moment.body["send"], moment.body["event"], not moment.body.get("is_machine"), moment.at)
-        for moment in moments
-        if moment.kind == "event" and "send" in moment.body
-    ]
-    if heard:
-        for send, name, is_human, at in heard:
-            if db.execute(_HEARD, (send, name, is_human)).rowcount > 0:
-                traffic.count_heard(db, send, name, at)
-        db.executemany(_ARRIVED, [(f"shown by {name}", send) for send, name, *_ in heard if name in PROOFS])
+    for moment in moments:
+        if moment.kind == "event" and "send" in moment.body:
+            _hear(db, moment.body["send"], moment.body["event"], bool(moment.body.get("is_machine")), moment.at)
+
+
+def _hear(db: sqlite3.Connection, send: str, name: str, is_machine: bool, at: Instant) -> None:
+    known = tallies.known(db, [send]).get(send)
+    if known is None:
+        return
+    bits = known.heard | tallies.bits(name, is_machine=is_machine)
+    status = "sent" if name in PROOFS and known.status == "uncertain" else known.status
+    if bits != known.heard:
+        db.execute("UPDATE sends SET heard = ? WHERE id = ?", (bits, send))
+        traffic.count_heard(db, send, name, at)
+    if status != known.status:
+        db.execute("UPDATE sends SET status = ?, reason = ? WHERE id = ?", (status, f"shown by {name}", send))
+    tallies.move(db, [(known, known._replace(status=status, heard=bits))])
 
 
 def lanes(db: sqlite3.Connection) -> dict[str, Instant]:
@@ -162,6 +177,7 @@ def next_call(db: sqlite3.Connection) -> Instant | None:
 
 def mark(db: sqlite3.Connection, sends: Sequence[Due]) -> None:
     """Write how far these messages are."""
+    known = tallies.known(db, [due.id for due in sends])
     db.executemany(
         _MARK,
         [
@@ -172,6 +188,7 @@ def mark(db: sqlite3.Connection, sends: Sequence[Due]) -> None:
             for due in sends
         ],
     )  # fmt: skip
+    tallies.move(db, [(known[due.id], known[due.id]._replace(status=due.status)) for due in sends if due.id in known])
     traffic.count_handed(db, (due for due in sends if due.status == "sending" and not due.call))
 
 

@@ -5,6 +5,7 @@ for one another.
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -15,7 +16,7 @@ from typing import Any
 import msgspec
 
 from triggerfish.adapters.outline import OutlineFile
-from triggerfish.adapters.sqlite import opened, timelines
+from triggerfish.adapters.sqlite import opened, tallies, timelines
 from triggerfish.adapters.sqlite.health import read_days, read_reigns, read_times
 from triggerfish.adapters.sqlite.instructions import held_rules, holds
 from triggerfish.adapters.sqlite.timelines import Line
@@ -27,10 +28,10 @@ from triggerfish.health import HoldView, RuleHealth, tell_health
 from triggerfish.ingest import Event
 from triggerfish.instructions import listed_as
 from triggerfish.log import EventLog, Position
-from triggerfish.measure import COUNTED, Results
 from triggerfish.profile import Profile, suppression_of
 from triggerfish.reads import (
     LONGEST_PAGE,
+    REASONS_OF,
     ConsentView,
     DeadLetterView,
     HappenedView,
@@ -62,13 +63,6 @@ _KINDS = ("profile", "user", "anonymous", "email")
 """In the order in which a name is looked up."""
 _SENDS = "SELECT id, profile, ruleset, rule, template, channel, status, reason, due_at, sent_at FROM sends"
 _NEWEST = 2**63 - 1
-_HEARD = """
-    SELECT ruleset, rule, CASE name WHEN 'Email Link Clicked' THEN 'Email Opened' ELSE name END AS heard,
-        count(DISTINCT send), sum(name = 'Email Link Clicked'),
-        count(DISTINCT CASE WHEN is_human THEN send END), sum(name = 'Email Link Clicked' AND is_human)
-    FROM feedback JOIN sends ON sends.id = feedback.send
-    WHERE status = 'sent' GROUP BY ruleset, rule, heard
-"""
 _REASONS = """
     SELECT ruleset, rule, status, said, number FROM (
         SELECT ruleset, rule, status, said, count(*) AS number,
@@ -76,7 +70,8 @@ _REASONS = """
         FROM (SELECT ruleset, rule, status,
                 CASE instr(reason, ' (it is ') WHEN 0 THEN reason
                 ELSE substr(reason, 1, instr(reason, ' (it is ') - 1) END AS said
-            FROM sends WHERE status IN ('skipped', 'failed', 'uncertain'))
+            FROM sends INDEXED BY unsent WHERE status IN ('skipped', 'failed', 'uncertain')
+            ORDER BY number DESC LIMIT ?)
         GROUP BY ruleset, rule, status, said)
     WHERE place <= 3 ORDER BY number DESC, said
 """
@@ -256,26 +251,19 @@ class SqliteReads:
 
     def results(self) -> list[RuleView]:
         with self._snapshot():
-            decided = self._all("SELECT ruleset, rule, status, count(*) FROM sends GROUP BY ruleset, rule, status")
-            heard = self._all(_HEARD)
-            said = self._all(_REASONS)
-        sends: dict[tuple[str, str], dict[str, int]] = {}
-        for ruleset, rule, status, count in decided:
-            sends.setdefault((ruleset, rule), {})[status] = count
-        results = {group: {"sent": counts.get("sent", 0)} for group, counts in sends.items()}
-        field_of = {name: field for field, name in COUNTED.items()}
-        for ruleset, rule, name, count, clicked, by_humans, clicked_by_humans in heard:
-            row = results[ruleset, rule]
-            if name == COUNTED["opened"]:
-                row |= {"opened": by_humans, "opened_by_any": count}
-                row |= {"clicked": clicked_by_humans, "clicked_by_any": clicked}
-            elif name in field_of:
-                row[field_of[name]] = count
+            counted = self._all("SELECT ruleset, rule, status, heard, count FROM tallies WHERE count > 0")
+            said = self._all(_REASONS, REASONS_OF)
+        sends: dict[tuple[str, str], Counter[str]] = {}
+        heard: dict[tuple[str, str], list[tuple[int, int]]] = {}
+        for ruleset, rule, status, bits, count in counted:
+            sends.setdefault((ruleset, rule), Counter())[status] += count
+            if status == "sent":
+                heard.setdefault((ruleset, rule), []).append((bits, count))
         reasons: dict[tuple[str, str], list[ReasonView]] = {}
         for ruleset, rule, *reason in said:
             reasons.setdefault((ruleset, rule), []).append(ReasonView(*reason))
         return [
-            RuleView(*group, counts, Results(**results[group]), reasons.get(group, []))
+            RuleView(*group, dict(counts), tallies.came_to(heard.get(group, ())), reasons.get(group, []))
             for group, counts in sorted(sends.items())
         ]
 
@@ -306,7 +294,7 @@ class SqliteReads:
 
     def segments(self) -> list[SegmentView]:
         with self._snapshot():
-            counts = dict(self._all("SELECT segment, count(*) FROM memberships GROUP BY segment"))
+            counts = dict(self._all("SELECT segment, count FROM headcounts"))
         return with_counts(self._rulebook().segments, counts)
 
     def members(self, segment: str, limit: int, after: str | None = None) -> list[MemberView]:
@@ -344,9 +332,9 @@ class SqliteReads:
     def status(self) -> StatusView:
         with self._snapshot():
             position, until = self._all("SELECT position, until FROM progress")[0]
-            profiles = self._all("SELECT count(*) FROM profiles")[0][0]
+            profiles = self._all("SELECT count FROM headcounts WHERE segment = ''")[0][0]
             dead_letters = self._all("SELECT count(*) FROM dead_letters")[0][0]
-            counts = self._all("SELECT status, count(*) FROM sends GROUP BY status")
+            counts = self._all("SELECT status, sum(count) FROM tallies GROUP BY status HAVING sum(count) > 0")
         # The log is asked after the state, so that the lag is never less than none.
         head, _ = self._log.head()
         return StatusView(

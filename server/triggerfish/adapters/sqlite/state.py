@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from triggerfish.adapters.sqlite import instructions, opened, outgoing, timelines, traffic
+from triggerfish.adapters.sqlite import instructions, opened, outgoing, tallies, timelines, traffic
 from triggerfish.adapters.sqlite.health import add_times, begin_reign, count_moments
 from triggerfish.adapters.sqlite.trouble import FSYNC_FAILED, Trouble, may_pass, reports_trouble, unavailable
 from triggerfish.blast import Alarm, Traffic
@@ -55,9 +55,6 @@ _PUT_PROFILE = """
 """
 _PUT_OWNER = """
     INSERT INTO identities VALUES (?, ?, ?) ON CONFLICT (kind, value) DO UPDATE SET profile = excluded.profile
-"""
-_PUT_MEMBER = """
-    INSERT INTO memberships VALUES (?, ?, ?) ON CONFLICT (segment, profile) DO UPDATE SET since = excluded.since
 """
 
 
@@ -133,18 +130,22 @@ class SqliteStateStore:
         return Loaded(profiles=profiles, owners=owners, hours=opened.hours(self._db))
 
     def owners_of(self, claims: Sequence[Claim]) -> dict[Claim, str]:
-        found = ((claim, self._owner(claim)) for claim in claims)
-        return {claim: owner for claim, owner in found if owner is not None}
+        names: dict[str, list[str]] = {}
+        for kind, value in claims:
+            names.setdefault(kind, []).append(value)
+        owners: dict[Claim, str] = {}
+        for kind, values in names.items():
+            for part in _parts(values):
+                query = f"SELECT value, profile FROM identities WHERE kind = ? AND value IN ({_marks(part)})"  # noqa: S608
+                for value, owner in self._db.execute(query, (kind, *part)):
+                    owners[Claim(kind, value)] = self._last(value, owner) if kind == "profile" else owner
+        return owners
 
-    def _owner(self, claim: Claim) -> str | None:
-        """Who goes by this name. A profile that is gone has its own id as a name; those that took in one another form a
+    def _last(self, gone: str, owner: str) -> str:
+        """Where a profile that is gone has come to. It has its own id as a name; those that took in one another form a
         chain, which ends at the one that is there.
         """
-        row = self._db.execute(_OWNER, claim).fetchone()
-        if row is None or claim.kind != "profile":
-            return None if row is None else str(row[0])
-        owner = str(row[0])
-        passed = {claim.value}
+        passed = {gone}
         while owner not in passed and (row := self._db.execute(_OWNER, ("profile", owner)).fetchone()) is not None:
             passed.add(owner)
             owner = str(row[0])
@@ -161,8 +162,8 @@ class SqliteStateStore:
                 self._hot.move_to_end(profile_id)
                 found[profile_id] = profile
         for part in _parts(cold):
-            marks = ",".join("?" * len(part))
-            for profile_id, blob in self._db.execute(f"SELECT id, profile FROM profiles WHERE id IN ({marks})", part):  # noqa: S608
+            query = f"SELECT id, profile FROM profiles WHERE id IN ({_marks(part)})"  # noqa: S608
+            for profile_id, blob in self._db.execute(query, part):
                 found[profile_id] = _PROFILE.decode(blob)
         self._keep(found[profile_id] for profile_id in cold if profile_id in found)
         return found
@@ -191,6 +192,7 @@ class SqliteStateStore:
             self._go_on(position, until)
             for gone, into in outcome.merged.items():
                 self._take_in(gone, into)
+            self._count_new(outcome.profiles)
             self._db.executemany(_PUT_PROFILE, packed)
             self._put_owners(outcome)
             self._put_memberships(outcome)
@@ -222,11 +224,18 @@ class SqliteStateStore:
         rows = self._all("SELECT profile FROM profiles WHERE id = ?", gone)
         if rows:
             segments = _PROFILE.decode(rows[0][0]).memberships
-            self._db.executemany(
-                "DELETE FROM memberships WHERE segment = ? AND profile = ?", [(segment, gone) for segment in segments]
-            )
-        self._db.execute("DELETE FROM profiles WHERE id = ?", (gone,))
+            fewer = {segment: -tallies.leave(self._db, segment, [gone]) for segment in segments}
+            self._db.execute("DELETE FROM profiles WHERE id = ?", (gone,))
+            tallies.count(self._db, fewer | {tallies.EVERYBODY: -1})
         outgoing.give_to(self._db, into, gone)
+
+    def _count_new(self, profiles: Collection[str]) -> None:
+        unknown = [profile for profile in profiles if profile not in self._hot]
+        known = 0
+        for part in _parts(unknown):
+            query = f"SELECT count(*) FROM profiles WHERE id IN ({_marks(part)})"  # noqa: S608
+            known += self._db.execute(query, part).fetchone()[0]
+        tallies.count(self._db, {tallies.EVERYBODY: len(unknown) - known})
 
     def _put_owners(self, outcome: Outcome) -> None:
         taken = [(claim.kind, claim.value, owner) for claim, owner in outcome.owners.items() if owner is not None]
@@ -235,12 +244,17 @@ class SqliteStateStore:
         self._db.executemany("DELETE FROM identities WHERE kind = ? AND value = ?", given_up)
 
     def _put_memberships(self, outcome: Outcome) -> None:
-        left = [(change.segment, change.profile) for change in outcome.memberships if change.since is None]
-        entered = [
-            (change.segment, change.profile, change.since) for change in outcome.memberships if change.since is not None
-        ]
-        self._db.executemany("DELETE FROM memberships WHERE segment = ? AND profile = ?", left)
-        self._db.executemany(_PUT_MEMBER, entered)
+        left: dict[str, list[str]] = {}
+        entered: dict[str, list[tuple[str, Instant]]] = {}
+        for segment, profile, since in ((each.segment, each.profile, each.since) for each in outcome.memberships):
+            if since is None:
+                left.setdefault(segment, []).append(profile)
+            else:
+                entered.setdefault(segment, []).append((profile, since))
+        more = Counter({segment: -tallies.leave(self._db, segment, profiles) for segment, profiles in left.items()})
+        for segment, members in entered.items():
+            more[segment] += tallies.enter(self._db, segment, members)
+        tallies.count(self._db, more)
 
     def _put_moments(self, moments: Sequence[Moment]) -> None:
         timelines.write(self._db, moments)
@@ -389,6 +403,11 @@ def _connect(path: Path) -> sqlite3.Connection:
     db.execute("PRAGMA journal_size_limit = 67108864")
     db.execute("PRAGMA temp_store = MEMORY")
     return db
+
+
+def _marks(values: list[str]) -> str:
+    """Question marks for so many values."""
+    return ",".join("?" * len(values))
 
 
 def _parts(ids: list[str]) -> Iterator[list[str]]:
