@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triggerfish.activity import Tally, Window
+from triggerfish.activity import Activity
 from triggerfish.clock import DAY
 from triggerfish.profile import (
     MERGE_LIMIT,
@@ -116,20 +116,20 @@ def test_a_message_id_is_never_found_across_two_others(digests: list[bytes], shi
 
 
 def test_a_copy_shares_nothing_that_can_change():
+    counted = [Activity("k", "View", "View"), Activity("w", "View in a day", "View", window=DAY)]
     profile = Profile(
         "p",
         NOON,
         NOON,
         [Identity("user", "ana", NOON)],
         {"a": Trait(1, NOON)},
-        {"k": Tally(), "w": Window(1, [NOON], [1])},
+        {each.key: each.start() for each in counted},
     )
     before = msgspec.msgpack.encode(profile)
     copy = profile.copy()
     copy.identities.append(Identity("email", "e", NOON))
     set_traits(copy, {"a": 2, "b": 3}, NOON)
-    copy.activity["k"].add(NOON, 1)
-    copy.activity["w"].add(NOON, 2, 0)
+    fold(copy, track("View", NOON), counted, NOON)
     copy.memberships["s"] = NOON
     copy.waits.append(Wait(NOON, "r", "n", track("View", NOON), []))
     merge(copy, ana(), because="alias", message_id="m", now=NOON)

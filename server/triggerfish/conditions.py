@@ -1,8 +1,8 @@
 """Conditions, as the rooms see them: what a condition looks at (View) and what a compiled one is (Condition).
 
-`rulefile/expressions.py` makes them from text. A condition is a tree of All, Some, Not over Tests; `holds` is the whole
-tree as one compiled Python function. Semantics (docs/rules.md): a comparison with a missing value or of unlike types
-is false; `not` is plain negation.
+`rulefile/expressions.py` makes them from text. A condition is a tree of All, Some, Not over Tests; `holds` and `look`
+are the whole tree as one Python function each. Semantics (docs/rules.md): a comparison with a missing value or of
+unlike types is false; `not` is plain negation.
 """
 
 from __future__ import annotations
@@ -28,15 +28,47 @@ ANY_SEGMENT = "*"
 """Stands for all segments, where a condition looks at them otherwise than by name."""
 
 Look = tuple[bool, Instant]
-"""Whether a condition holds, and an instant before which time alone cannot change that. `look(view, enough)` need not
-look further than `enough`: its instant may be any later one, should it be later.
-"""
+"""Whether a condition holds, and an instant before which time alone cannot change that."""
+
+
+class Late:
+    """A function that is made when it is first called: of most of a large rulebook's conditions nobody ever asks for
+    each part by itself.
+    """
+
+    __slots__ = ("_made", "_make")
+
+    def __init__(self, make: Callable[[], Callable[..., Any]]) -> None:
+        self._make = make
+        self._made: Callable[..., Any] | None = None
+
+    def __call__(self, *given: Any) -> Any:
+        return self.made(*given)
+
+    @property
+    def made(self) -> Callable[..., Any]:
+        """The function itself, for whoever calls it often."""
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+
+def made(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function itself, where it may be a Late one."""
+    return function.made if isinstance(function, Late) else function
+
+
+Primary = Callable[[Mapping[str, Instant]], str | None]
+"""Tells of memberships which segment is the primary one."""
 
 
 class View:
     """What a condition may look at: a profile at an instant, and the triggering event, if there is one."""
 
-    __slots__ = ("_local", "_zones", "event", "now", "profile", "properties", "segment", "segments")
+    __slots__ = (
+        "_local", "_primary", "_segment", "_zones", "activity", "event", "now", "profile", "properties", "segments",
+        "traits",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -47,15 +79,26 @@ class View:
         event: Event | None = None,
         segments: Mapping[str, Instant] | None = None,
         segment: str | None = None,
+        primary: Primary | None = None,
     ) -> None:
         self.profile = profile
+        self.activity = profile.activity
+        self.traits = profile.traits
         self.now = now
         self.event = event
         self.properties: dict[str, Any] = {} if event is None else event.properties
         self.segments = profile.memberships if segments is None else segments
-        self.segment = segment
+        self._segment = segment
+        self._primary = primary
         self._zones = zones
         self._local: Local | None = None
+
+    @property
+    def segment(self) -> str | None:
+        """The primary segment: as given, or worked out when it is asked for."""
+        if self._primary is not None:
+            self._segment, self._primary = self._primary(self.segments), None
+        return self._segment
 
     @property
     def local(self) -> Local:
@@ -67,12 +110,8 @@ class View:
     def context(self) -> dict[str, Any]:
         return {} if self.event is None else self.event.context
 
-    def trait(self, name: str) -> Any:
-        found = self.profile.traits.get(name)
-        return None if found is None else found.value
-
     def state(self, activity: Activity) -> State | None:
-        return self.profile.activity.get(activity.key)
+        return self.activity.get(activity.key)
 
 
 class Elapsed(Struct, frozen=True):
@@ -142,7 +181,7 @@ class Test(Struct, frozen=True):
 
     `value` gives what it looks at (for explanations, and for the rule engine's network); when the test is a plain
     comparison of that value with a constant, `operator` and `bound` say so, else they are None.
-    `changes` are what time alone can change about it.
+    `changes` are what time alone can change about it. `code` and `value_code` are the Python of `holds` and `value`.
     Within a rulebook two tests with one `text` are the same test, and two values with one `value_key` the same value.
     """
 
@@ -153,21 +192,12 @@ class Test(Struct, frozen=True):
     operator: Literal["==", "!=", "<", "<=", ">", ">="] | None = None
     bound: int | float | str | bool | None = None
     changes: tuple[Change, ...] = ()
-
-    def look(self, view: View, enough: Instant = NEVER) -> Look:
-        soonest = NEVER
-        for change in self.changes:
-            at = change.next(view)
-            if at is not None and at < soonest:
-                soonest = at
-        return self.holds(view), soonest
+    code: str = ""
+    value_code: str = "None"
 
 
 class All(Struct, frozen=True):
     parts: tuple[Node, ...]
-
-    def look(self, view: View, enough: Instant = NEVER) -> Look:
-        return _look(self.parts, view, True, enough)
 
 
 class Some(Struct, frozen=True):
@@ -175,51 +205,34 @@ class Some(Struct, frozen=True):
 
     parts: tuple[Node, ...]
 
-    def look(self, view: View, enough: Instant = NEVER) -> Look:
-        return _look(self.parts, view, False, enough)
-
 
 class Not(Struct, frozen=True):
     part: Node
-
-    def look(self, view: View, enough: Instant = NEVER) -> Look:
-        holds, soonest = self.part.look(view, enough)
-        return not holds, soonest
 
 
 Node = Test | All | Some | Not
 
 
-def _look(parts: tuple[Node, ...], view: View, usual: bool, enough: Instant) -> Look:
-    """A look at the parts: the answer is `usual` unless one of them says otherwise. While some do, the last of those
-    must turn before the answer can; else the first of all.
-    """
-    soonest, latest = NEVER, 0
-    for part in parts:
-        holds, at = part.look(view, enough)
-        if holds is usual:
-            if at < soonest:
-                soonest = at
-        elif at >= enough:
-            return holds, at
-        elif at > latest:
-            latest = at
-    return (not usual, latest) if latest else (usual, soonest)
-
-
 class Condition(Struct, frozen=True):
     """A compiled condition. `text` is how it was written; `meaning` is the same for conditions that say the same: it,
-    and what the names in it are defined as. `segments` are those that it asks for (ANY_SEGMENT: maybe all).
+    and what the names in it are defined as. `segments` are those that it asks for (ANY_SEGMENT: maybe all), `traits`
+    the names of those.
+
+    `look(view, enough)` tells more than `holds(view)`. It need not look further than `enough`: its instant may be any
+    later one, should it be later. `because(view)` gives what `findings(explain(root, view))` does, in less time.
     """
 
     text: str
     root: Node
     holds: Callable[[View], bool]
+    look: Callable[[View, Instant], Look]
+    because: Callable[[View], dict[str, Any]]
     activities: tuple[Activity, ...] = ()
     changes: tuple[Change, ...] = ()
     names: frozenset[str] = frozenset()
     meaning: str = ""
     segments: frozenset[str] = frozenset()
+    traits: frozenset[str] = frozenset()
 
 
 class Finding(Struct, frozen=True):
@@ -249,12 +262,40 @@ def explain(node: Node, view: View) -> Finding:
 
 def findings(finding: Finding) -> dict[str, Any]:
     """A finding as plain data for the timeline."""
-    data: dict[str, Any] = {"condition": finding.text, "holds": finding.holds}
     if finding.parts:
-        data["parts"] = [findings(part) for part in finding.parts]
-    elif finding.value is not None:
-        data["value"] = finding.value if isinstance(finding.value, int | float | str | bool) else str(finding.value)
-    return data
+        return _told_of(finding.text, finding.holds, [findings(part) for part in finding.parts])
+    return told(finding.text, finding.holds, finding.value)
+
+
+def told(text: str, holds: bool, value: Any) -> dict[str, Any]:
+    """The findings of a leaf."""
+    if value is None:
+        return {"condition": text, "holds": holds}
+    return {
+        "condition": text, "holds": holds, "value": value if isinstance(value, int | float | str | bool) else str(value)
+    }  # fmt: skip
+
+
+def told_of_all(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """The findings of an All, from those of its parts."""
+    return _told_of("all of", all(part["holds"] for part in parts), parts)
+
+
+def told_of_some(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """The findings of a Some."""
+    return _told_of("any of", any(part["holds"] for part in parts), parts)
+
+
+def told_of_not(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """The findings of a Not, from those of its one part."""
+    return _told_of("not", not parts[0]["holds"], parts)
+
+
+def _told_of(text: str, holds: bool, parts: list[dict[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {"condition": text, "holds": holds}
+    if parts:
+        found["parts"] = parts
+    return found
 
 
 def first_failed(finding: Finding) -> str:

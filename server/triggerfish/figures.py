@@ -1,60 +1,46 @@
-"""Figures: what conditions ask of a person's activity: how many, how much, how long ago, and in which order.
+"""Figures: what conditions ask of a person's activity within a window: how many, how much, and in which order.
 
-Each takes a View and the activity that remembers it, and gives a plain value; None is "missing".
+Each takes a View and the activity that remembers it, and gives a plain value; None is "missing". What takes a line (a
+count, what is asked of all of a person's events) is written into the condition itself (rulefile/calls.py).
 """
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
-from triggerfish.activity import Activity, Tally, Window
-from triggerfish.clock import Millis
+from triggerfish.activity import Activity, Window
 from triggerfish.conditions import View
 from triggerfish.traces import Distinct, Followed, Score, Unfollowed
 
 
 def count(view: View, activity: Activity) -> int:
-    match view.state(activity):
-        case Tally(count=number):
-            return number
-        case Window() as state:
-            return state.count_since(view.now - (activity.window or 0))
-    return 0
+    state = view.state(activity)
+    return state.count_since(view.now - (activity.window or 0)) if isinstance(state, Window) else 0
 
 
 def figures(view: View, activity: Activity, what: Literal["sum", "avg", "min", "max"]) -> float | None:
     """Sum, mean, least or greatest of the numbers; sum of none is 0, the others are missing."""
     state = view.state(activity)
-    numbers, total, low, high = 0, 0.0, None, None
-    if isinstance(state, Tally):
-        numbers, total, low, high = state.numbers, state.sum, state.low, state.high
-    elif isinstance(state, Window):
-        after = view.now - (activity.window or 0)
-        past = [bucket for bucket in state.buckets if bucket.newest > after]
-        exact = state.numbers_since(after)
-        # Only what is asked for: some hundred numbers at every event add up.
-        if what == "min":
-            return min([*(bucket.low for bucket in past if bucket.low is not None), *exact], default=None)
-        if what == "max":
-            return max([*(bucket.high for bucket in past if bucket.high is not None), *exact], default=None)
-        numbers = sum(bucket.numbers for bucket in past) + len(exact)
-        total = sum(exact, sum((bucket.sum for bucket in past), 0.0))
-    match what:
-        case "sum":
-            return total
-        case "avg":
-            return total / numbers if numbers else None
-        case "min":
-            return low
-        case "max":
-            return high
+    if not isinstance(state, Window):
+        return 0.0 if what == "sum" else None
+    after = view.now - (activity.window or 0)
+    past = [bucket for bucket in state.buckets if bucket.newest > after]
+    exact = state.numbers_since(after)
+    # Only what is asked for: some hundred numbers at every event add up.
+    if what == "min":
+        return min([*(bucket.low for bucket in past if bucket.low is not None), *exact], default=None)
+    if what == "max":
+        return max([*(bucket.high for bucket in past if bucket.high is not None), *exact], default=None)
+    total = sum(exact, sum((bucket.sum for bucket in past), 0.0))
+    if what == "sum":
+        return total
+    numbers = sum(bucket.numbers for bucket in past) + len(exact)
+    return total / numbers if numbers else None
 
 
 def last(view: View, activity: Activity) -> Any:
     """The newest event's value, or None."""
     state = view.state(activity)
-    if isinstance(state, Tally):
-        return state.last
     newest = state.newest() if isinstance(state, Window) else None
     return newest[1] if newest and newest[0] > view.now - (activity.window or 0) else None
 
@@ -62,17 +48,9 @@ def last(view: View, activity: Activity) -> Any:
 def first(view: View, activity: Activity) -> Any:
     """The oldest event's value, or None."""
     state = view.state(activity)
-    if isinstance(state, Tally):
-        return state.first
     if not isinstance(state, Window):
         return None
     return next((value for _, _, value in state.since(view.now - (activity.window or 0))), None)
-
-
-def since(view: View, activity: Activity, unit: Millis) -> float | None:
-    """How long ago the newest event happened, in units; None when there was none."""
-    state = view.profile.activity.get(activity.key)
-    return None if type(state) is not Tally or state.last_at is None else (view.now - state.last_at) / unit
 
 
 def score(view: View, activity: Activity) -> float:

@@ -309,7 +309,7 @@ def holds_from(condition: Condition, view: View, segments: SegmentTree, zones: Z
     profile, now = view.profile.copy(), view.now
     at = view
     for _ in range(LOOKS):
-        _, turns = condition.root.look(at)
+        _, turns = condition.look(at, NEVER)
         turns = min(turns, NEVER if profile.recheck_at is None else profile.recheck_at)
         if turns <= at.now or turns - now > FARTHEST:
             return None

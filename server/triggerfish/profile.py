@@ -152,12 +152,14 @@ class Profile(Struct, array_like=True, gc=False):
     """Opens and clicks, by which their best hour is found (hours.py)."""
 
     def copy(self) -> Profile:
-        """A profile that shares nothing mutable with this one."""
+        """A profile that shares nothing with this one that anybody changes; a state of activity is copied by whoever
+        adds to it (`fold`, `merge`).
+        """
         return replace(
             self,
             identities=self.identities.copy(),
             traits=self.traits.copy(),
-            activity={key: state.copy() for key, state in self.activity.items()},
+            activity=self.activity.copy(),
             memberships=self.memberships.copy(),
             waits=self.waits.copy(),
             sent=self.sent.copy(),
@@ -246,42 +248,44 @@ def know_seen(profile: Profile, other: Profile) -> None:
     profile.seen = (other.seen + profile.seen)[-8 * SEEN_LIMIT :]
 
 
-def fold(profile: Profile, event: Event, activities: Sequence[Activity], now: Instant) -> bool:
+def fold(profile: Profile, event: Event, activities: Sequence[Activity], now: Instant) -> Sequence[str]:
     """Add one event to a working copy: traits (the newest wins), context, consent, activity, wherever its time falls.
 
-    `activities` are those that count this event's name. Returns whether segments may see more than these changed.
+    `activities` are those that count this event's name. Returns the names of the traits that changed.
     """
-    zone = profile.time_zone
-    has_changed = event.kind in ("identify", "consent") and set_traits(profile, event.traits, event.timestamp)
+    changed: Sequence[str] = ()
+    if event.traits and event.kind in ("identify", "consent"):
+        changed = set_traits(profile, event.traits, event.timestamp)
     if event.context and event.kind != "derived":
         # What a rule emits after a wait has the context of the event that woke it; newer ones may have come since.
         _note_context(profile, event.context)
     if event.kind == "feedback":
         note_trouble(profile, event)
     for activity in activities:
-        state = profile.activity.get(activity.key)
-        if state is None:
-            state = profile.activity[activity.key] = activity.start()
+        known = profile.activity.get(activity.key)
+        # The copy's own: most of what a profile remembers is not counted at an event, and is shared.
+        state = profile.activity[activity.key] = activity.start() if known is None else known.copy()
         activity.count(state, event, now)
     profile.updated_at = now
-    return has_changed or profile.time_zone != zone
+    return changed
 
 
-def set_traits(profile: Profile, traits: dict[str, Any], at: Instant) -> bool:
+def set_traits(profile: Profile, traits: dict[str, Any], at: Instant) -> list[str]:
     """Set traits as of `at`: an older value never replaces a newer one. None removes a value, but keeps its time.
-    Returns whether one of them is another than before.
+    Returns the names of those that are other than before.
 
     A profile has at most TRAIT_LIMIT traits; further names are not taken.
     """
-    is_changed = False
+    changed = []
     for name, value in traits.items():
         known = profile.traits.get(name)
         if known is None and len(profile.traits) >= TRAIT_LIMIT:
             continue
         if known is None or known.set_at <= at:
             profile.traits[name] = Trait(value, at)
-            is_changed = is_changed or known is None or not _is_same(known.value, value)
-    return is_changed
+            if known is None or not _is_same(known.value, value):
+                changed.append(name)
+    return changed
 
 
 def _is_same(one: Any, other: Any) -> bool:
@@ -416,8 +420,9 @@ def merge(into: Profile, other: Profile, *, because: str, message_id: str, now: 
     for key, state in other.activity.items():
         our_state = into.activity.get(key)
         if our_state is None:
-            into.activity[key] = state.copy()
+            into.activity[key] = state
         else:
+            into.activity[key] = our_state = our_state.copy()
             our_state.unite(state)  # type: ignore[arg-type]  # one key, one kind of state
     for segment, since in other.memberships.items():
         into.memberships[segment] = min(since, into.memberships.get(segment, since))

@@ -53,7 +53,7 @@ def gap(rulebook: Rulebook, fitted: Fitting) -> Gap:
     changed = {name for name, print_ in prints.items() if ("segment", print_) not in fitted}
     return Gap(
         activities=activities,
-        segments=changed | rulebook.segments.readers(activities),
+        segments=changed | rulebook.segments.named(rulebook.segments.readers(activities)),
         is_calendar=any(kind == "calendar" for kind, _ in wanted - fitted),
         is_less=any(kind == "segment" for kind, _ in fitted - wanted),
     )
@@ -89,6 +89,7 @@ def fill(
         profile = copies.get(owner)
         if profile is None:
             profile = copies[owner] = loaded.profiles[owner].copy()
+            profile.activity = {key: state.copy() for key, state in profile.activity.items()}
         for activity in counted:
             activity.count(profile.activity.setdefault(activity.key, activity.start()), entry.event, now)
     return list(copies.values())
@@ -178,7 +179,7 @@ def settle(
     """Everybody's memberships and alarms by this rulebook, as of `now`. `filled` are those of them that changed before;
     they are part of the outcome in any case. Only what is in the gap is looked at; None looks at everything.
     """
-    asked = None if given is None else given.segments
+    asked = None if given is None else rulebook.segments.marks(given.segments)
     sets_all = given is None or given.is_calendar
     changed: dict[str, Profile] = {}
     memberships: list[Membership] = []

@@ -17,7 +17,7 @@ from triggerfish.conditions import Condition, View
 from triggerfish.consent import Purpose
 from triggerfish.plan import Plan
 from triggerfish.profile import Sent, Wait
-from triggerfish.segments import SegmentTree
+from triggerfish.segments import Marks, SegmentTree
 from triggerfish.steps import Act, Action, Computed, Send, Steps, Stop, actions_of, conditions_of
 from triggerfish.timetable import Anniversary, Timetable
 from triggerfish.zones import Zones
@@ -228,10 +228,12 @@ class Rulebook:
         self._places = {name: place for place, name in enumerate(self._rules)}
         self._pinned = {(rule.ruleset, rule.name, rule.version): rule for rule in pinned}
         self.schedules = tuple(rule for rule in self._rules.values() if rule.schedule is not None)
-        self._counts: dict[str, list[Activity]] = {}
+        counted: dict[str, list[Activity]] = {}
         for activity in activities:
             for event in activity.events:
-                self._counts.setdefault(event, []).append(activity)
+                counted.setdefault(event, []).append(activity)
+        self._counts = counted
+        self._readers = {event: self.segments.readers(each) for event, each in counted.items()}
 
     @cached_property
     def fitting(self) -> Fitting:
@@ -277,6 +279,10 @@ class Rulebook:
     def counts(self, event: str) -> Sequence[Activity]:
         """The activities that an event of this name adds to."""
         return self._counts.get(event, ())
+
+    def readers(self, event: str) -> Marks:
+        """The segments that read any of these."""
+        return self._readers.get(event, b"")
 
 
 class Matcher(Protocol):

@@ -26,7 +26,7 @@ from contracts.language import (
     tree_holds,
 )
 from triggerfish.clock import Instant
-from triggerfish.conditions import NEVER, Condition, Finding, explain
+from triggerfish.conditions import NEVER, Condition, Finding, explain, findings
 from triggerfish.rulefile.expressions import Scope, Tree, compile_condition, compile_value
 from triggerfish.rulefile.functions import FUNCTIONS
 from triggerfish.rulefile.grammar import TEXT_LIMIT, Faulty
@@ -511,6 +511,7 @@ def test_explanations_agree_with_the_condition(dice: Random):
     condition = compile_condition(some_tree(dice), SCOPE)
     view = some_world(dice).view(condition.activities)
     finding = explain(condition.root, view)
+    assert condition.because(view) == findings(finding)
     assert finding.holds is condition.holds(view)
     assert all(type(part.holds) is bool for part in leaves(finding))
 
@@ -614,7 +615,7 @@ def test_nothing_changes_before_the_earliest_instant_that_a_condition_names(dice
         earliest = min((instant for instant in instants if instant is not None), default=None)
         assert earliest is None or earliest > at
         enough = dice.choice((NEVER, at + dice.randint(1, 40 * DAY)))
-        held, turns = condition.root.look(later(view, at), enough)
+        held, turns = condition.look(later(view, at), enough)
         assert held is answer
         if enough != NEVER:
             turns = min(turns, enough)

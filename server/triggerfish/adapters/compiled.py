@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from triggerfish.conditions import View
+from triggerfish.conditions import View, made
 from triggerfish.rules import Rule, RuleSet
 
 Listener = tuple[Callable[[View], bool] | None, Rule]
@@ -23,7 +23,7 @@ class CompiledMatcher:
         for ruleset in sorted(rulesets, key=lambda ruleset: -ruleset.priority):
             listening: dict[str, list[Listener]] = {}
             for rule in ruleset.rules:
-                holds = None if rule.when is None else rule.when.holds
+                holds = None if rule.when is None else made(rule.when.holds)
                 for name in dict.fromkeys(rule.on):
                     listening.setdefault(name, []).append((holds, rule))
             for name, listeners in listening.items():

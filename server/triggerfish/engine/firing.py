@@ -189,9 +189,8 @@ def act(turn: Turn, rule: Rule, action: Set | Emit | Call, label: str, event: Ev
     match action:
         case Set(values=values):
             # What is set to what it is changes nothing, and most rules set the same again and again.
-            if set_traits(profile, worked_out(values, view), at):
-                turn.is_moved = turn.has_set = True
-                turn.settle(event, depth)
+            if changed := set_traits(profile, worked_out(values, view), at):
+                turn.hear_of_traits_set(changed, event, depth)
         case Emit(event=name, properties=properties):
             emitted = Event(
                 kind="derived",

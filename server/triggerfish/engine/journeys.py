@@ -202,7 +202,7 @@ def _stay(turn: Turn, rule: Rule, run: Wait, line: int) -> None:
     step = None if place is None else rule.steps[place]
     for stop in (*rule.goals, *rule.exits, *([step.stop] if isinstance(step, Await) else [])):
         if not stop.on and stop.when is not None:
-            _, soonest = stop.when.root.look(turn.view(run.trigger), due_at)
+            _, soonest = stop.when.look(turn.view(run.trigger), due_at)
             due_at = min(due_at, NEVER if soonest <= turn.at else soonest)
     turn.profile.waits.insert(line, replace(run, due_at=due_at))
 

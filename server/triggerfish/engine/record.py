@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from triggerfish.clock import Instant
-from triggerfish.conditions import Condition, View, explain, findings
+from triggerfish.conditions import Condition, View
 from triggerfish.engine.outcome import Kind, Moment, Withdrawal
 from triggerfish.hours import Hours
 from triggerfish.ingest import Event
@@ -129,7 +129,7 @@ class Record:
         if reason:
             body["reason"] = reason
         if when is not None and view is not None:
-            body["because"] = findings(explain(when.root, view))
+            body["because"] = when.because(view)
         self.note(profile, at, "decision", body | more)
 
     def merges(self, profile: Profile, event: Event, at: Instant, merged: Mapping[str, str]) -> None:

@@ -58,11 +58,12 @@ class Run:
         if profile is None:
             return
         turn = Turn(self._rulebook, self._record, profile, arrival.at, event.timestamp)
+        turn.is_unsettled = profile.recheck_at is not None and profile.recheck_at <= arrival.at
         if len(self._people.merged) > merges_before:
             self._record.merges(profile, event, arrival.at, self._people.merged)
             journeys.leave_twice_entered(turn, event)
             rounds.unite(turn)
-            turn.is_moved = True
+            turn.is_moved = turn.is_unsettled = True
         remember(profile, event.message_id)
         body: dict[str, Any] = {"event": event.name}
         if event.kind == "feedback":
@@ -90,7 +91,7 @@ class Run:
         """Time has passed: segments may change, waits may end, the calendar may wake a rule."""
         cause = Event(kind="derived", name="time", message_id=f"time:{profile.id}:{at}", timestamp=at)
         turn = Turn(self._rulebook, self._record, profile, at, at)
-        turn.settle(cause, 0)
+        turn.settle(cause, 0, b"")
         ended = [wait for wait in profile.waits if wait.due_at <= at and not 0 < wait.round <= at]
         for wait in sorted(ended, key=lambda wait: wait.due_at):
             # One that ended before may have taken this one with it.

@@ -18,6 +18,7 @@ from triggerfish.ingest import Event
 from triggerfish.instructions import Given, Suppress
 from triggerfish.profile import Profile, fold, hear_consent, trouble_with
 from triggerfish.rules import Rulebook
+from triggerfish.segments import Marks, either
 
 CHAIN_LIMIT = 8
 """How many events may follow from one another (segment changes, `emit`) before the chain is cut."""
@@ -29,10 +30,14 @@ class Turn:
     """`profile` is a working copy. `since` is how old all that follows is: as the event that came; when it was time
     that passed, as old as now. `following` are events that are still to happen, and how many came before each, one
     from another. `is_moved` says that traits, time zone or segments changed: what the calendar goes by. `has_set` says
-    that a rule set traits since runs of journeys were last looked at. `round` is the arbiter's that ends just now.
+    that a rule set traits since runs of journeys were last looked at; `is_unsettled` that nobody knows which segments
+    the person is in, who is new or was two. `round` is the arbiter's that ends just now.
     """
 
-    __slots__ = ("at", "following", "has_set", "is_moved", "profile", "record", "round", "rulebook", "since")
+    __slots__ = (
+        "_view", "at", "following", "has_set", "is_moved", "is_unsettled", "profile", "record", "round", "rulebook",
+        "since",
+    )  # fmt: skip
 
     def __init__(self, rulebook: Rulebook, record: Record, profile: Profile, at: Instant, since: Instant) -> None:
         self.rulebook = rulebook
@@ -43,7 +48,9 @@ class Turn:
         self.following: deque[tuple[Event, int]] = deque()
         self.is_moved = False
         self.has_set = False
+        self.is_unsettled = False
         self.round: Round | None = None
+        self._view: View | None = None
 
     def happen(self, event: Event) -> None:
         """An event happens, and whatever follows from it."""
@@ -66,19 +73,32 @@ class Turn:
         profile, waits = self.profile, self.profile.waits
         if waits:
             firing.cancel_waits(self, event)
-        counted = self.rulebook.counts(event.name)
-        did_more = fold(profile, event, counted, self.at)
+        zone, readers = profile.time_zone, self.rulebook.readers(event.name)
+        changed = fold(profile, event, self.rulebook.counts(event.name), self.at)
         if event.kind == "feedback" and (opened := note_opening(profile, event, self.rulebook.zones)) is not None:
             self.record.open(*opened)
         if event.kind != "derived":
             self.hear_of_consent(event, depth)
-        self.is_moved = self.is_moved or did_more
-        self.settle(event, depth, None if did_more else self.rulebook.segments.readers(counted))
+        if changed or profile.time_zone != zone:
+            self.is_moved = True
+            readers = either(readers, self._readers_of(changed, has_moved=profile.time_zone != zone))
+        self.settle(event, depth, None if self.is_unsettled else readers)
+        self.is_unsettled = False
         if waits:
             journeys.hear(self, event, depth)
         for rule in self.rulebook.match(self.view(event)):
             firing.fire(self, rule, event, depth)
         self.hear_of_traits(depth)
+
+    def _readers_of(self, traits: Collection[str], *, has_moved: bool = False) -> Marks:
+        """The segments that look at any of these traits and, if the person moved to another time zone, at the clock."""
+        segments = self.rulebook.segments
+        return either(segments.readers_of_traits(traits), segments.local if has_moved else b"")
+
+    def hear_of_traits_set(self, traits: Collection[str], cause: Event, depth: int) -> None:
+        """A rule set traits: segments look at once, runs of journeys when the rule is done."""
+        self.is_moved = self.has_set = True
+        self.settle(cause, depth, self._readers_of(traits))
 
     def hear_of_consent(self, event: Event, depth: int) -> None:
         """What the person says about being written to; what changes by it are events. An address that nothing reaches,
@@ -107,7 +127,7 @@ class Turn:
             if self.profile.waits:
                 journeys.hear(self, None, depth)
 
-    def settle(self, cause: Event, depth: int, asked: Collection[str] | None = None) -> None:
+    def settle(self, cause: Event, depth: int, asked: Marks | None) -> None:
         """Bring the segments up to date (segments.py); entering and leaving are events."""
         for change in self.rulebook.segments.settle(self.profile, self.at, self.rulebook.zones, asked):
             self.is_moved = True
@@ -123,5 +143,9 @@ class Turn:
 
     def view(self, event: Event | None) -> View:
         """What conditions look at now."""
-        primary = self.rulebook.segments.primary(self.profile.memberships)
-        return View(self.profile, self.at, self.rulebook.zones, event=event, segment=primary)
+        view, profile = self._view, self.profile
+        if view is None or view.event is not event or view.segments is not profile.memberships:
+            rulebook = self.rulebook
+            view = View(profile, self.at, rulebook.zones, event=event, primary=rulebook.segments.primary)
+            self._view = view
+        return view

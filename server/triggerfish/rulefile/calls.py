@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from triggerfish.activity import Activity
+from triggerfish.activity import Activity, Tally, Window
 from triggerfish.clock import Millis, parse_duration
 from triggerfish.conditions import Following, Leaving
 from triggerfish.rulefile.defined import say_meanings
@@ -165,10 +165,40 @@ def _counted(reader: Reader, call: Call) -> Value:
     function = call.function
     activity = _known(reader, activity_of(_selector(reader, call), call.lengths.get("window")))
     changes: Changes = () if activity.window is None else (Leaving(activity),)
-    extra = f", {function.unit}" if function.unit else (f", {reader.bind(call.name)}" if function.takes_name else "")
-    code = f"{reader.bind(function.of)}(v, {reader.bind(activity)}{extra})"
+    if activity.window is None or call.name in _OF_WINDOWS:
+        code = _written(reader, call.name, activity, function.unit)
+    else:
+        extra = f", {reader.bind(call.name)}" if function.takes_name else ""
+        code = f"{reader.bind(function.of)}(v, {reader.bind(activity)}{extra})"
     drifts = Age(activity, function.unit) if function.unit else None
     return Value(code, say_node(call.node), is_truth=function.is_truth, drifts=drifts, changes=changes)
+
+
+_OF_TALLIES = {
+    "count": ("{}.count", "0"),
+    "did": ("{}.count > 0", "False"),
+    "sum": ("{}.sum", "0.0"),
+    "avg": ("({0}.sum / {0}.numbers if {0}.numbers else None)", "None"),
+    "min": ("{}.low", "None"),
+    "max": ("{}.high", "None"),
+    "first": ("{}.first", "None"),
+    "last": ("{}.last", "None"),
+}
+_OF_WINDOWS = {"count": ("{}.count_since(v.now - {})", "0"), "did": ("{}.count_since(v.now - {}) > 0", "False")}
+_SINCE = "((v.now - {0}.last_at) / {1} if {0}.last_at is not None else None)"
+
+
+def _written(reader: Reader, name: str, activity: Activity, unit: Millis) -> str:
+    """What most conditions ask, as Python that looks at the state itself: what a call would cost is more than that."""
+    state = reader.temporary()
+    if unit:
+        told, otherwise = _SINCE.format(state, unit), "None"
+    elif activity.window is None:
+        told, otherwise = _OF_TALLIES[name][0].format(state), _OF_TALLIES[name][1]
+    else:
+        told, otherwise = _OF_WINDOWS[name][0].format(state, activity.window), _OF_WINDOWS[name][1]
+    kind = reader.bind(Tally if activity.window is None else Window, "t")
+    return f"({told} if type({state} := v.activity.get({activity.key!r})) is {kind} else {otherwise})"
 
 
 def _traced(reader: Reader, call: Call) -> Value:

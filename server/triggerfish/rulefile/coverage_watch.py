@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from triggerfish.clock import Instant
-from triggerfish.conditions import NEVER, All, Condition, Look, Node, Not, Some, Test, View, explain, first_failed
+from triggerfish.conditions import All, Condition, Look, Node, Not, Some, Test, View, explain, first_failed
 from triggerfish.engine import Moment
 from triggerfish.rules import Matcher, Rule, Rulebook, RuleSet
 from triggerfish.segments import SegmentTree
@@ -95,15 +95,14 @@ class Recorder:
                 self.facts.add((rule, "emit", str(body["event"])))
 
 
-class _WatchedRoot(Struct, frozen=True):
-    """A segment's condition that is asked once more whenever it is looked at."""
+def _watched_look(condition: Condition, recorder: Recorder) -> Callable[[View, Instant], Look]:
+    """Looks at a segment's condition, which is asked once more whenever it is looked at."""
 
-    root: Node
-    recorder: Any
+    def look(view: View, enough: Instant) -> Look:
+        recorder.ask(condition.root, view)
+        return condition.look(view, enough)
 
-    def look(self, view: View, enough: Instant = NEVER) -> Look:
-        self.recorder.ask(self.root, view)
-        return self.root.look(view, enough)
+    return look
 
 
 class _Overhearing:
@@ -146,8 +145,7 @@ def watched(rulebook: Rulebook, matcher: Callable[[Sequence[RuleSet]], Matcher],
     for segment in rulebook.segments.segments:
         if segment.when is not None:
             recorder.know(("segment", segment.name), segment.when.root, 0)
-            root = cast(Node, _WatchedRoot(segment.when.root, recorder))
-            segment = replace(segment, when=replace(segment.when, root=root))
+            segment = replace(segment, when=replace(segment.when, look=_watched_look(segment.when, recorder)))
         segments.append(segment)
     rulesets = [
         replace(ruleset, rules=tuple(_watch(rule, recorder) for rule in ruleset.rules)) for ruleset in rulebook.rulesets

@@ -16,6 +16,7 @@ from triggerfish.activity import Activity
 from triggerfish.conditions import Condition, View
 from triggerfish.rulefile.defined import Definitions, say_meanings
 from triggerfish.rulefile.grammar import Faulty
+from triggerfish.rulefile.looking import because_of, look_of
 from triggerfish.rulefile.reader import Reader
 
 
@@ -42,11 +43,14 @@ def compile_condition(texts: Tree, scope: Scope) -> Condition:
         text=say(texts),
         root=truth.node,
         holds=reader.function(truth.code),
+        look=look_of(reader, truth.node),
+        because=because_of(reader, truth.node),
         activities=tuple(reader.activities.values()),
         changes=tuple(dict.fromkeys(truth.changes)),
         names=frozenset(reader.events),
         meaning=say(texts) + say_meanings(reader.meanings),
         segments=frozenset(reader.segments),
+        traits=frozenset(reader.traits),
     )
 
 

@@ -9,9 +9,7 @@ import re2
 from msgspec import Struct
 
 from triggerfish import conditions, figures
-from triggerfish.activity import Activity
 from triggerfish.clock import DAY, HOUR, MINUTE, Millis
-from triggerfish.conditions import View
 
 PATTERN_LIMIT = 500
 
@@ -19,7 +17,8 @@ PATTERN_LIMIT = 500
 class Function(Struct, frozen=True):
     """How a function is written and what works it out.
 
-    Those that take an activity are called with (view, activity[, unit or name]); the others with plain values.
+    Those that take an activity are called with (view, activity[, name]), the others with plain values; None: calls.py
+    writes them out.
     `least` to `most` values are given, in order or by their names: `names` are those that can be given by name.
     `fields` says whether the activity is about a property: "none", "needed", or "either". `is_number` and `is_truth`
     say what it always gives. `prepare` makes the function from its second argument once, when the rule is compiled.
@@ -27,7 +26,7 @@ class Function(Struct, frozen=True):
 
     usage: str
     example: str
-    of: Callable[..., Any]
+    of: Callable[..., Any] | None = None
     least: int = 1
     most: int = 1
     takes_activity: bool = False
@@ -84,15 +83,10 @@ def _default(value: Any, fallback: Any) -> Any:
     return fallback if value is None else value
 
 
-def _did(view: View, activity: Activity) -> bool:
-    return figures.count(view, activity) > 0
-
-
 def _since(unit: str, length: Millis) -> Function:
     return Function(
         f"{unit}_since(event)",
         f"{unit}_since(purchase) > 30",
-        figures.since,
         takes_activity=True,
         is_number=True,
         unit=length,
@@ -129,7 +123,6 @@ FUNCTIONS: dict[str, Function] = {
     "count": Function(
         'count(event) or count(event, "30d")',
         'count(purchase, "30d")',
-        figures.count,
         most=2,
         takes_activity=True,
         is_number=True,
@@ -138,7 +131,6 @@ FUNCTIONS: dict[str, Function] = {
     "did": Function(
         'did(event) or did(event, "30d")',
         'did(purchase, "30d")',
-        _did,
         most=2,
         takes_activity=True,
         is_truth=True,

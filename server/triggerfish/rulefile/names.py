@@ -66,8 +66,10 @@ class OfPerson:
             case "context":
                 return reader.dig(node, "v.context", names)
             case "traits":
-                code = f"v.trait({reader.bind_constant(names[0])})"
-                return reader.dig(node, code, names[1:])
+                reader.traits.add(names[0])
+                found = reader.temporary()
+                trait = f"({found} := v.traits.get({reader.bind_constant(names[0])}))"
+                return reader.dig(node, f"({found}.value if {trait} is not None else None)", names[1:])
             case "local" if len(names) == 1 and names[0] in LOCAL:
                 return Value(f"v.local.{names[0]}", say_node(node), changes=(Turning(LOCAL[names[0]]),))
             case "local":

@@ -363,10 +363,10 @@ class Reading:
         function = FUNCTIONS[name]
         if function.prepare is not None:
             holds = function.prepare(argument)
-        else:
+        elif (of := function.of) is not None:
 
             def holds(value: Any) -> bool:
-                return bool(function.of(value, argument))
+                return bool(of(value, argument))
 
         match atom:
             case Fixed(value):

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from triggerfish import conditions
 from triggerfish.activity import Activity
-from triggerfish.conditions import All, Items, Not, Some, Test
+from triggerfish.conditions import All, Items, Late, Not, Some, Test
 from triggerfish.rulefile.calls import read_call
 from triggerfish.rulefile.defined import Definition, defined_in, expand
 from triggerfish.rulefile.grammar import Fault, Faulty, offset_of, parse, path_of
@@ -44,8 +44,8 @@ DRIFTING = "days_since, hours_since, minutes_since and score are compared with a
 
 
 class Reader:
-    """Reads one condition. `activities` collects what it needs remembered, `events` and `segments` those that it
-    names, and `meanings` what the defined names in it come to.
+    """Reads one condition. `activities` collects what it needs remembered, `events`, `segments` and `traits` those that
+    it names, and `meanings` what the defined names in it come to.
     """
 
     def __init__(self, scope: Scope, names: Names | None = None) -> None:
@@ -54,6 +54,7 @@ class Reader:
         self.activities: dict[str, Activity] = {}
         self.events: set[str] = set()
         self.segments: set[str] = set()
+        self.traits: set[str] = set()
         self.meanings: dict[str, str] = {}
         self.space: dict[str, Any] = {"NUMBERS": conditions.NUMBERS, "__builtins__": {"type": type, "str": str}}
         self.text = ""
@@ -69,8 +70,10 @@ class Reader:
         """The function for written Python; one and the same for the same."""
         made = self._functions.get(code)
         if made is None:
-            source = f"lambda {self.names.given}: {code}"
-            made = self._functions[code] = eval(compile(source, "<condition>", "eval"), self.space)  # noqa: S307
+            source, space = f"lambda {self.names.given}: {code}", self.space
+            made = self._functions[code] = Late(
+                lambda: eval(compile(source, "<condition>", "eval"), space)  # noqa: S307
+            )
         return made
 
     def bind(self, value: Any, name: str = "k") -> str:
@@ -247,6 +250,8 @@ class Reader:
             operator=operator,
             bound=bound,
             changes=changes,
+            code=code,
+            value_code="None" if value is None else value.code,
         )
         return Truth(code, leaf, changes)
 
