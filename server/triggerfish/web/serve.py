@@ -28,11 +28,14 @@ LARGEST_HEAD = 32 * 1024
 LONGEST_PIPELINE = 32
 """Requests that may wait on one connection for the answer to the one before."""
 
+GRACE_SECONDS = 2.0
+"""How long a connection may wait for its client before it is closed for the sake of others."""
+
 SPARE_FILES = 128
 """Open files that the process needs beside its connections."""
 
 RETRY_SECONDS = 2
-"""When to come back, for who finds every connection at work."""
+"""When to come back, for who finds every connection taken."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -45,9 +48,10 @@ def make_server(app: Litestar, *, connections: int = 1_000, keep_alive_seconds: 
     """A uvicorn server for `app`; `serve_app` runs it, tests may run it in a thread.
 
     At most `connections` at a time, fewer where the system allows fewer open files. For one beyond those, the one that
-    has waited longest for its client is closed: a request that does not get on, or nobody's turn. Only when all are at
-    work it gets 503. A request that does not arrive in REQUEST_SECONDS, an answer that is not read in ANSWER_SECONDS,
-    a head larger than LARGEST_HEAD and a longer pipeline than LONGEST_PIPELINE lose their connection.
+    has waited longest for its client is closed, if that is longer than GRACE_SECONDS: a request that does not get on,
+    or none at all. Otherwise the new one gets 503. A request that does not arrive in REQUEST_SECONDS, an answer that is
+    not read in ANSWER_SECONDS, a head larger than LARGEST_HEAD and a longer pipeline than LONGEST_PIPELINE lose their
+    connection.
     """
     return uvicorn.Server(
         PatientConfig(
@@ -97,6 +101,7 @@ class PatientProtocol(HttpToolsProtocol):
     itself waits for ever.
     """
 
+    waits_since = 0.0
     _deadline: asyncio.TimerHandle | None = None
     _reading: asyncio.TimerHandle | None = None
     _is_whole = False
@@ -111,10 +116,11 @@ class PatientProtocol(HttpToolsProtocol):
         config = cast(PatientConfig, self.config)
         if len(self.connections) > config.most_connections:
             longest = next(iter(config.waiting), None)
-            if longest is None:
-                self._turn_away(503, "every connection is at work", b"retry-after: %d\r\n" % RETRY_SECONDS)
+            if longest is None or self.loop.time() - longest.waits_since < GRACE_SECONDS:
+                self._turn_away(503, "every connection is taken", b"retry-after: %d\r\n" % RETRY_SECONDS)
                 return
             longest.give_way()
+        self.waits_since = self.loop.time()
         config.waiting[self] = None
         self._start_waiting()
 
@@ -189,6 +195,7 @@ class PatientProtocol(HttpToolsProtocol):
         is_last = not self.pipeline
         super().on_response_complete()
         if is_last and not self.transport.is_closing():
+            self.waits_since = self.loop.time()
             cast(PatientConfig, self.config).waiting.setdefault(self)
         is_read = not self.transport.get_write_buffer_size()
         if is_read and self._reading is not None:
