@@ -9,14 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
-from typing import Any
+from typing import Any, cast
 
 from litestar import Litestar
 from litestar.config.app import AppConfig
 from litestar.datastructures import State
 from litestar.di import Provide
+from litestar.enums import ScopeType
 from litestar.openapi import OpenAPIConfig
-from litestar.types import ControllerRouterHandler
+from litestar.types import (
+    ControllerRouterHandler,
+    HTTPScope,
+    LifeSpanReceive,
+    LifeSpanScope,
+    LifeSpanSend,
+    Receive,
+    Scope,
+    Send,
+)
 
 from triggerfish.walk import FrontDoor
 from triggerfish.web import events, health
@@ -30,6 +40,20 @@ LARGEST_BODY = 2 * 1024 * 1024
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
 
+class Application(Litestar):
+    """Litestar, with a door of their own for the tracking paths: finding a route there takes it longer than deciding
+    what to say of an event.
+    """
+
+    async def __call__(
+        self, scope: Scope | LifeSpanScope, receive: Receive | LifeSpanReceive, send: Send | LifeSpanSend
+    ) -> None:
+        if scope["type"] == ScopeType.HTTP and cast(HTTPScope, scope)["path"] in events.TRACKING:
+            await events.let_in(self.state["front"], cast(HTTPScope, scope), cast(Receive, receive), cast(Send, send))
+        else:
+            await super().__call__(scope, receive, send)
+
+
 def build_app(
     front: FrontDoor,
     routes: Sequence[ControllerRouterHandler] = (),
@@ -37,13 +61,13 @@ def build_app(
     dependencies: Mapping[str, Any] | None = None,
     lifespan: Sequence[Lifespan] = (),
     on_app_init: Sequence[Callable[[AppConfig], AppConfig]] = (),
-) -> Litestar:
+) -> Application:
     """The ingest paths and `routes` as one application.
 
     `dependencies` are handed to handlers that name them as parameters, next to `front`.
     """
     given: dict[str, Any] = {"front": front, "examiner": Examiner(front), **(dependencies or {})}
-    return Litestar(
+    return Application(
         route_handlers=[*events.routes, *health.routes, *routes],
         state=State(dict(given)),
         dependencies={name: Provide(_always(value), sync_to_thread=False) for name, value in given.items()},

@@ -1,6 +1,7 @@
 """The front door over HTTP: Segment's tracking API under /v1, and what its browser SDK needs besides.
 
-The tracking paths are one plain ASGI application, mounted in Litestar, because this is the path that must be fast.
+The tracking paths are one plain ASGI application, `let_in`, because this is the path that must be fast: the application
+(app.py) goes there before Litestar looks for a route, and serve.py writes its answers in one go.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from triggerfish.walk import FrontDoor
 from triggerfish.web.bodies import read_body
 from triggerfish.web.given import Front
 from triggerfish.web.keys import check_write_key, is_write_key, write_key_in_header
-from triggerfish.web.problems import MEDIA_TYPE, headers_of, problem_body, status_of
+from triggerfish.web.problems import MEDIA_TYPE, fault_body, headers_of, problem_body, status_of
 
 CROSS_ORIGIN = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Retry-After"}
 PREFLIGHT = {
@@ -50,13 +51,27 @@ def _start(status: int, body: bytes, media_type: str, headers: dict[str, str]) -
 
 _STORED_START = _start(200, _SUCCESS, "application/json", CROSS_ORIGIN)
 _STORED_BODY: HTTPResponseBodyEvent = {"type": "http.response.body", "body": _SUCCESS, "more_body": False}
+_STORED_WHOLE = b"HTTP/1.1 200 OK\r\n%s\r\n%s" % (
+    b"".join(b"%s: %s\r\n" % header for header in _STORED_START["headers"]),
+    _SUCCESS,
+)
 
 
-@asgi([f"/v1/{call}" for call in sorted(ingest.CALLS)], copy_scope=False)
+Answer = Callable[[bytes], bool]
+"""Writes a whole answer, status line and all, or says that it cannot; serve.py puts it into the scope as "answer"."""
+
+TRACKING = {f"/v1/{call}": call for call in sorted(ingest.CALLS)}
+"""The tracking paths, each with its call."""
+
+
+@asgi(list(TRACKING), copy_scope=False)
 async def take_events(scope: Scope, receive: Receive, send: Send) -> None:
+    """The tracking paths as Litestar knows them, for who writes them with a slash at the end."""
+    await let_in(scope["litestar_app"].state["front"], cast(HTTPScope, scope), receive, send)
+
+
+async def let_in(front: FrontDoor, scope: HTTPScope, receive: Receive, send: Send) -> None:
     """POST /v1/{call}: exactly 200 `{"success": true}` once the events are on disk, else problem+json."""
-    scope = cast(HTTPScope, scope)
-    front: FrontDoor = scope["litestar_app"].state["front"]
     began = time.perf_counter()
     call = scope["path"].rstrip("/").rpartition("/")[2]
     try:
@@ -80,9 +95,13 @@ async def take_events(scope: Scope, receive: Receive, send: Send) -> None:
             extra["Allow"] = "POST, OPTIONS"
         await _answer(send, status_of(error), problem_body(error), MEDIA_TYPE, extra)
         meters.HTTP_REQUESTS.observe(time.perf_counter() - began, f"/v1/{call}", str(status_of(error)))
+    except Exception as error:
+        await _answer(send, 500, fault_body(error), MEDIA_TYPE, CROSS_ORIGIN)
     else:
-        await send(_STORED_START)
-        await send(_STORED_BODY)
+        answer = cast(Answer | None, scope.get("answer"))
+        if answer is None or not answer(_STORED_WHOLE):
+            await send(_STORED_START)
+            await send(_STORED_BODY)
         _COUNT[call](time.perf_counter() - began, stored, len(body))
 
 

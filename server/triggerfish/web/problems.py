@@ -131,12 +131,15 @@ def _of_litestar(request: Request[Any, Any, Any], error: HTTPException) -> Respo
     return Response(body, status_code=status, media_type=MEDIA_TYPE, headers=error.headers or {})
 
 
-def _unknown(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def fault_body(error: Exception) -> bytes:
     """Anything else is a fault of ours: its details go into our log, not to the sender."""
     _log.error("answered 500", exc_info=error)
     meters.HTTP_REFUSED.add(1, "TF000")
-    body = msgspec.json.encode(_problem(500, "the server failed; its log says more") | {"code": "TF000"})
-    return Response(body, status_code=500, media_type=MEDIA_TYPE)
+    return msgspec.json.encode(_problem(500, "the server failed; its log says more") | {"code": "TF000"})
+
+
+def _unknown(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    return Response(fault_body(error), status_code=500, media_type=MEDIA_TYPE)
 
 
 exception_handlers: ExceptionHandlersMap = {
