@@ -108,7 +108,7 @@ async def _is_trusted(room: MailRoom, mail: Mail, raw: bytes, is_last_try: bool)
     except Unavailable as error:
         if not is_last_try:
             raise
-        log.warning("%s", error.sentence)
+        log.warning("a mail counts as unsigned: %s", error)
         return False
 
 

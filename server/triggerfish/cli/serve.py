@@ -28,7 +28,7 @@ def command(
 ) -> None:
     """Take events, follow them, send messages. Ctrl-C stops it; killed, it goes on where it was."""
     settings = load_settings(workspace.resolve(), os.environ).listening_on(host, port)
-    set_up_logs(settings.log.level)
+    set_up_logs(settings, process="supervisor")
 
     def say(address: str) -> None:
         if as_json:

@@ -182,7 +182,7 @@ class Plugins:
             except PluginFailed as failed:
                 if entry.name in self._named:
                     raise
-                log.warning("%s", failed)
+                log.warning("a plugin is passed over: %s", failed)
                 problems.append(failed)
                 plugin = Plugin(plugin.name, plugin.package, plugin.version, problem=failed.sentence)
             listed.append(plugin)

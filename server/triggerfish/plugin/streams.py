@@ -35,17 +35,18 @@ class GuardedStream:
         """Run the stream until this is cancelled."""
         rest = self._first_rest
         clock = asyncio.get_running_loop().time
+        why: str | BaseException
         while True:
             began = clock()
             try:
                 await self._stream.run(door)
-                self.problem = "it ended"
+                self.problem, why = "it ended", "it ended"
             except (Exception, SystemExit) as error:
-                self.problem = said(error)
+                self.problem, why = said(error), error
                 meters.PLUGIN_ERRORS.add(1, self.name, "raised")
                 log.debug("%s: run raised", self._who, exc_info=error)
             rest = self._first_rest if clock() - began >= _HEALTHY_SECONDS else rest
-            log.warning("%s: %s; it is started again in %g s", self._who, self.problem, rest)
+            log.warning("%s: %s; it is started again in %g s", self._who, why, rest)
             await asyncio.sleep(rest)
             self.problem = ""
             rest = min(LONGEST_REST_SECONDS, rest * 2)

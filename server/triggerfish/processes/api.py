@@ -46,7 +46,7 @@ async def run(orders: Orders) -> int:
     async with contextlib.AsyncExitStack() as stack:
         try:
             settings = load_settings(orders.workspace, os.environ)
-            set_up_logs(settings.log.level)
+            set_up_logs(settings, process="api")
             desk = await stack.enter_async_context(
                 open_desk(
                     settings,
@@ -117,7 +117,7 @@ def visits_of(desk: Desk) -> Visits:
 
 def main() -> None:
     orders = read_orders(sys.argv[1])
-    set_up_logs()
+    set_up_logs(process="api")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor tells us in order.
     sys.exit(asyncio.run(run(orders)))
 

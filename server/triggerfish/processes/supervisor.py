@@ -297,7 +297,7 @@ class Supervisor:
                 log.error("the changed rulebook is not used: %s", refused.sentence)
                 wrong = [problem for problem in refused.report.problems if not problem.get("is_warning")]
                 for problem in wrong[:LOGGED_PROBLEMS]:
-                    log.error("%s", problem.get("text"))
+                    log.error("wrong in the changed rulebook: %s", problem.get("text"))
                 return
             async with self._handing_over:
                 self._show("handing over", "a fresh worker takes over, with changed rules")

@@ -54,7 +54,7 @@ async def run(orders: Orders) -> int:
     control = await Control.open(orders.control)
     try:
         settings = load_settings(orders.workspace, os.environ)
-        set_up_logs(settings.log.level)
+        set_up_logs(settings, process="worker")
         with at_most(settings.rules.load_mb):
             workshop = load_workshop(settings, orders.sources)
             if settings.rules.test_on_reload and not orders.is_tested:
@@ -91,7 +91,7 @@ async def run(orders: Orders) -> int:
             await _prepare(house, stopping, pulse)
         except TriggerfishError as error:
             # It says what to do about it; where in our code it came up helps nobody.
-            log.error("%s", error)
+            log.error("the worker cannot begin: %s", error)
             return 1
         await _work(house, orders, control, stopping, pulse)
     return 0
@@ -230,7 +230,7 @@ def _measure(house: walk.House) -> None:
 
 def main() -> None:
     orders = read_orders(sys.argv[1])
-    set_up_logs()
+    set_up_logs(process="worker")
     sys.exit(asyncio.run(run(orders)))
 
 

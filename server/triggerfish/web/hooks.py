@@ -60,7 +60,7 @@ def _is_signed(reader: Source, incoming: Incoming) -> bool:
     try:
         return reader.verify(incoming)
     except Exception as error:
-        log.warning('source "%s": verify failed with %s: %s', reader.name, type(error).__name__, error)
+        log.warning('source "%s": verify failed: %s', reader.name, error)
         return False
 
 
