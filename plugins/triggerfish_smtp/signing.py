@@ -1,4 +1,6 @@
-"""DKIM signatures (RFC 6376; Ed25519 by RFC 8463), relaxed/relaxed, over whole messages of ours.
+"""DKIM signatures (RFC 6376; Ed25519 by RFC 8463) over whole messages of ours: headers in their relaxed form, which
+bears what relays do to them, the body as it is (c=relaxed/simple), for `to_mime` writes nothing that relays touch:
+short lines in ASCII, none with a blank at its end.
 
 dkimpy is what the tests verify them with. It does not make them: it calculates RSA in Python, and finds headers and
 blanks line by line, which takes 19 ms for a mail of 40 KB; here OpenSSL's 0.6 ms are most of it.
@@ -9,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from base64 import b64encode
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -101,7 +104,7 @@ def signed(content: bytes, domain: str, keys: Sequence[Key], at: int) -> bytes:
     """
     head, _, body = content.partition(b"\r\n\r\n")
     headers = relaxed_headers(head)
-    digest = b64encode(hashlib.sha256(relaxed_body(body)).digest()).decode()
+    digest = b64encode(hashlib.sha256(simple_body(body)).digest()).decode()
     names: list[str] = []
     for name in SIGNED:
         names += [name] * ((name in headers) + (name in SEALED))
@@ -109,8 +112,8 @@ def signed(content: bytes, domain: str, keys: Sequence[Key], at: int) -> bytes:
     signatures = []
     for key in keys:
         value = (
-            f"v=1; a={key.algorithm}; c=relaxed/relaxed; d={domain}; s={key.selector};\r\n t={at};\r\n h="
-            + _folded(names)
+            f"v=1; a={key.algorithm}; c=relaxed/simple; d={domain}; s={key.selector};\r\n t={at};\r\n h="
+            + _folded(tuple(names))
             + f";\r\n bh={digest};\r\n b="
         )
         own = f"dkim-signature:{value}".replace("\r\n", "").encode("ascii")
@@ -130,24 +133,15 @@ def relaxed_headers(head: bytes) -> dict[str, bytes]:
     return found
 
 
-def relaxed_body(body: bytes) -> bytes:
-    """The body in the form of RFC 6376, 3.4.4: blanks in a row are one, none at a line's end, no empty line at the end.
-
-    By cutting and joining the whole text: a tenth of the time of regular expressions.
-    """
-    if b"\t" in body:
-        body = body.replace(b"\t", b" ")
-    # Of n blanks in a row, split makes n - 1 empty pieces; those at both ends are put back.
-    before, after = b" " * body.startswith(b" "), b" " * body.endswith(b" ")
-    pieces = [piece for piece in body.split(b" ") if piece]
-    body = before + b" ".join(pieces) + after if pieces else before
-    body = body.replace(b" \r\n", b"\r\n")
+def simple_body(body: bytes) -> bytes:
+    """The body in the form of RFC 6376, 3.4.3: as it is, but for empty lines at its end."""
     while body.endswith(b"\r\n"):
         body = body[:-2]
-    return body + b"\r\n" if body else b""
+    return body + b"\r\n"
 
 
-def _folded(names: Sequence[str]) -> str:
+@lru_cache(maxsize=64)
+def _folded(names: tuple[str, ...]) -> str:
     """Header names with colons between, on lines of bearable length; blanks may stand after a colon."""
     lines, line = [], ""
     for name in names:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from binascii import b2a_base64
+from collections.abc import Sequence
 from email.utils import formatdate
 from hashlib import sha256
+from typing import NamedTuple
 
 from triggerfish.clock import Instant
 from triggerfish.errors import Refused
-from triggerfish.render import Address, Message, mail_address, one_line, safe_header_value
+from triggerfish.render import Address, Fixed, Message, Pieced, mail_address, one_line, safe_header_value
 
 LONGEST_BARE_LINE = 990
 """Characters of a line that goes as it is. RFC 5322, 2.1.1 allows 998; what relays put before it takes some."""
@@ -60,23 +62,103 @@ def to_mime(message: Message, *, date: Instant, message_id_domain: str) -> bytes
 
 
 def _part(kind: str, body: str, fence: bytes) -> bytes:
-    content = body.encode("utf-8", "replace")
-    if b"\r" in content:
-        content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    encoding, written = transfer_encoded(content, fence)
+    quoted = quoted_pieces(body.pieces) if type(body) is Pieced else None
+    encoding, written = transfer_encoded(_octets(body), fence) if quoted is None else ("quoted-printable", quoted)
     head = f'Content-Type: text/{kind}; charset="utf-8"\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n'
     return head.encode() + written
+
+
+def _octets(text: str) -> bytes:
+    content = text.encode("utf-8", "replace")
+    return content.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in content else content
+
+
+class Quoted(NamedTuple):
+    """A piece in quoted-printable. Its first and its last line have `first` and `last` characters, both the same when
+    it has one line; the last leaves room for a soft break. `octets` is how long it was.
+    """
+
+    text: str
+    first: int
+    last: int
+    has_breaks: bool
+    octets: int
+
+
+def quoted_pieces(pieces: Sequence[str]) -> bytes | None:
+    """A text in quoted-printable, piece by piece: of those that are Fixed it is known how they are written. Between two
+    stands a soft break where the line would become too long. None when base64 is shorter.
+    """
+    written: list[str] = []
+    column = octets = 0
+    for piece in pieces:
+        if type(piece) is Fixed:
+            quoted = piece.kept
+            if quoted is None:
+                quoted = piece.kept = quoted_piece(piece)
+        else:
+            length = len(piece)
+            if column + length < _LONGEST_ENCODED_LINE and _is_bare(piece):
+                written.append(piece)
+                column += length
+                octets += length
+                continue
+            quoted = quoted_piece(piece)
+        text, first, last, has_breaks, size = quoted
+        if column and column + first >= _LONGEST_ENCODED_LINE:
+            written.append("=\r\n")
+            column = 0
+        written.append(text)
+        column = last if has_breaks else column + first
+        octets += size
+    found = "".join(written).encode("ascii")
+    return found if len(found) <= octets * 4 // 3 + 80 else None
+
+
+def quoted_piece(text: str) -> Quoted:
+    content = _octets(text)
+    found = _quoted_printable(content, set(content.translate(None, _PRINTABLE)))
+    start = found.rfind(b"\n") + 1
+    if len(found) - start == _LONGEST_ENCODED_LINE:
+        cut = len(found) - (3 if found[-3] == _EQUALS else 1)
+        found = found[:cut] + b"=\r\n" + found[cut:]
+        start = cut + 3
+    if (half := _HALF_FROM.search(found)) is not None:
+        found = found[: half.start()] + b"=46" + found[half.start() + 1 :]
+        if len(found) - start >= _LONGEST_ENCODED_LINE:
+            found = found[: half.start()] + b"=\r\n" + found[half.start() :]
+            start = half.start() + 3
+    first = found.find(b"\r\n")
+    return Quoted(
+        found.decode("ascii"), first if first >= 0 else len(found), len(found) - start, first >= 0, len(content)
+    )
+
+
+_HALF_FROM = re.compile(rb"(?<!=[0-9A-F])F(?:r(?:om?)?)?\Z")
+"""What the next piece could make "From " of."""
+_HALVES_OF_FROM = ("F", "Fr", "Fro", "From")
+
+
+def _is_bare(text: str) -> bool:
+    """Whether a short text is written in quoted-printable as it is."""
+    return (
+        text.isascii()
+        and text.isprintable()
+        and "=" not in text
+        and "From " not in text
+        and not text.endswith((" ", *_HALVES_OF_FROM))
+    )
 
 
 def transfer_encoded(content: bytes, fence: bytes) -> tuple[str, bytes]:
     """The transfer encoding that suits a text (RFC 2045, section 6), and the text in it, with CRLF line ends.
 
     `content` has LF line ends. What any relay leaves as it is goes bare ("7bit"): ASCII in lines of bearable length,
-    without what some change ("From " at a line's start) and without `fence`, the boundary's line. Else it is
-    quoted-printable, which people and filters can read, or base64 where that is shorter.
+    without what some change ("From " at a line's start, blanks at its end) and without `fence`, the boundary's line.
+    Else it is quoted-printable, which people and filters can read, or base64 where that is shorter.
     """
     strange = content.translate(None, _PRINTABLE)
-    if not strange and b"From " not in content and fence not in content and _longest_line(content) <= LONGEST_BARE_LINE:
+    if not strange and fence not in content and _is_left_alone(content):
         return "7bit", content.replace(b"\n", b"\r\n")
     size = len(content) + 2 * (len(strange) + content.count(b"=")) + len(content) // _LONGEST_ENCODED_LINE * 3
     if size > len(content) * 4 // 3 + 80:
@@ -85,8 +167,14 @@ def transfer_encoded(content: bytes, fence: bytes) -> tuple[str, bytes]:
     return "quoted-printable", _quoted_printable(content, set(strange))
 
 
-def _longest_line(content: bytes) -> int:
-    return max(map(len, content.split(b"\n")))
+def _is_left_alone(ascii_text: bytes) -> bool:
+    return (
+        b"From " not in ascii_text
+        and b" \n" not in ascii_text
+        and b"\t\n" not in ascii_text
+        and not ascii_text.endswith((b" ", b"\t"))
+        and max(map(len, ascii_text.split(b"\n"))) <= LONGEST_BARE_LINE
+    )
 
 
 def _quoted_printable(content: bytes, strange: set[int]) -> bytes:
@@ -94,11 +182,10 @@ def _quoted_printable(content: bytes, strange: set[int]) -> bytes:
 
     `strange` are the bytes that are written as "=C3": few different ones, or base64 would be shorter.
     """
-    written = content.replace(b"=", b"=3D")
+    # Where relays keep mail in one file they write ">From" (RFC 4155), which would break a signature.
+    written = content.replace(b"=", b"=3D").replace(b"From ", b"=46rom ")
     for octet in strange:
         written = written.replace(bytes((octet,)), b"=%02X" % octet)
-    # Where relays keep mail in one file they write ">From" (RFC 4155), which would break a signature.
-    written = written.replace(b"From ", b"=46rom ")
     # A blank at a line's end may get lost.
     written = written.replace(b" \n", b"=20\n").replace(b"\t\n", b"=09\n")
     if written.endswith((b" ", b"\t")):

@@ -30,6 +30,30 @@ _DOMAIN = re.compile(r"([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-
 _MAILBOX = re.compile(r'\s*(?:"(?P<quoted>[^"\\]*)"|(?P<name>[^<>"]*?))\s*<(?P<email>[^<>\s]+)>\s*')
 
 
+class Fixed(str):
+    """A piece of text that stands in a template and so in all its messages. What is worked out of it, is `kept`."""
+
+    __slots__ = ("kept",)
+    kept: Any
+
+    def __new__(cls, text: str) -> Fixed:
+        made = super().__new__(cls, text)
+        made.kept = None
+        return made
+
+
+class Pieced(str):
+    """A text and the pieces that it was joined from, of which many are Fixed."""
+
+    __slots__ = ("pieces",)
+    pieces: Sequence[str]
+
+    def __new__(cls, pieces: Sequence[str]) -> Pieced:
+        made = super().__new__(cls, "".join(pieces))
+        made.pieces = pieces
+        return made
+
+
 class Address(Struct, frozen=True):
     """A mailbox: `Ana Lima <ana@example.com>`. Neither part holds a control character."""
 

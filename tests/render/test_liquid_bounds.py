@@ -12,12 +12,18 @@ from triggerfish.adapters.composed import PlainLinks
 from triggerfish.errors import MissingData
 
 
-def write(source: str, data: dict[str, Any] | None = None, *, is_html: bool = True, language: str = "en") -> str:
+def write(
+    source: str, data: dict[str, Any] | None = None, *, is_html: bool = True, language: str = "en",
+    is_coded: bool = False,
+) -> str:  # fmt: skip
     environment = liquid.environment(is_html=is_html, filters={}, language=language, currency="EUR")
     sending = liquid.Sending(PlainLinks(), "https://u.example/u")
-    return liquid.parse(environment, source).write(data or {}, sending)
+    template = liquid.parse(environment, source)
+    template.code = template.write_code(template) if is_coded else None
+    return template.write(data or {}, sending)
 
 
+@pytest.mark.parametrize("is_coded", [False, True], ids=["nodes", "code"])
 @pytest.mark.parametrize(
     "source",
     [
@@ -40,10 +46,10 @@ def write(source: str, data: dict[str, Any] | None = None, *, is_html: bool = Tr
         '{{ 0 | date: "%999999999d" }}',
     ],
 )  # fmt: skip
-def test_what_would_grow_without_end_is_refused_quickly(source: str) -> None:
+def test_what_would_grow_without_end_is_refused_quickly(source: str, is_coded: bool) -> None:
     start = time.perf_counter()
     with pytest.raises(liquid.LiquidError):
-        write(source, {"list": [*range(50)], "n": 10**9, "long": "x" * 5_000})
+        write(source, {"list": [*range(50)], "n": 10**9, "long": "x" * 5_000}, is_coded=is_coded)
     assert time.perf_counter() - start < 3
 
 
@@ -53,6 +59,7 @@ def test_slow_work_ends_at_the_deadline() -> None:
     template = liquid.parse(environment, body * 20)
     sending = liquid.Sending(PlainLinks(), "https://u.example/u", liquid.Limits(seconds=0.1))
     start = time.perf_counter()
+    template.code = template.write_code(template)
     with pytest.raises(liquid.ResourceLimitError, match="too long"):
         template.write({"list": ["x"] * 5_000}, sending)
     assert time.perf_counter() - start < 2

@@ -14,11 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from triggerfish.errors import MissingData, Refused
-from triggerfish.mime import to_mime, transfer_encoded
+from triggerfish.mime import quoted_pieces, to_mime, transfer_encoded
 from triggerfish.render import (
     LONGEST_SUBJECT,
     Address,
+    Fixed,
     Message,
+    Pieced,
     mail_address,
     mailbox,
     one_line,
@@ -131,6 +133,10 @@ def test_a_text_cannot_close_its_part() -> None:
     assert html.get_content().replace("\r\n", "\n").rstrip("\n") == hostile
 
 
+def test_the_end_of_an_octet_is_not_the_beginning_of_a_from() -> None:
+    assert transfer_encoded("ßrom here".encode(), b"--x") == ("quoted-printable", b"=C3=9From here")
+
+
 @settings(max_examples=100)
 @given(text=st.text("=From \t.aé€", max_size=400))
 def test_quoted_printable_is_what_the_standard_library_reads(text: str) -> None:
@@ -138,6 +144,38 @@ def test_quoted_printable_is_what_the_standard_library_reads(text: str) -> None:
     if encoding == "quoted-printable":
         assert decode_quopri(written.replace(b"\r\n", b"\n")) == text.encode() + b"\xc3"
         assert all(len(line) <= 76 and not line.endswith((b" ", b"\t")) for line in written.split(b"\r\n"))
+
+
+PIECES = st.lists(
+    st.text("From =.\t \n<a>éß", max_size=90)
+    | st.text("abc", max_size=90)
+    | st.sampled_from(["F", "\nFro", "m x", " ", "\n"]),
+    max_size=12,
+)
+
+
+@settings(max_examples=300)
+@given(pieces=PIECES, fixed=st.lists(st.booleans(), min_size=12, max_size=12))
+def test_a_text_in_pieces_is_written_as_the_whole_text_is_read(pieces: list[str], fixed: list[bool]) -> None:
+    made = [Fixed(piece) if is_fixed else piece for piece, is_fixed in zip(pieces, fixed, strict=False)]
+    for _ in range(2):  # the second time with what was kept of the first
+        written = quoted_pieces(made)
+        if written is None:  # base64 is shorter
+            return
+        assert decode_quopri(written.replace(b"\r\n", b"\n")).decode() == "".join(pieces)
+        lines = written.split(b"\r\n")
+        assert all(len(line) <= 76 and not line.endswith((b" ", b"\t")) for line in lines)
+        assert not any(line.startswith(b"From ") for line in lines)
+
+
+def test_html_that_came_in_pieces_is_the_html_that_is_read() -> None:
+    pieces = [Fixed("<p>Grüße, "), "Ana =", Fixed(" </p>\n<p>" + "x" * 100), "\r\n", "€" * 9, Fixed("</p>")]
+    html = Pieced(pieces)
+    (_, read_back) = read(message(html=html)).iter_parts()
+    assert read_back["Content-Transfer-Encoding"] == "quoted-printable"
+    assert read_back.get_content().replace("\r\n", "\n").rstrip("\n") == html.replace("\r\n", "\n")
+    (_, read_back) = read(message(html=Pieced([Fixed("<p>"), "你好" * 50]))).iter_parts()
+    assert read_back["Content-Transfer-Encoding"] == "base64"
 
 
 @settings(max_examples=40)

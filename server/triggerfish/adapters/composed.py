@@ -19,6 +19,7 @@ from triggerfish.render import (
     FeedSpec,
     Links,
     Message,
+    Pieced,
     one_line,
     recipient,
     shorten,
@@ -36,10 +37,10 @@ class Part(NamedTuple):
     template: liquid.Compiled
     place: Callable[[int], str]
 
-    def write(self, data: Mapping[str, Any], sending: liquid.Sending, name: str) -> str:
+    def write(self, data: Mapping[str, Any], sending: liquid.Sending, name: str) -> Pieced:
         """The text for one person. Raises MissingData, which names the value, the template and the place."""
         try:
-            return self.template.write(data, sending)
+            return Pieced(self.template.pieces(data, sending))
         except LiquidError as error:
             raise self._missing(error, name) from error
         except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from liquid import Environment, RenderContext
-from liquid.ast import Node
-from liquid.builtin.expressions.logical import ContainsExpression, GtExpression, LtExpression
-from liquid.builtin.expressions.path import Path
-from liquid.builtin.expressions.primitive import RangeLiteral
-from liquid.exceptions import LiquidError, LiquidTypeError, ResourceLimitError
-from liquid.expression import Expression
+from liquid import Environment
+from liquid.exceptions import LiquidError, ResourceLimitError
 
+from triggerfish.adapters.liquid_code import code_of
 from triggerfish.adapters.liquid_filters import TAKES_MISSING, guarded, standard_filters
+from triggerfish.adapters.liquid_nodes import make_ours
 from triggerfish.adapters.liquid_rendering import (
     LIMITS,
     Compiled,
@@ -34,63 +31,10 @@ from triggerfish.adapters.liquid_tags import (
 )
 
 
-class _Range(RangeLiteral):
-    __slots__ = ()
-
-    def evaluate(self, context: RenderContext) -> range:
-        found = super().evaluate(context)
-        if found.stop - found.start > LIMITS.range_length:
-            raise ResourceLimitError(f"a range of more than {LIMITS.range_length:,} numbers", token=self.token)
-        return found
-
-
-class _Path(Path):
-    """A path without another one in its brackets: nothing of it is worked out per person."""
-
-    __slots__ = ()
-
-    def evaluate(self, context: RenderContext) -> object:
-        return context.get(self.path, token=self.token)  # type: ignore[arg-type]
-
-
-class _Lt(LtExpression):
-    __slots__ = ()
-
-    def evaluate(self, context: RenderContext) -> bool:
-        return _false_if_unlike(super().evaluate, context)
-
-
-class _Gt(GtExpression):
-    __slots__ = ()
-
-    def evaluate(self, context: RenderContext) -> bool:
-        return _false_if_unlike(super().evaluate, context)
-
-
-class _Contains(ContainsExpression):
-    __slots__ = ()
-
-    def evaluate(self, context: RenderContext) -> bool:
-        return _false_if_unlike(super().evaluate, context)
-
-
-_STRICTER: dict[type[Expression], type[Expression]] = {
-    RangeLiteral: _Range,
-    LtExpression: _Lt,
-    GtExpression: _Gt,
-    ContainsExpression: _Contains,
-}
-
-
-def _false_if_unlike(evaluate: Callable[[RenderContext], object], context: RenderContext) -> bool:
-    """A comparison of unlike values is false, as in conditions; python-liquid raises."""
-    try:
-        return bool(evaluate(context))
-    except LiquidTypeError:
-        return False
-
-
 class _Environment(Environment):
+    """`bare_filters` are those that take nothing but their value and their arguments."""
+
+    bare_filters: Mapping[str, Callable[..., Any]]
     template_class = Compiled
     loop_iteration_limit = LIMITS.loop_iterations
     output_stream_limit = LIMITS.output_characters
@@ -121,7 +65,12 @@ def environment(
     named = standard_filters(made.filters, is_html=is_html, language=language, currency=currency)
     named.update(filters)
     made.filters = {name: f if name in TAKES_MISSING else guarded(name, f, Missing) for name, f in named.items()}
+    made.bare_filters = {name: f for name, f in made.filters.items() if not _wants_more(f)}
     return made
+
+
+def _wants_more(function: Callable[..., Any]) -> bool:
+    return getattr(function, "with_context", False) or getattr(function, "with_environment", False)
 
 
 def parse(env: Environment, source: str) -> Compiled:
@@ -129,28 +78,9 @@ def parse(env: Environment, source: str) -> Compiled:
     template = env.from_string(source)
     if not isinstance(template, Compiled):
         raise TypeError("this environment was not made by environment()")
-    context = RenderContext(template)
-    for node in template.nodes:
-        _make_strict(node, context)
+    make_ours(template)
+    template.write_code = code_of
     return template
-
-
-def _make_strict(node: Node, context: RenderContext) -> None:
-    for expression in node.expressions():
-        _swap(expression)
-    for child in node.children(context):
-        _make_strict(child, context)
-
-
-def _swap(expression: Expression) -> None:
-    """python-liquid has no hook for these expressions, so each gets our subclass of its class (same slots)."""
-    stricter = _STRICTER.get(type(expression))
-    if type(expression) is Path and not expression.children():
-        stricter = _Path
-    if stricter:
-        expression.__class__ = stricter
-    for child in expression.children():
-        _swap(child)
 
 
 __all__ = [

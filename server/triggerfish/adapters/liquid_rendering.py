@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from io import StringIO
+from time import monotonic
 from typing import Any, TextIO
 
 from liquid import BoundTemplate, RenderContext
-from liquid.exceptions import LiquidError, ResourceLimitError
+from liquid.ast import Node
+from liquid.exceptions import LiquidError, LiquidInterrupt, LiquidSyntaxError, ResourceLimitError
 from liquid.token import Token
 from liquid.undefined import UNDEFINED, Undefined
 from liquid.utils import ReadOnlyChainMap
@@ -39,6 +40,8 @@ class Limits(Struct, frozen=True):
 
 
 LIMITS = Limits()
+_USES_BY_NODES = 2
+"""A template that is used more often gets code (liquid_code.py). Many are used for a check or the sample alone."""
 _LONGEST_VALUE = LIMITS.output_characters
 
 
@@ -76,7 +79,7 @@ class Sending:
         self.preferences_url = links.preferences()
         self.confirm_url = links.confirm()
         self.has_unsubscribe_link = False
-        self.ends_at = time.monotonic() + limits.seconds
+        self.ends_at = monotonic() + limits.seconds
         self._links = links
         self._made: dict[str, str] = {}
 
@@ -117,44 +120,72 @@ def _is_blank(text: str) -> bool:
     return not text or text.isspace() or not (text.isprintable() or cleaned(text).strip())
 
 
-class _Buffer(StringIO):
-    """Text that is written, up to a limit in characters. python-liquid's own encodes every piece to count its bytes."""
+class Buffer(StringIO):
+    """Text that is written, in pieces, up to a limit in characters. python-liquid's own encodes every piece to count
+    its bytes.
+    """
 
-    def __init__(self, limit: int, left: int | None = None) -> None:
-        super().__init__()
-        self.left = limit if left is None else left
-        self._pieces: list[str] = []
+    __slots__ = ("left", "pieces")
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+        self.pieces: list[str] = []
 
     def write(self, text: str) -> int:
         self.left -= len(text)
         if self.left < 0:
             raise ResourceLimitError("it becomes too long", token=None)
-        self._pieces.append(text)
-        return len(text)
+        self.pieces.append(text)
+        return 0
+
+    def count(self, left: int, start: int) -> None:
+        """Count what was appended since there were `start` pieces and `left` characters left."""
+        self.left = left - sum(map(len, self.pieces[start:]))
+        if self.left < 0:
+            raise ResourceLimitError("it becomes too long", token=None)
 
     def getvalue(self) -> str:
-        return "".join(self._pieces)
+        return "".join(self.pieces)
+
+
+class _Names(ReadOnlyChainMap):
+    """Where names are looked up, innermost first. python-liquid's raises and catches at each place that lacks one."""
+
+    def __getitem__(self, name: str) -> object:
+        for place in self._maps:
+            if name in place:
+                return place[name]
+        raise KeyError(name)
 
 
 class Context(RenderContext):
     """A rendering's variables. Nothing reads the clock, and blank texts count as missing: a blank is a hole, too."""
 
-    __slots__ = ("sending",)
+    __slots__ = ("by_nodes", "sending")
     sending: Sending
+    by_nodes: bool
 
     def __init__(self, template: BoundTemplate, **settings: Any) -> None:
         super().__init__(template, **settings)
-        self.scope = ReadOnlyChainMap(self.locals, self.globals, self.counters)
+        self.scope = _Names(self.locals, self.globals, self.counters)
 
     def check_time(self, token: Token | None = None) -> None:
-        if time.monotonic() > self.sending.ends_at:
+        if monotonic() > self.sending.ends_at:
             raise ResourceLimitError("it takes too long", token=token)
 
     def get(self, path: list[object], *, token: Token | None, default: object = UNDEFINED) -> object:
-        self.check_time(token)
+        found = self.value(path, token)
+        return default if type(found) is Missing and default is not UNDEFINED else found
+
+    def value(self, path: Sequence[Any], token: Token | None) -> object:
+        """What stands at a path; Missing when nothing does."""
         found: Any = None
+        name = path[0]
+        for place in self.scope._maps:
+            if name in place:
+                found = place[name]
+                break
         try:
-            found = self.scope[str(path[0])]
             for part in path[1:]:
                 found = found[part] if type(found) is dict and part in found else self.get_item(found, part)
         except (KeyError, TypeError, IndexError):
@@ -162,41 +193,81 @@ class Context(RenderContext):
         if type(found) is str:
             if len(found) > _LONGEST_VALUE:
                 raise ResourceLimitError("a value is longer than a mail may be", token=token)
-            if _is_blank(found) and path[0] not in self.locals:
+            if _is_blank(found) and name not in self.locals:
                 found = None
-        if found is None:
-            return Missing(_written(path), token=token) if default is UNDEFINED else default
-        return found
+        return Missing(_written(path), token=token) if found is None else found
 
-    def get_buffer(self, buf: TextIO | None = None) -> _Buffer:
-        return _Buffer(self.env.output_stream_limit or 0, buf.left if isinstance(buf, _Buffer) else None)
+    def get_buffer(self, buf: TextIO | None = None) -> Buffer:
+        return Buffer(buf.left if type(buf) is Buffer else self.env.output_stream_limit or 0)
 
     def filter(self, name: str, token: Token | None) -> Callable[..., object]:
         self.check_time(token)
-        return super().filter(name, token)
+        return self.env.bare_filters.get(name) or super().filter(name, token)  # type: ignore[attr-defined]
+
+
+def context_of(context: RenderContext) -> Context:
+    """The same, of which more is known."""
+    if type(context) is not Context:
+        raise TypeError("our nodes are rendered by Compiled.write only")
+    return context
 
 
 def sending_of(context: RenderContext) -> Sending:
     """The message that a rendering belongs to."""
-    if not isinstance(context, Context):
-        raise TypeError("tracked links are rendered by Compiled.write only")
-    return context.sending
+    return context_of(context).sending
 
 
 class Compiled(BoundTemplate):
     """A parsed template. Rendering it is pure: the same data and links give the same text."""
 
     context_class = Context
+    uses = 0
+    code: Node | None = None
+    write_code: Callable[[BoundTemplate], Node | None]
 
     def write(self, data: Mapping[str, Any], sending: Sending) -> str:
         """The text for this data. Raises LiquidError (MissingValue, WrongValue, limits)."""
-        context = Context(self, globals=data)
-        context.sending = sending
+        return "".join(self.pieces(data, sending))
+
+    def pieces(self, data: Mapping[str, Any], sending: Sending) -> list[str]:
+        """The text in pieces, of which those that stand in the template are Fixed. Raises as `write` does."""
+        self.uses += 1
+        if self.uses == _USES_BY_NODES + 1:
+            self.code = self.write_code(self)
+        found = self._by_code(self.code, data, sending) if self.code else None
+        return self._by_nodes(data, sending) if found is None else found
+
+    def _by_code(self, code: Node, data: Mapping[str, Any], sending: Sending) -> list[str] | None:
+        context = self._context(data, sending, by_nodes=False)
         buffer = context.get_buffer()
-        self.render_with_context(context, buffer)
-        return buffer.getvalue()
+        try:
+            code.render(context, buffer)
+        except Exception:
+            return None  # whatever it was: the nodes meet it again, and know its place
+        return buffer.pieces
+
+    def _context(self, data: Mapping[str, Any], sending: Sending, *, by_nodes: bool) -> Context:
+        context = Context(self, globals=data)
+        context.sending, context.by_nodes = sending, by_nodes
+        return context
+
+    def _by_nodes(self, data: Mapping[str, Any], sending: Sending) -> list[str]:
+        context = self._context(data, sending, by_nodes=True)
+        buffer = context.get_buffer()
+        for node in self.nodes:
+            try:
+                node.render(context, buffer)
+            except LiquidInterrupt as error:
+                raise LiquidSyntaxError(f"unexpected '{error}'", token=node.token) from error
+            except LiquidError as error:
+                error.token = error.token or node.token
+                raise
+        return buffer.pieces
 
 
-def _written(path: list[object]) -> str:
-    head, *rest = path
-    return str(head) + "".join(f".{part}" if isinstance(part, str) else f"[{part}]" for part in rest)
+def _written(path: Sequence[Any]) -> str:
+    try:
+        return ".".join(path)
+    except TypeError:  # a number, as in items[0]
+        head, *rest = path
+        return str(head) + "".join(f".{part}" if isinstance(part, str) else f"[{part}]" for part in rest)

@@ -6,6 +6,7 @@ import html
 import math
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import TextIO
 from urllib.parse import quote
 
@@ -15,6 +16,7 @@ from liquid.builtin.content import ContentNode
 from liquid.builtin.output import Output, OutputNode
 from liquid.builtin.tags.echo_tag import EchoTag
 from liquid.builtin.tags.for_tag import ForNode, ForTag
+from liquid.expression import Expression
 from liquid.extra.tags import WithTag
 from liquid.extra.tags._with import WithNode
 from liquid.parser import get_parser
@@ -45,13 +47,18 @@ _ENDS_URL = re.compile(r"[\s'\"()\\<>]")
 _IMAGE_SCHEMES = ("http:", "https:", "cid:", "data:image/")
 
 
-class _Output(OutputNode):
+class Written(OutputNode):
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
-        value = self.expression.evaluate(context)
+        return self.put(self.expression.evaluate(context), context, buffer)
+
+    render = render_to_output
+
+    def put(self, value: object, context: RenderContext, buffer: TextIO) -> int:
+        """Write the value, if it is one that can be written."""
         if isinstance(value, str):
             if not value.isprintable():
                 value = cleaned(value)
-            return buffer.write(str(escape_html(value)) if context.autoescape else value)
+            return buffer.write(escape_html(value) if context.autoescape else value)
         if value is None:
             raise MissingValue(str(self.expression), self.token)
         if type(value) is Missing:
@@ -68,11 +75,11 @@ def _is_no_text(value: object) -> bool:
 
 
 class _OutputTag(Output):
-    node_class = _Output
+    node_class = Written
 
 
 class _Echo(EchoTag):
-    node_class = _Output  # type: ignore[assignment]
+    node_class = Written  # type: ignore[assignment]
 
 
 class _For(ForNode):
@@ -89,34 +96,44 @@ class _ForTag(ForTag):
     node_class = _For
 
 
-class _With(WithNode):
+class With(WithNode):
     __slots__ = ()
 
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        scope = context.scope
+        scope.push(self.given(context))
+        try:
+            return self.block.render(context, buffer)
+        finally:
+            scope.pop()
+
+    render = render_to_output
+
+    def given(self, context: RenderContext) -> dict[str, object]:
+        """What the names stand for."""
         given: dict[str, object] = {}
         for argument in self.args:
             value = argument.value.evaluate(context)
             name = str(argument.name).removesuffix(INSTEAD)
-            if name == argument.name or _is_blank(given.get(name)):
+            if name == argument.name or is_blank(given.get(name)):
                 given[name] = value
-        with context.extend(given):
-            return self.block.render(context, buffer)
+        return given
 
 
-def _is_blank(value: object) -> bool:
+def is_blank(value: object) -> bool:
     return value is None or type(value) is Missing or (isinstance(value, str) and not value.strip())
 
 
 class _WithTag(WithTag):
-    node_class = _With
+    node_class = With
 
 
-class _UrlOutput(_Output):
+class _UrlOutput(Written):
     """A value within the address of a feed: it can bring no part of an address of its own."""
 
-    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+    def put(self, value: object, context: RenderContext, buffer: TextIO) -> int:
         inner = context.get_buffer(buffer)
-        super().render_to_output(context, inner)
+        super().put(value, context, inner)
         return buffer.write(quote(inner.getvalue().encode("utf-8", "replace"), safe=""))
 
 
@@ -128,7 +145,7 @@ class _UrlEcho(EchoTag):
     node_class = _UrlOutput  # type: ignore[assignment]
 
 
-class _Address(Node):
+class Address(Node):
     """The value of an href or src: rendered, checked, and for links made trackable."""
 
     __slots__ = ("block", "fixed", "is_link")
@@ -144,20 +161,31 @@ class _Address(Node):
             self.fixed = (html.unescape(text) if escaped else text).strip()
 
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        if self.fixed is not None:
+            return self.put(self.fixed, context, buffer)
+        return self.put(self._written(context, buffer).strip().replace(" ", "%20"), context, buffer)
+
+    render = render_to_output
+
+    def put(self, url: str, context: RenderContext, buffer: TextIO) -> int:
+        """Write the address, if it is one that can be written."""
         sending = sending_of(context)
-        url = self.fixed
-        if url is None:
-            url = self._written(context, buffer).strip().replace(" ", "%20")
         if self.is_link:
             url = sending.link(url, self.token)
         elif not checked_url(url, self.token).lower().startswith(_IMAGE_SCHEMES):
             raise WrongValue(f'"{url[:80]}" is no address of a picture', token=self.token)
-        return buffer.write(str(escape_html(url)) if context.autoescape else url)
+        return buffer.write(escape_html(url) if context.autoescape else url)
+
+    @property
+    def value(self) -> Expression | None:
+        """What the address is, if it is one value and nothing else."""
+        nodes = self.block.nodes
+        return nodes[0].expression if len(nodes) == 1 and isinstance(nodes[0], Written) else None
 
     def _written(self, context: RenderContext, buffer: TextIO) -> str:
         """The address without HTML's escapes; one that is a value and nothing else need not be escaped first."""
-        if len(self.block.nodes) == 1 and isinstance(node := self.block.nodes[0], _Output):
-            value = node.expression.evaluate(context)
+        if self.value is not None:
+            value = self.value.evaluate(context)
             if type(value) is str:
                 return value
         inner = context.get_buffer(buffer)
@@ -175,7 +203,7 @@ class _AddressTag(Tag):
         token = stream.eat(TOKEN_TAG)
         block = get_parser(self.env).parse_block(stream, (self.end, TOKEN_EOF))
         stream.expect(TOKEN_TAG, value=self.end)
-        return _Address(token, block, is_link=self.is_link, escaped=self.env.autoescape)
+        return Address(token, block, is_link=self.is_link, escaped=self.env.autoescape)
 
 
 class _LinkTag(_AddressTag):
@@ -205,15 +233,28 @@ class _Style(Node):
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
         inner = context.get_buffer(buffer)
         self.block.render(context, inner)
-        value = html.unescape(inner.getvalue())
-        if self.is_url:
-            return buffer.write(str(escape_html(_ENDS_URL.sub(lambda found: f"%{ord(found[0]):02X}", value))))
-        if not _STYLE_VALUE.fullmatch(value):
-            raise WrongValue(f'"{value[:80]}" is no value for a style', token=self.token)
-        return buffer.write(str(escape_html(value)))
+        value = inner.getvalue()
+        written = _style_address(value) if self.is_url else _style_value(value)
+        if written is None:
+            raise WrongValue(f'"{html.unescape(value)[:80]}" is no value for a style', token=self.token)
+        return buffer.write(written)
+
+    render = render_to_output
 
     def children(self, static_context: RenderContext, *, include_partials: bool = True) -> Iterable[Node]:
         yield self.block
+
+
+@lru_cache(maxsize=1_024)
+def _style_value(escaped: str) -> str | None:
+    """The value as it stands in CSS; None when it could bring rules of its own."""
+    value = html.unescape(escaped)
+    return str(escape_html(value)) if _STYLE_VALUE.fullmatch(value) else None
+
+
+@lru_cache(maxsize=1_024)
+def _style_address(escaped: str) -> str:
+    return str(escape_html(_ENDS_URL.sub(lambda found: f"%{ord(found[0]):02X}", html.unescape(escaped))))
 
 
 class _StyleTag(Tag):
