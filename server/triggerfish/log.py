@@ -47,9 +47,13 @@ class EventLog(Protocol):
 
         An instant earlier than the newest entry's is raised to it, so that `received_at` never decreases. Appending
         nothing returns once the log has shown that it can write.
-        Raises Busy when too many appends wait already, Unavailable when the disk refuses, and Refused (TF119) when the
+        Raises Busy when too many events wait already, Unavailable when the disk refuses, and Refused (TF119) when the
         quarantine is full; then none is stored.
         """
+        ...
+
+    def check_room(self) -> None:
+        """Raises Busy when an append would: whoever asks first need not read what would be refused."""
         ...
 
     def note(self, counts: Sequence[Counted]) -> None:

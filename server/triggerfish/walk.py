@@ -91,6 +91,7 @@ async def receive(front: FrontDoor, body: bytes, call: str, received_at: Instant
     Privacy Control signal.
     Raises Refused (then nothing of the request is stored), Busy and Unavailable (then the sender should send again).
     """
+    front.log.check_room()
     events = ingest.accept(body, call, received_at, new_message_id=front.new_message_id)
     if gpc:
         events = [msgspec.structs.replace(each, context=each.context | {"gpc": True}) for each in events]
@@ -98,13 +99,17 @@ async def receive(front: FrontDoor, body: bytes, call: str, received_at: Instant
     if sifted.refusal is not None:
         front.log.note(counted(sifted.violations, received_at))
         raise sifted.refusal
-    await front.log.append(
+    appending = front.log.append(
         [(event, front.clock.receipt_of(event.timestamp, received_at)) for event in sifted.taken],
         [Aside(event, received_at, violations) for event, violations in sifted.aside],
     )
-    front.log.note(counted(sifted.violations, received_at))
+    let_in, violations = len(events), sifted.violations
+    # Decoded, events are many times as large as on the wire: they are let go while the log waits for the disk.
+    del events, sifted
+    await appending
+    front.log.note(counted(violations, received_at))
     front.ring()
-    return len(events)
+    return let_in
 
 
 class OpenChannel(deliver.Channel, Protocol):

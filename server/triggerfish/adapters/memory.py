@@ -25,6 +25,9 @@ class MemoryEventLog:
             self._entries.append(Entry(len(self._entries) + 1, newest, event))
         self.aside += aside
 
+    def check_room(self) -> None:
+        """There always is."""
+
     def note(self, counts: Sequence[Counted]) -> None:
         add_up(self.counted, counts)
 

@@ -54,23 +54,20 @@ class _Append(Struct, gc=False):
 
     rows: list[tuple[Instant, bytes]]
     aside: Sequence[Aside]
+    events: int
     bytes: int
     done: asyncio.Future[None]
     loop: asyncio.AbstractEventLoop
     refusal: TriggerfishError | None = None
-
-    @property
-    def events(self) -> int:
-        return len(self.rows) + len(self.aside)
 
 
 @reports_trouble("the event log")
 class SqliteEventLog:
     """An EventLog in the file `path`, which `migrate(path, migrations/log.py)` has made.
 
-    At most `queue_events` events and `queue_bytes` bytes wait for the disk; what comes beyond that is Busy. Any number
-    of processes may read the file while one appends. `append` belongs to an event loop; the reads may be called from
-    any thread. Raises SettingsWrong (TF412) when the file is no event log.
+    Once `queue_events` events or `queue_bytes` bytes wait for the disk, what comes is Busy. Any number of processes
+    may read the file while one appends. `append` belongs to an event loop; the reads may be called from any thread.
+    Raises SettingsWrong (TF412) when the file is no event log.
     """
 
     def __init__(self, path: Path, *, queue_events: int = 20_000, queue_bytes: int = 64 * 1024 * 1024) -> None:
@@ -94,28 +91,25 @@ class SqliteEventLog:
     # --- appending ----------------------------------------------------------------------------------------------------
 
     async def append(self, arrivals: Sequence[Arrival], aside: Sequence[Aside] = ()) -> None:
-        rows = []
-        size = 0
-        for event, received_at in arrivals:
-            json = _ENCODER.encode(event)
-            size += len(json)
-            rows.append((received_at, json))
-        size += sum(len(_ENCODER.encode(held.event)) for held in aside)
+        self.check_room()
+        rows = [(received_at, _ENCODER.encode(event)) for event, received_at in arrivals]
+        # Written down, the events need not be held in memory while the disk is waited for.
+        del arrivals
+        size = sum(len(json) for _, json in rows) + sum(len(_ENCODER.encode(held.event)) for held in aside)
         loop = asyncio.get_running_loop()
-        append = _Append(rows, aside, size, loop.create_future(), loop)
+        append = _Append(rows, aside, len(rows) + len(aside), size, loop.create_future(), loop)
         with self._news:
             if self._is_closed:
                 raise Unavailable("the event log is closed")
-            if self._waiting_events and (
-                self._waiting_events + append.events > self._queue_events
-                or self._waiting_bytes + size > self._queue_bytes
-            ):
-                raise Busy(f"{self._waiting_events} events wait for the disk already")
             self._waiting.append(append)
             self._waiting_events += append.events
             self._waiting_bytes += size
             self._wake_writer()
         await append.done
+
+    def check_room(self) -> None:
+        if self._waiting_events >= self._queue_events or self._waiting_bytes >= self._queue_bytes:
+            raise Busy(f"{self._waiting_events} events wait for the disk already")
 
     def note(self, counts: Sequence[Counted]) -> None:
         if not counts:
