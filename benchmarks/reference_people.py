@@ -40,7 +40,7 @@ VISIT = 8
 """Events that a visit has, on average."""
 ARCHETYPES = 4_000
 """So many people have pasts of their own; the others' are these, with other traits."""
-PATTERNS = 20_000
+PATTERNS = 5_000
 """So many have traits of their own; the others are like these, with other names."""
 FIRST_NAMES = ("Ana", "Ben", "Chloé", "Dov", "Elif", "Finn", "Grace", "Hugo", "Ines", "Jonas", "Kim", "Lara")
 

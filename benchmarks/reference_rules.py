@@ -209,7 +209,10 @@ def _campaigns(place: int, count: int) -> str:
         tests = _tests(dice, on, dice.choice((2, 3, 3, 4)))
         if not place % 2:
             tests[0] = f'event.category == "c-{dice.randrange(CATEGORIES)}"'
-        rules.append(_rule(dice, number, on, tests, dice.choice(("set", "wait", "send"))))
+        what: Literal["set", "send", "wait"] = dice.choices(("set", "wait", "send"), (8, 1, 1))[0]
+        if what != "set":
+            tests[-1:] = ["exists(traits.email)", dice.choice(SELDOM)]
+        rules.append(_rule(dice, number, on, tests, what))
     return _text(f"campaigns-{place}", dice.randrange(100), "all" if place % 3 else "first", rules[:count])
 
 
