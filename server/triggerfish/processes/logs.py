@@ -107,8 +107,8 @@ def _sentence(record: logging.LogRecord, discretion: Discretion) -> str:
     text = str(record.msg)
     if record.name == "asyncio":
         # What follows shows objects as they are, exceptions with their texts among them.
-        text = text.partition("\n")[0].partition("callback ")[0].strip()
-        return discretion.clean(text)
+        text = text.partition("\n")[0]
+        return "Exception in callback" if text.startswith("Exception in callback") else discretion.clean(text)
     if isinstance(record.msg, BaseException):
         text = discretion.said(record.msg)
     arguments = record.args
