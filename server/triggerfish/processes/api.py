@@ -36,7 +36,7 @@ from triggerfish.web import (
 )
 from triggerfish.web.app import build_app
 from triggerfish.web.ready import Examiner
-from triggerfish.web.serve import make_server
+from triggerfish.web.serve import collect_seldom, make_server
 from triggerfish.web.visits import Visits
 
 
@@ -60,6 +60,7 @@ async def run(orders: Orders) -> int:
             await control.report(Report(is_ready=False, error=str(error)))
             return 1
         server = make_server(app_for(desk))
+        collect_seldom()
         listener = socket.socket(fileno=orders.listen)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         # The kernel queues connections on the listener until the server takes them.
