@@ -1,6 +1,7 @@
 """What leaves, what does not, and in which order: the last look at the hand-over."""
 
 import asyncio
+import dataclasses
 
 import pytest
 from msgspec.structs import replace
@@ -429,3 +430,21 @@ async def test_no_other_refusal_is_held_against_an_address(words: str):
     await post.run()
     assert post.of("a").status == "failed"
     assert post.store.suppressed(["p-a@example.com"]) == {}
+
+
+async def test_what_was_due_before_a_backup_was_restored_may_have_left_and_leaves_only_if_it_may_twice():
+    post = Post()
+    post.due("lost", at=NOON - HOUR)
+    post.due("receipt", at=NOON - HOUR, class_="transactional", purpose="orders")
+    post.due("later", at=NOON + MINUTE)
+    post.house = dataclasses.replace(post.house, restored_at=NOON - 1)
+    post.clock.at = NOON + MINUTE
+    await post.run()
+    assert post.status("lost", "receipt", "later") == ["uncertain", "sent", "sent"]
+    assert post.story("lost") == [
+        ("uncertain", "the data was restored from a backup after this was due: it may have left before")
+    ]
+    assert post.of("lost").handed_at == NOON - HOUR, "caps count it"
+    post.tell(Resolve("lost", "again"))
+    await post.run()
+    assert post.of("lost").status == "sent"

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from triggerfish import blast
 from triggerfish.adapters.archive import Archive, read_facts
+from triggerfish.adapters.backup.restoring import restored_at
 from triggerfish.adapters.board import Board
 from triggerfish.adapters.http_feeds import HttpFeeds
 from triggerfish.adapters.outline import OutlineFile
@@ -433,6 +434,7 @@ async def open_house(
             channel=channels[settings.delivery.channel],
             channels=channels,
             underway=underway,
+            restored_at=0 if demo_since is not None else restored_at(settings.data_path),
             fallback=settings.delivery.fallback,
             fallback_after=settings.delivery.fallback_seconds * SECOND,
             pacing=Pacing(paces_of(settings, channels), clock.now()),

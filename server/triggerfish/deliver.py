@@ -60,16 +60,17 @@ class Channel(Protocol):
 
 STEPS: Mapping[schedule.Status, frozenset[schedule.Status]] = {
     "scheduled": frozenset({"scheduled", "due", "skipped"}),
-    "due": frozenset({"due", "sending", "skipped", "failed"}),
+    "due": frozenset({"due", "sending", "skipped", "failed", "uncertain"}),
     "sending": frozenset({"sent", "retrying", "failed", "uncertain"}),
-    "retrying": frozenset({"retrying", "sending", "skipped", "failed"}),
+    "retrying": frozenset({"retrying", "sending", "skipped", "failed", "uncertain"}),
     "uncertain": frozenset({"sent", "failed", "due"}),
     "sent": frozenset(),
     "skipped": frozenset(),
     "failed": frozenset(),
 }
 """The state machine of a send: what may follow on what. "uncertain" is left when somebody settles it, or when feedback
-shows that it arrived; to be due or to be tried again is followed by the same when it is put off.
+shows that it arrived; to be due or to be tried again is followed by the same when it is put off, and by "uncertain"
+in data that was restored from a backup: it may have left in between.
 """
 
 OPEN: frozenset[schedule.Status] = frozenset({"due", "retrying"})

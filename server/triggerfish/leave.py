@@ -147,6 +147,11 @@ def look(house: House, way: Way, sends: Sequence[Due], fed: Mapping[str, Fed]) -
     for due in sends:
         profile = loaded.profiles.get(due.profile)
         template = house.templates.get(due.template)
+        if is_lost_in_time(house, due):
+            doubt(due)
+            found.changed.append(due)
+            found.told.append(due)
+            continue
         if profile is not None and template is not None and template.feeds and due.id not in fed:
             continue
         address = "" if profile is None else _address(profile)
@@ -168,6 +173,19 @@ def look(house: House, way: Way, sends: Sequence[Due], fed: Mapping[str, Fed]) -
             sent.append(handing.leaving(due, house.rulebook, at))
             house.pacing.spend(way.channel, lane.provider, now)
     return found
+
+
+def is_lost_in_time(house: House, due: Due) -> bool:
+    """Whether a message that may leave only once was due before the data was restored: of what left between the backup
+    and then, the data knows nothing.
+    """
+    return due.class_ == "marketing" and due.due_at <= house.restored_at
+
+
+def doubt(due: Due) -> None:
+    """It may have left. For caps it has; `triggerfish resolve` settles it."""
+    due.handed_at = due.due_at
+    step(due, "uncertain", "the data was restored from a backup after this was due: it may have left before")
 
 
 def _address(profile: Profile) -> str:

@@ -141,7 +141,8 @@ class House:
 
     Messages leave over `channel`, unless they stand in a lane of another one (`channels`, by name); those that it
     certainly did not take for `fallback_after` go over the one that `fallback` names. `pacing` holds lanes back,
-    `guard` rules. What is `underway` can be called back. `feeds` fetches what templates show of other servers.
+    `guard` rules. What is `underway` can be called back. `feeds` fetches what templates show of other servers. What was
+    due until `restored_at` may have left already.
     """
 
     log: EventLog
@@ -163,6 +164,7 @@ class House:
     pacing: Pacing = field(default_factory=lambda: Pacing({}, 0))
     feeds: Feeds = field(default_factory=NoFeeds)
     underway: Underway = field(default_factory=Underway)
+    restored_at: Instant = 0
     guard: Guard | None = None
 
     def ways_out(self) -> Mapping[str, OpenChannel]:

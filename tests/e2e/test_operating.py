@@ -7,6 +7,7 @@ import shutil
 import socket
 import sqlite3
 import stat
+import subprocess
 import threading
 from collections.abc import Iterable
 from contextlib import closing
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from running import Running, identify, refuse, serving, track, write_workspace
+from running import COMMAND, Running, identify, refuse, serving, track, write_workspace
 from triggerfish.adapters.sqlite.migrate import migrate
 from triggerfish.adapters.sqlite.together import check_together
 
@@ -39,7 +40,6 @@ RULES = {
 PEOPLE, PURCHASES, BATCH = 40, 20, 10
 REPOSITORY = Path(__file__).parents[2]
 PAGE = (REPOSITORY / "docs" / "operating.md").read_text(encoding="utf-8")
-BACKUP = re.findall(r"""(?m)^sqlite3 (data/\w+\.sqlite3) "(VACUUM INTO '[^']+')"$""", PAGE)
 
 
 @pytest.fixture
@@ -60,17 +60,19 @@ def stream() -> list[list[dict[str, object]]]:
     return [events[start : start + BATCH] for start in range(0, len(events), BATCH)]
 
 
-def back_up(workspace: Path, to: Path) -> None:
-    """Take the commands of the page, in their order, with this workspace's files and another folder for the copies."""
-    to.mkdir()
-    for file, sql in BACKUP:
-        with closing(sqlite3.connect(workspace / file)) as source:
-            source.execute(re.sub(r"'.*/", f"'{to}/", sql))
+def run(*words: str | Path) -> None:
+    subprocess.run([*COMMAND, *map(str, words)], check=True, stdout=subprocess.DEVNULL, timeout=120)
+
+
+def back_up(workspace: Path, to: Path) -> Path:
+    run("backup", to, "--workspace", workspace)
+    (backup,) = to.iterdir()
+    return backup
 
 
 def restore(backup: Path, workspace: Path, to: Path) -> Path:
     shutil.copytree(workspace, to, ignore=shutil.ignore_patterns("data"))
-    shutil.copytree(backup, to / "data")
+    run("restore", backup, to)
     return to
 
 
@@ -102,23 +104,31 @@ def post_all(server: Running, requests: Iterable[list[dict[str, object]]], passe
 
 
 def test_a_backup_taken_while_events_stream_in_restores_to_a_server_that_goes_on_exactly_once(workspace, tmp_path):
-    assert [file for file, _ in BACKUP] == ["data/state.sqlite3", "data/log.sqlite3"]
     requests = stream()
     with serving(workspace) as server:
         passed = threading.Semaphore(0)
-        streaming = threading.Thread(target=post_all, args=(server, requests, passed))
+        # The last requests come after the backup, however long that takes.
+        end, is_taken = len(requests) - 5, threading.Event()
+
+        def stream_all() -> None:
+            post_all(server, requests[:end], passed)
+            is_taken.wait(120)
+            post_all(server, requests[end:], passed)
+
+        streaming = threading.Thread(target=stream_all)
         streaming.start()
         for _ in range(len(requests) // 3):
             assert passed.acquire(timeout=60)
-        back_up(workspace, tmp_path / "backup")
+        backup = back_up(workspace, tmp_path / "kept")
+        is_taken.set()
         streaming.join()
         server.quiet()
         right = send_ids(server), members(server)
-    decided, stored = positions(tmp_path / "backup")
+    decided, stored = positions(backup)
     assert len(requests) // 3 * BATCH <= stored < len(requests) * BATCH, "the backup must fall into the stream"
     assert decided <= stored
 
-    with serving(restore(tmp_path / "backup", workspace, tmp_path / "restored")) as server:
+    with serving(restore(backup, workspace, tmp_path / "restored")) as server:
         before = server.quiet()
         assert before["events"] == stored
         assert len(send_ids(server)) == stored - PEOPLE

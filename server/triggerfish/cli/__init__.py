@@ -19,8 +19,8 @@ from triggerfish.errors import Refused, RulebookBroken, TriggerfishError
 
 VERBS = (
     "new", "serve", "check", "test", "backtest", "diff", "replay", "why", "explain", "rules", "preview", "send-test",
-    "sends", "resolve", "holds", "hold", "release", "suppress", "plan", "rollback", "bounce", "doctor", "plugins",
-    "schema",
+    "sends", "resolve", "holds", "hold", "release", "suppress", "plan", "rollback", "backup", "restore", "verify",
+    "bounce", "doctor", "plugins", "schema",
 )  # fmt: skip
 """Every verb, in the order in which a newcomer meets them."""
 

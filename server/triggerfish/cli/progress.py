@@ -1,4 +1,4 @@
-"""A progress bar over events, for work that takes a while."""
+"""Progress bars over events and bytes, for work that takes a while."""
 
 from __future__ import annotations
 
@@ -6,10 +6,18 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 Show = Callable[[str, int, int], None]
-"""Shows what is being done, how many events are done, and how many there are."""
+"""Shows what is being done, how many events (or bytes) are done, and how many there are."""
 
 
 @contextlib.contextmanager
@@ -29,5 +37,19 @@ def events_bar(what: str, *, is_quiet: bool) -> Iterator[Show]:
 
         def show(what: str, done: int, total: int) -> None:
             bar.update(task, description=what, completed=done, total=total)
+
+        yield show
+
+
+@contextlib.contextmanager
+def bytes_bar(what: str, *, is_quiet: bool) -> Iterator[Show]:
+    """The same over bytes; what has no size yet shows that it goes on."""
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=is_quiet or not console.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+
+        def show(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total or None)
 
         yield show

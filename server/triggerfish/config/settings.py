@@ -200,6 +200,16 @@ class Reports(Struct, frozen=True, forbid_unknown_fields=True):
     ] = ()
 
 
+class Backups(Struct, frozen=True, forbid_unknown_fields=True):
+    """Backups that the server takes by itself: every day `at` (the machine's local time) one into `folder`, relative to
+    the workspace, of which the newest `keep` stay. Without a folder it takes none.
+    """
+
+    folder: Annotated[str, _text("the path of a folder, or empty", most=1000)] = ""
+    at: Annotated[str, _text('a time of day like "03:30"', pattern=r"\A([01]\d|2[0-3]):[0-5]\d\Z")] = "03:30"
+    keep: Annotated[int, _count(1, 1_000)] = 7
+
+
 class Log(Struct, frozen=True, forbid_unknown_fields=True):
     """What the server says about itself, on stderr. `format`: text for people, JSON lines for programs; "auto" is text
     on a terminal and JSON elsewhere.
@@ -228,6 +238,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     feeds: FeedServers = FeedServers()
     catalog: Catalog = Catalog()
     log: Log = Log()
+    backup: Backups = Backups()
     plugins: Annotated[dict[str, PluginTable], Meta(description="made of one table for each plugin")] = {}
 
     def __post_init__(self) -> None:

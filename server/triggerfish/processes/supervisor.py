@@ -31,6 +31,7 @@ from triggerfish.compose import KEPT_CATALOG, prepare
 from triggerfish.config import Settings
 from triggerfish.errors import SettingsWrong, WorkspaceTaken
 from triggerfish.meters import Beat
+from triggerfish.processes.backups import back_up_daily
 from triggerfish.processes.child import NotStarted, Process, ending
 from triggerfish.processes.orders import Orders, Report
 from triggerfish.versions import Cause
@@ -99,6 +100,7 @@ class Supervisor:
             asyncio.create_task(self._watch_files()),
             asyncio.create_task(self._keep_worker()),
             asyncio.create_task(self._keep_api()),
+            *([asyncio.create_task(back_up_daily(self.settings))] if self.settings.backup.folder else []),
         }
         done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in pending:
@@ -320,8 +322,12 @@ class Supervisor:
         """What `GET /v1/rulebook` and the pages show."""
         path = self.settings.rulebook_path
         fresh = path.with_suffix(".new")
-        fresh.write_bytes(msgspec.json.encode(self.status))
-        fresh.replace(path)
+        try:
+            fresh.write_bytes(msgspec.json.encode(self.status))
+            fresh.replace(path)
+        except OSError as error:
+            # The disk is full, say: what it shows is old then, and everything else goes on.
+            log.error("the state of the rulebook cannot be noted: %s", error)
 
 
 async def _persist(start: Callable[[], Awaitable[Process]]) -> Process:

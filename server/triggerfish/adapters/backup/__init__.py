@@ -1,0 +1,1 @@
+"""Backups: their form, taking them, putting them back."""
