@@ -13,11 +13,13 @@ Precedence is not used (RFC 3834 and mail programs' makers advise against it), n
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from functools import lru_cache
 from hashlib import blake2b
 
 from msgspec.structs import replace
 
-from triggerfish.render import Message
+from triggerfish.render import Class, Message
 
 _STRANGE = re.compile(r"[^a-z0-9]+")
 _LONGEST_LABEL = 40
@@ -28,16 +30,22 @@ _LONGEST_LIST_ID = 255
 
 def with_headers(message: Message, *, ruleset: str, rule: str, purpose: str) -> Message:
     """The message with the headers of a good sender; one that it has already stays as it is."""
-    domain = message.sender.email.rpartition("@")[2].lower()
-    parts = [label_of(name) for name in (rule, ruleset, purpose)]
-    added = {"Feedback-ID": ":".join((*(part for part in parts if part), sender_id(domain)))}
-    if message.class_ == "transactional":
-        added["Auto-Submitted"] = "auto-generated"
-    elif len(list_id := f"{label_of(purpose) or 'marketing'}.{domain}") <= _LONGEST_LIST_ID:
-        added["List-Id"] = f"<{list_id}>"
+    added = _headers(message.sender.email, message.class_, ruleset, rule, purpose)
     given = {name.lower() for name in message.headers}
     new = {name: value for name, value in added.items() if name.lower() not in given}
     return replace(message, headers={**message.headers, **new}, ruleset=ruleset, rule=rule, purpose=purpose)
+
+
+@lru_cache(maxsize=1_024)
+def _headers(sender: str, class_: Class, ruleset: str, rule: str, purpose: str) -> Mapping[str, str]:
+    domain = sender.rpartition("@")[2].lower()
+    parts = [label_of(name) for name in (rule, ruleset, purpose)]
+    added = {"Feedback-ID": ":".join((*(part for part in parts if part), sender_id(domain)))}
+    if class_ == "transactional":
+        added["Auto-Submitted"] = "auto-generated"
+    elif len(list_id := f"{label_of(purpose) or 'marketing'}.{domain}") <= _LONGEST_LIST_ID:
+        added["List-Id"] = f"<{list_id}>"
+    return added
 
 
 def sender_id(domain: str) -> str:

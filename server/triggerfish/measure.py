@@ -17,7 +17,9 @@ import hashlib
 import hmac
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import b2a_base64
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Literal, TypeVar
 
 from msgspec import Struct
@@ -51,6 +53,8 @@ LONGEST_URL = 2_048
 _VERSION = 2
 _MAC = 16
 _KINDS: tuple[Heard, ...] = ("opened", "clicked", "unsubscribed", "confirmed", "preferences")
+_NUMBERS = {kind: number for number, kind in enumerate(_KINDS)}
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _OF_ADDRESS = frozenset({"unsubscribed", "confirmed", "preferences"})
 _HEAD = 3 + 4
 _LONGEST_USER_AGENT = 512
@@ -90,6 +94,8 @@ class Signer:
 
     def __init__(self, secret: str, retired: Sequence[str] = ()) -> None:
         self._keys = [_derive(each) for each in (secret, *retired)]
+        # A copy of one that has taken in its key costs less than a new one.
+        self._mac = hmac.new(self._keys[0], digestmod=hashlib.sha256)
 
     def __repr__(self) -> str:
         return f"Signer({len(self._keys)} keys)"
@@ -101,22 +107,35 @@ class Signer:
         whoever reads mail at `address`.
         """
         send = Hit("opened", send_id, profile_id, purpose, sent_at=at // SECOND * SECOND, address=digest_of(address))
-        return SignedLinks(self, send, public_url.rstrip("/"))
+        return self.links_of(send, public_url)
+
+    def links_of(self, send: Hit, public_url: str) -> SignedLinks:
+        """The same for a send of which there is a hit already."""
+        return SignedLinks(self, send, public_url.rstrip("/"), self.middle(send))
 
     def token(self, hit: Hit) -> str:
         """`hit` as a token. Raises ValueError for a kind that no link has and for ids over 255 bytes."""
-        if hit.kind not in _KINDS:
-            raise ValueError(f'no link says "{hit.kind}"')
-        key = self._keys[0]
-        parts = [bytes((_VERSION, key[0], _KINDS.index(hit.kind))), min(hit.sent_at // SECOND, 2**32 - 1).to_bytes(4)]
+        return self.end(hit.kind, self.middle(hit), hit.url or hit.address)
+
+    def middle(self, hit: Hit) -> bytes:
+        """What all tokens of one send have in common. Raises ValueError for ids over 255 bytes."""
+        parts = [min(hit.sent_at // SECOND, 2**32 - 1).to_bytes(4)]
         for text in (hit.send_id, hit.profile_id, hit.purpose):
             raw = text.encode()
             if len(raw) > 255:
                 raise ValueError("an id in a link has at most 255 bytes")
             parts += (bytes((len(raw),)), raw)
-        parts.append((hit.url or hit.address).encode())
-        body = b"".join(parts)
-        return urlsafe_b64encode(body + _mac(key, body)).rstrip(b"=").decode()
+        return b"".join(parts)
+
+    def end(self, kind: Heard, middle: bytes, tail: str) -> str:
+        """The token of a kind, with an url or the digest of an address. Raises ValueError for a kind no link has."""
+        number = _NUMBERS.get(kind)
+        if number is None:
+            raise ValueError(f'no link says "{kind}"')
+        body = b"%c%c%c%b%b" % (_VERSION, self._keys[0][0], number, middle, tail.encode())
+        mac = self._mac.copy()
+        mac.update(body)
+        return b2a_base64(body + mac.digest()[:_MAC], newline=False).rstrip(b"=").translate(_URL_SAFE).decode()
 
     def read_token(self, token: str) -> Hit | None:
         """What a token says, or None when it is not ours: altered, cut off, too long, of another secret or version."""
@@ -145,10 +164,11 @@ class SignedLinks(Struct, frozen=True):
     signer: Signer
     send: Hit
     public_url: str
+    middle: bytes
 
     def click(self, url: str) -> str:
         """The address that records a click and leads on to `url`; `url` itself when it cannot be tracked."""
-        if not is_web_address(url) or len(url.encode()) > LONGEST_URL:
+        if not _can_be_tracked(url):
             return url
         return f"{self.public_url}/t/c/{self._token('clicked', url)}"
 
@@ -167,11 +187,12 @@ class SignedLinks(Struct, frozen=True):
         return f"{self.public_url}/t/p/{self._token('preferences')}"
 
     def _token(self, kind: Heard, url: str = "") -> str:
-        send = self.send
-        address = send.address if kind in _OF_ADDRESS else ""
-        return self.signer.token(
-            Hit(kind, send.send_id, send.profile_id, send.purpose, url, sent_at=send.sent_at, address=address)
-        )
+        return self.signer.end(kind, self.middle, url or (self.send.address if kind in _OF_ADDRESS else ""))
+
+
+@lru_cache(maxsize=2_048)
+def _can_be_tracked(url: str) -> bool:
+    return is_web_address(url) and len(url.encode()) <= LONGEST_URL
 
 
 def is_web_address(url: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 # Marks that stand for the breaks of tables until the text is tidied: what a row holds is known only per person.
 # An address between two ADDRESS is the one of the line that it stands in.
@@ -32,7 +33,12 @@ def tidy(text: str) -> str:
 
 
 def _gap(found: re.Match[str]) -> str:
-    gap = found[0]
+    written = _written(found[0])
+    return "" if written == " " and found.string.endswith(" ", 0, found.start()) else written
+
+
+@lru_cache(maxsize=1_024)
+def _written(gap: str) -> str:
     if TALL_ROW in gap:
         return "\n\n"
     if ROW in gap:
@@ -43,8 +49,7 @@ def _gap(found: re.Match[str]) -> str:
         return "\n\n"
     if "\n" in gap or LINE in gap:
         return "\n"
-    has_blank = "\xa0" in gap or " " in gap
-    return " " if has_blank and not found.string.endswith(" ", 0, found.start()) else ""
+    return " " if "\xa0" in gap or " " in gap else ""
 
 
 def _rows(text: str) -> str:

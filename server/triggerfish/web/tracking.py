@@ -17,7 +17,7 @@ from litestar.params import FromPath
 from triggerfish import walk
 from triggerfish.clock import DAY
 from triggerfish.errors import TriggerfishError
-from triggerfish.measure import Hit, SignedLinks, is_web_address
+from triggerfish.measure import Hit, is_web_address
 from triggerfish.web.given import Front
 from triggerfish.web.leaf import PRIVATE, button, leaf, lost, say, sorry
 from triggerfish.web.leaf_words import WORDS
@@ -128,7 +128,7 @@ async def _do(
 
 def _choice(visits: Visits, hit: Hit, language: str) -> str:
     """The way on to the preference page, for whoever has the message that this link stood in."""
-    url = SignedLinks(visits.signer, hit, "").preferences()
+    url = visits.signer.links_of(hit, "").preferences()
     return f'<p><a href="{url}">{say(language, "preferences_link")}</a></p>'
 
 
