@@ -4,6 +4,7 @@
 #   make check        format, lint, types, documents       make fix         mend what can be mended
 #   make demo-check   the demo's figures against an independent computation
 #   make faults       kill real processes, for some twenty minutes: docs/faults.md
+#   make soak         half the top load for MINUTES=30, with reloads, kills and a bad provider
 #   make bench        measure                              make lock        pin the requirements anew
 #   make clean        remove all that make has made, but data/
 #   make clean-data   remove data/: the next make run plays the demo anew
@@ -29,7 +30,7 @@ RUNS := $(VENV)/.installed-run-$(HERE)
 DEVELOPS := $(VENV)/.installed-dev-$(HERE)
 NODE_MODULES := tests/node/node_modules/.package-lock.json
 
-.PHONY: run test test-long faults check fix demo-check bench lock clean clean-data node
+.PHONY: run test test-long faults soak check fix demo-check bench lock clean clean-data node
 
 run: $(RUNS)
 	@exec $(RUN)
@@ -43,6 +44,10 @@ test-long: $(DEVELOPS) node
 
 faults: $(DEVELOPS)
 	@$(TEST) -m faults -s tests/faults
+
+MINUTES ?= 30
+soak: $(DEVELOPS)
+	@TRIGGERFISH_SOAK_MINUTES=$(MINUTES) $(TEST) -s tests/faults/test_soak.py
 
 check: $(DEVELOPS)
 	@$(BIN)/ruff format --check .

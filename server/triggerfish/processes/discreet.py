@@ -21,7 +21,8 @@ from triggerfish.plugin.channel import NotHandedOver
 SPEAKING: tuple[type[BaseException], ...] = (TriggerfishError, NotHandedOver, sqlite3.Error, ImportError, SyntaxError)
 """Exceptions whose text is told. Of an OSError it is the system's own words for its number."""
 
-_ADDRESS = re.compile(r"[^\s<>()\[\]{},;:\"'`=|]+@[^\s<>()\[\]{},;:\"'`=|]+\.[^\s<>()\[\]{},;:\"'`=|]*[\w]")
+_PART = r"[^\s<>()\[\]{},;:\"'`=|/]"
+_ADDRESS = re.compile(rf"{_PART}+@{_PART}+\.{_PART}*\w")
 _SECRET_NAMES = re.compile(r"pass|secret|key|token|credential|auth", re.IGNORECASE)
 _LONGEST_CHAIN = 5
 _MOST_FRAMES = 30
@@ -47,8 +48,7 @@ class Discretion:
         """An exception on one line."""
         name = type(error).__name__
         if isinstance(error, TriggerfishError):
-            text = str(error)
-            return self.clean(" ".join(text.split()))
+            return self.clean(" ".join(str(error).splitlines()))
         if isinstance(error, OSError) and not self._tells_all:
             text = error.strerror or ""
         elif self._tells_all or isinstance(error, SPEAKING):
