@@ -43,3 +43,8 @@ class Watch:
     def _look(self) -> None:
         while not self._over.wait(0.1):
             self._most = max(self._most, memory_of(self._pid))
+
+
+def faults_in(said: str) -> list[str]:
+    """The lines of a server's log that tell of an exception that nobody expected."""
+    return [line for line in said.splitlines() if '"trace":' in line or "Traceback" in line or "answered 500" in line]

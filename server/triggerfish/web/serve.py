@@ -6,8 +6,13 @@ import asyncio
 import gc
 import resource
 import socket
+from array import array
+from contextlib import suppress
+from fcntl import ioctl
 from functools import partial
 from http import HTTPStatus
+from itertools import islice
+from termios import FIONREAD
 from typing import Any, cast
 
 import httptools
@@ -134,11 +139,11 @@ class PatientProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         config = cast(PatientConfig, self.config)
         if len(self.connections) > config.most_connections:
-            longest = next(iter(config.waiting), None)
-            if longest is None or self.loop.time() - longest.waits_since < GRACE_SECONDS:
+            slow = self._slowest()
+            if slow is None:
                 self._turn_away(503, "every connection is taken", b"retry-after: %d\r\n" % RETRY_SECONDS)
                 return
-            longest.give_way()
+            slow.give_way()
         self.waits_since = self.loop.time()
         config.waiting[self] = None
         self._start_waiting()
@@ -149,6 +154,24 @@ class PatientProtocol(HttpToolsProtocol):
             self._reading.cancel()
         cast(PatientConfig, self.config).waiting.pop(self, None)
         super().connection_lost(exc)
+
+    def _slowest(self) -> PatientProtocol | None:
+        """The connection that has waited longest for its client, if there is one that has waited long. Those where
+        something has come that this process had no time to read are not waiting for their client.
+        """
+        for each in islice(cast(PatientConfig, self.config).waiting, 16):
+            if self.loop.time() - each.waits_since < GRACE_SECONDS:
+                return None
+            if not each.has_unread():
+                return each
+        return None
+
+    def has_unread(self) -> bool:
+        """Whether the kernel holds bytes of the client that have not been read."""
+        unread = array("i", [0])
+        with suppress(OSError):
+            ioctl(self.transport.get_extra_info("socket").fileno(), FIONREAD, unread)
+        return unread[0] > 0
 
     def give_way(self) -> None:
         """Make room for somebody else: this client has kept us waiting longest."""
