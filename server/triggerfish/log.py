@@ -11,6 +11,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from triggerfish.clock import Instant
+from triggerfish.errors import TriggerfishError
 from triggerfish.ingest import Event
 from triggerfish.quarantine import Aside, Counted
 
@@ -39,6 +40,20 @@ class Queue(Struct, frozen=True):
     most_bytes: int
 
 
+class Unreadable(TriggerfishError):
+    """An entry is there and cannot be decoded: the file is damaged at `position`."""
+
+    code = "TF419"
+
+    def __init__(self, position: Position, received_at: Instant) -> None:
+        super().__init__(
+            f"the event at position {position} of the log cannot be read: the file is damaged",
+            hint="`triggerfish verify` lists all that is; a backup may have it whole",
+        )
+        self.position = position
+        self.received_at = received_at
+
+
 class EventLog(Protocol):
     """Append once, read after a position. `tests/contracts/event_log.py` says what every adapter must do."""
 
@@ -61,11 +76,15 @@ class EventLog(Protocol):
         ...
 
     def read(self, after: Position, limit: int) -> list[Entry]:
-        """At most `limit` entries with positions greater than `after`, in order."""
+        """At most `limit` entries with positions greater than `after`, in order; those before one that cannot be
+        decoded. Raises Unreadable when that is the first.
+        """
         ...
 
     def at(self, positions: Sequence[Position]) -> list[Entry]:
-        """The entries at these positions, in order of position; those that do not exist are left out."""
+        """The entries at these positions, in order of position; those that do not exist, or cannot be decoded, are left
+        out.
+        """
         ...
 
     def head(self) -> tuple[Position, Instant]:

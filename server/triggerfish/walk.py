@@ -38,7 +38,7 @@ from triggerfish.lanes import Pacing
 from triggerfish.leave import Way
 from triggerfish.leave import compose as compose
 from triggerfish.leave import data_of as data_of
-from triggerfish.log import EventLog, Position
+from triggerfish.log import EventLog, Position, Unreadable
 from triggerfish.plan import Checks, Plan
 from triggerfish.profile import Profile, claims_of, previous_claims
 from triggerfish.quarantine import Aside, counted
@@ -242,7 +242,14 @@ def fit(house: House) -> bool:
 def _read_again(house: House, traces: refit.Traces, position: Position, now: Instant) -> None:
     """Room 3 again for what the new rulebook counts: the whole log, from the beginning."""
     place = 0
-    while place < position and (entries := house.log.read(place, FIT_BATCH)):
+    while place < position:
+        try:
+            entries = house.log.read(place, FIT_BATCH)
+        except Unreadable as damaged:
+            place = damaged.position
+            continue
+        if not entries:
+            break
         place = entries[-1].position
         counted = [entry for entry in entries if entry.position <= position and entry.event.name in traces.events]
         claims = {claim for entry in counted for claim in claims_of(entry.event)}

@@ -154,7 +154,6 @@ def test_a_state_that_lost_its_newest_transactions_decides_the_same_again(tmp_pa
 def test_a_page_that_is_damaged_while_the_server_runs_stops_decisions_and_loses_no_event(workspace: Path):
     with serving(workspace) as server:
         path = workspace / "data" / "state.sqlite3"
-        copy = path.read_bytes()
         with closing(sqlite3.connect(path)) as db:
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             (root,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'identities'").fetchone()
@@ -171,7 +170,6 @@ def test_a_page_that_is_damaged_while_the_server_runs_stops_decisions_and_loses_
         assert server.get("/v1/status")["events"] == before + 3
         assert server.get("/v1/status")["dead_letters"] == 0, "no event is to blame"
     assert verify(workspace)
-    assert len(copy) > page
 
 
 AS_NOBODY = """

@@ -4,8 +4,11 @@ whatever kills the process that touches it.
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,10 @@ from triggerfish import walk
 from triggerfish.adapters.compiled import CompiledMatcher
 from triggerfish.adapters.memory import MemoryEventLog
 from triggerfish.adapters.memory_store import MemoryStateStore
+from triggerfish.adapters.sqlite.log import SqliteEventLog
+from triggerfish.adapters.sqlite.migrate import migrate
+from triggerfish.config import starter_path
+from triggerfish.log import Unreadable
 from triggerfish.processes.poison import TRIES, Taster
 from triggerfish.profile import Trait
 from triggerfish.rulefile.compile import load_rulebook
@@ -224,6 +231,30 @@ def server(tmp_path, site) -> Iterator[Running]:
     path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH", "")]))
     with serving(workspace, env={"PYTHONPATH": path}) as running:
         yield running
+
+
+async def test_an_event_whose_bits_flipped_is_put_aside_and_all_others_are_decided(tmp_path: Path):
+    path = tmp_path / "log.sqlite3"
+    migrate(path, starter_path("migrations") / "log.py")
+    shop = Shop()
+    with closing(SqliteEventLog(path)) as log:
+        await log.append([(tracked("Step", NOON + number, user=f"p{number}"), NOON + number) for number in range(6)])
+        for position in (1, 4):
+            with closing(sqlite3.connect(path)) as db, db:
+                db.execute("UPDATE events SET event = x'7bff' WHERE position = ?", (position,))
+        shop.house = dataclasses.replace(shop.house, log=log)
+        with pytest.raises(Unreadable, match="position 1 of the log cannot be read"):
+            log.read(0, 100)
+        assert [entry.position for entry in log.read(1, 100)] == [2, 3]
+        assert [entry.position for entry in log.at([3, 4, 5])] == [3, 5]
+        taster = Taster(shop.house, 0, lambda: None)
+        while taster.follow():
+            pass
+        assert shop.store.position()[0] == 6
+        assert set(shop.store.dead_letters) == {1, 4}
+        assert len(shop.store.profiles) == 4
+        shop.store.note_fitted(frozenset())
+        assert walk.fit(shop.house), "also by a reading of all that was"
 
 
 @pytest.mark.faults

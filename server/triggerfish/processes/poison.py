@@ -16,6 +16,7 @@ from dataclasses import replace
 from triggerfish import walk
 from triggerfish.engine import Moment
 from triggerfish.errors import Unavailable
+from triggerfish.log import Unreadable
 
 log = logging.getLogger("triggerfish.worker")
 
@@ -61,8 +62,12 @@ class Taster:
     def _taste_agenda(self) -> int:
         store = self._house.store
         position, until = store.position()
-        coming = self._house.log.read(position, 1)
-        now = max(until, coming[0].received_at if coming else self._house.clock.now())
+        try:
+            coming = self._house.log.read(position, 1)
+            next_at = coming[0].received_at if coming else self._house.clock.now()
+        except Unreadable as damaged:
+            next_at = damaged.received_at
+        now = max(until, next_at)
         due = store.agenda(now, 1)
         if not due:
             return 0
@@ -77,7 +82,12 @@ class Taster:
     def _taste_event(self) -> int:
         store = self._house.store
         position, _ = store.position()
-        coming = self._house.log.read(position, 1)
+        try:
+            coming = self._house.log.read(position, 1)
+        except Unreadable as damaged:
+            store.bury(damaged.position, damaged.sentence, self._house.clock.now())
+            log.error("event %d was put aside: %s", damaged.position, damaged.sentence)
+            return 1
         if not coming:
             return 0
         cause = self._try(coming[0].position, limit=1)

@@ -13,6 +13,7 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from contextlib import closing, suppress
+from itertools import takewhile
 from pathlib import Path
 from threading import Condition, Lock, Thread
 from typing import Any
@@ -26,7 +27,7 @@ from triggerfish.adapters.sqlite.trouble import Trouble, reports_trouble, unavai
 from triggerfish.clock import Instant
 from triggerfish.errors import Busy, Refused, SettingsWrong, TriggerfishError, Unavailable
 from triggerfish.ingest import Event
-from triggerfish.log import Arrival, Entry, Position, Queue
+from triggerfish.log import Arrival, Entry, Position, Queue, Unreadable
 from triggerfish.quarantine import QUARANTINE_LIMIT, Aside, Counted, Key, add_up
 
 _log = logging.getLogger("triggerfish.log")
@@ -47,6 +48,7 @@ NOTE_SECONDS = 1.0
 
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(Event)
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
 
 
 class _Append(Struct, gc=False):
@@ -196,20 +198,28 @@ class SqliteEventLog:
     # --- reading ------------------------------------------------------------------------------------------------------
 
     def read(self, after: Position, limit: int) -> list[Entry]:
-        return self._entries("WHERE position > ? ORDER BY position LIMIT ?", (after, limit))
+        rows = self._rows("WHERE position > ? ORDER BY position LIMIT ?", (after, limit))
+        try:
+            return [Entry(position, received_at, _DECODER.decode(json)) for position, received_at, json in rows]
+        except _UNREADABLE:
+            whole = list(takewhile(lambda entry: entry is not None, map(_entry_of, rows)))
+            if not whole:
+                raise Unreadable(*rows[0][:2]) from None
+            return [entry for entry in whole if entry is not None]
 
     def at(self, positions: Sequence[Position]) -> list[Entry]:
         chosen = msgspec.json.encode(positions).decode()
-        return self._entries("WHERE position IN (SELECT value FROM json_each(?)) ORDER BY position", (chosen,))
+        rows = self._rows("WHERE position IN (SELECT value FROM json_each(?)) ORDER BY position", (chosen,))
+        return [entry for entry in map(_entry_of, rows) if entry is not None]
 
     def head(self) -> tuple[Position, Instant]:
         with self._reading, closing(self._reader.execute(_NEWEST)) as rows:
             return rows.fetchone() or (0, 0)
 
-    def _entries(self, where: str, values: tuple[Any, ...]) -> list[Entry]:
+    def _rows(self, where: str, values: tuple[Any, ...]) -> list[tuple[Position, Instant, bytes]]:
         query = f"SELECT position, received_at, event FROM events {where}"  # noqa: S608  (`where` is one of ours)
         with self._reading, closing(self._reader.execute(query, values)) as rows:
-            return [Entry(position, received_at, _DECODER.decode(json)) for position, received_at, json in rows]
+            return rows.fetchall()
 
     def close(self) -> None:
         """Wait until what was appended is on disk, then close. Appends after this are Unavailable."""
@@ -220,6 +230,15 @@ class SqliteEventLog:
             self._writer.join()
         with self._reading:
             self._reader.close()
+
+
+def _entry_of(row: tuple[Position, Instant, bytes]) -> Entry | None:
+    """None where the file is damaged."""
+    position, received_at, json = row
+    try:
+        return Entry(position, received_at, _DECODER.decode(json))
+    except _UNREADABLE:
+        return None
 
 
 def _connect(path: Path) -> sqlite3.Connection:
