@@ -115,6 +115,16 @@ class TestSqliteStateStore(StateStoreContract):
             assert store.load([], [each.id for each in people]).profiles == {each.id: each for each in people}
             assert len(store._hot) == 10
 
+    def test_of_large_profiles_fewer_are_kept_in_memory(self, path: Path):
+        with closing(SqliteStateStore(path)) as store:
+            large = [profile(f"p{number}", time_zone="x" * 3_000_000) for number in range(9)]
+            store.commit(outcome(*large), 1, NOON)
+            assert len(store._hot) == 5
+            store.load([], [each.id for each in large])
+            store.commit(outcome(profile("p8"), profile("p3")), 2, NOON)
+            assert len(store._hot) == 5
+            assert store._hot.size < 10_000_000
+
     def test_marks_are_on_disk_when_mark_returns_and_commits_are_not_waited_for(self, path: Path):
         with closing(SqliteStateStore(path)) as store:
             store.commit(outcome(sends=[send("one")]), 1, NOON)

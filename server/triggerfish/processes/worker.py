@@ -148,6 +148,8 @@ async def _prepare(house: walk.House, stopping: asyncio.Event, pulse: Pulse) -> 
         log.warning("%d messages were with the channel when the worker stopped; each says what became of it", lost)
     gc.collect()
     gc.freeze()
+    # A batch makes tens of thousands of objects and drops nearly all of them by itself: look for cycles less often.
+    gc.set_threshold(20_000, 20, 20)
 
 
 async def _work(house: walk.House, orders: Orders, control: Control, stopping: asyncio.Event, pulse: Pulse) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -23,6 +23,7 @@ import msgspec
 
 from triggerfish.adapters.sqlite import instructions, opened, outgoing, tallies, timelines, traffic
 from triggerfish.adapters.sqlite.health import add_times, begin_reign, count_moments
+from triggerfish.adapters.sqlite.hot import Hot
 from triggerfish.adapters.sqlite.trouble import FSYNC_FAILED, Trouble, may_pass, reports_trouble, unavailable
 from triggerfish.blast import Alarm, Traffic
 from triggerfish.clock import Instant
@@ -62,19 +63,19 @@ _PUT_OWNER = """
 class SqliteStateStore:
     """A StateStore in the file `path`, which `migrate(path, migrations/state.py)` has made.
 
-    It keeps the `cache_limit` profiles used last in memory. What `spent` gives, the time that rules took since it was
-    last asked, is written with what they decided. One process writes; any number may read the file (reads.py). For use
-    by one thread at a time. Raises SettingsWrong (TF412) when the file is no state, and from every write WorkspaceTaken
-    (TF413) when another worker has decided meanwhile; then nothing of it is written. While the disk is full or fails,
-    calls raise Unavailable, with the same effect; the connection is a fresh one then, and nothing in memory counts.
+    It keeps the `cache_limit` profiles used last in memory, or fewer if they are large (hot.py). What `spent` gives,
+    the time that rules took since it was last asked, is written with what they decided. One process writes; any number
+    may read the file (reads.py). For use by one thread at a time. Raises SettingsWrong (TF412) when the file is no
+    state, and from every write WorkspaceTaken (TF413) when another worker has decided meanwhile; then nothing of it is
+    written. While the disk is full or fails, calls raise Unavailable, with the same effect; the connection is a fresh
+    one then, and nothing in memory counts.
     """
 
     def __init__(
         self, path: Path, *, cache_limit: int = CACHE_LIMIT, spent: Callable[[], Sequence[Spent]] = tuple
     ) -> None:
-        self._cache_limit = cache_limit
         self._spent = spent
-        self._hot: OrderedDict[str, Profile] = OrderedDict()
+        self._hot = Hot(cache_limit)
         self._path = path
         self._trouble = Trouble(path, _log)
         self._lost: sqlite3.DatabaseError | None = None
@@ -159,21 +160,13 @@ class SqliteStateStore:
             if profile is None:
                 cold.append(profile_id)
             else:
-                self._hot.move_to_end(profile_id)
                 found[profile_id] = profile
         for part in _parts(cold):
             query = f"SELECT id, profile FROM profiles WHERE id IN ({_marks(part)})"  # noqa: S608
-            for profile_id, blob in self._db.execute(query, part):
-                found[profile_id] = _PROFILE.decode(blob)
-        self._keep(found[profile_id] for profile_id in cold if profile_id in found)
+            read = [(_PROFILE.decode(blob), len(blob)) for _, blob in self._db.execute(query, part)]
+            found |= {profile.id: profile for profile, _ in read}
+            self._hot.keep(read)
         return found
-
-    def _keep(self, profiles: Iterable[Profile]) -> None:
-        for profile in profiles:
-            self._hot[profile.id] = profile
-            self._hot.move_to_end(profile.id)
-        while len(self._hot) > self._cache_limit:
-            self._hot.popitem(last=False)
 
     def agenda(self, until: Instant, limit: int) -> list[tuple[Instant, str]]:
         return self._all(
@@ -204,8 +197,8 @@ class SqliteStateStore:
         # Only now: had the transaction failed, what is kept must be what is in the file.
         self._position = position
         for gone in outcome.merged:
-            self._hot.pop(gone, None)
-        self._keep(profiles)
+            self._hot.drop(gone)
+        self._hot.keep(zip(profiles, (len(blob) for _, _, blob in packed), strict=True))
 
     def _go_on(self, position: Position, until: Instant) -> None:
         """Move on in the log, from where this store has brought it and no other."""
