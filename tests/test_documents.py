@@ -14,7 +14,8 @@ from triggerfish.cli import VERBS
 from triggerfish.config import Settings
 from triggerfish.meters import METERS
 from triggerfish.processes.child import STOP_SECONDS
-from triggerfish.web.serve import LARGEST_HEAD, REQUEST_SECONDS
+from triggerfish.web.bodies import MOST_ARRIVING
+from triggerfish.web.serve import ANSWER_SECONDS, GRACE_SECONDS, LARGEST_HEAD, LONGEST_PIPELINE, REQUEST_SECONDS
 
 REPOSITORY = Path(__file__).parents[1]
 DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")])
@@ -185,5 +186,10 @@ def test_the_labels_of_what_is_counted_are_told():
 
 def test_the_bounds_that_operators_are_told_are_those_of_the_server():
     limits = read("docs/operating.md").split("## Limits")[1].split("\n## ")[0]
-    assert f"| {LARGEST_HEAD // 1024} KB, {REQUEST_SECONDS:.0f} seconds |" in limits
+    assert f"| a request's head | {LARGEST_HEAD // 1024} KB |" in limits
+    assert REQUEST_SECONDS == ANSWER_SECONDS
+    assert f"an answer to be read | {REQUEST_SECONDS:.0f} seconds each |" in limits
+    assert f"of all requests together | {MOST_ARRIVING // 1024**2} MB |" in limits
+    assert f"| requests sent ahead on one connection | {LONGEST_PIPELINE} |" in limits
+    assert f"(over {GRACE_SECONDS:.0f} seconds)" in limits
     assert f"| {STOP_SECONDS} seconds a process |" in limits

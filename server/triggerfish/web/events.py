@@ -85,6 +85,8 @@ async def let_in(front: FrontDoor, scope: HTTPScope, receive: Receive, send: Sen
         authorization = headers.get(b"authorization")
         if authorization is not None:
             check_write_key(front, write_key_in_header(authorization), "Authorization")
+        # What there is no room for need not arrive.
+        front.log.check_room()
         body = await read_body(receive, headers, ingest.largest_body(call))
         if authorization is None:
             check_write_key(front, ingest.write_key_in(body), "writeKey")
