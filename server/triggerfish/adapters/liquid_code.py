@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from keyword import iskeyword
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from liquid import BoundTemplate, RenderContext
 from liquid.ast import BlockNode, Node
@@ -39,7 +39,8 @@ from liquid.exceptions import LiquidInterrupt
 from liquid.expression import Expression
 
 from triggerfish.adapters.liquid_rendering import Buffer, Missing, context_of
-from triggerfish.adapters.liquid_tags import INSTEAD, Address, With, Written, is_blank
+from triggerfish.adapters.liquid_tags import INSTEAD, Address, Style, With, Written, is_blank
+from triggerfish.render import Fixed
 
 _DEEPEST = 60
 """Python takes 100 levels of indentation."""
@@ -96,6 +97,18 @@ def _set_by(node: Node, context: RenderContext) -> Iterable[str]:
         yield from _set_by(child, context)
 
 
+class _Frame(NamedTuple):
+    """A stretch of code within which `names` mean one thing (all others, for the whole): the variables of paths, and
+    what is to be said to look them up at line `at`.
+    """
+
+    names: frozenset[str]
+    paths: dict[str, str]
+    lookups: list[str]
+    at: int
+    depth: int
+
+
 class _Writer:
     """Writes the code of one stretch of nodes."""
 
@@ -105,10 +118,10 @@ class _Writer:
         self.known: dict[str, object] = {"Missing": Missing, "is_blank": is_blank}
         self.lines: list[str] = []
         self.depth = 1
-        # For the whole, then for each {% with %} around: the names it gives, its paths with their variables, and where
-        # in the code they are looked up.
-        self.frames: list[tuple[frozenset[str], dict[str, str], int, int]] = []
+        # Of the whole, then of each {% with %} around.
+        self.frames: list[_Frame] = []
         self.variables = 0
+        self.texts: dict[str, str] = {}
 
     def code(self, nodes: Sequence[Node]) -> Code:
         self.open(frozenset())
@@ -128,16 +141,20 @@ class _Writer:
         return name
 
     def open(self, names: frozenset[str]) -> None:
-        self.frames.append((names, {}, len(self.lines), self.depth))
+        self.frames.append(_Frame(names, {}, [], len(self.lines), self.depth))
 
     def close(self) -> None:
-        _, paths, at, depth = self.frames.pop()
-        self.lines[at:at] = ["    " * depth + line for line in paths.values()]
+        frame = self.frames.pop()
+        self.lines[frame.at : frame.at] = ["    " * frame.depth + line for line in frame.lookups]
 
     def body(self, nodes: Sequence[Node]) -> None:
         for node in nodes:
             if isinstance(node, ContentNode):
-                self.say(f"add({self.const(node.text)})")
+                self.text(node.text)
+            elif isinstance(node, Written | Style) and (known := self.known_value(node)) is not None:
+                buffer = Buffer(self.context.env.output_stream_limit or 0)
+                node.put(known, self.context, buffer)
+                self.text(buffer.getvalue())
             elif isinstance(node, Written):
                 self.say(f"{self.const(node.put)}({self.expression(node.expression)}, context, buffer)")
             elif isinstance(node, Address) and node.fixed is not None:
@@ -152,8 +169,9 @@ class _Writer:
             elif isinstance(node, IfNode) and not node.blank and self.depth < _DEEPEST:
                 self.choice(node)
             elif isinstance(node, With) and not node.blank:
-                self.given(node)
+                paths = self.given(node)
                 self.open(frozenset(str(name) for name in node.block_scope()))
+                self.frames[-1].paths.update(paths)
                 self.body(node.block.nodes)
                 self.close()
                 self.say("context.scope.pop()")
@@ -161,15 +179,47 @@ class _Writer:
                 self.blocks(node)
                 self.say(f"{self.const(node.render)}(context, buffer)")
 
-    def given(self, node: With) -> None:
-        """As With.given."""
+    def text(self, text: str) -> None:
+        """Add a text that is always the same; what is added right before it is one with it."""
+        before = self.lines[-1].strip() if self.lines else ""
+        if before in self.texts and self.lines[-1] == "    " * self.depth + before:
+            name = self.texts[before]
+            self.known[name] = Fixed(f"{self.known[name]}{text}")
+        else:
+            name = self.const(Fixed(text))
+            self.say(f"add({name})")
+            self.texts[f"add({name})"] = name
+
+    def given(self, node: With) -> dict[str, str]:
+        """As With.given. Gives the paths of which it is known already what they lead to."""
+        known: dict[str, str] = {}
         self.say("given = {}")
         for argument in node.args:
             name = str(argument.name).removesuffix(INSTEAD)
+            is_instead = name != argument.name
+            if is_instead and known.get(repr([name])) in self.known:
+                continue  # it is a text of the template
             value = self.expression(argument.value)
-            instead = "" if name == argument.name else f"if is_blank(given.get({name!r})): "
+            instead = f"if is_blank(given.get({name!r})): " if is_instead else ""
             self.say(f"{instead}given[{name!r}] = {value}")
+            is_path = isinstance(argument.value, Path) and self.is_fixed(argument.value)
+            is_text = isinstance(argument.value, Literal) and not is_blank(self.known[value])
+            if (is_path or is_text) and not is_instead and name not in self.names_set:
+                known[repr([name])] = value
+            else:
+                known.pop(repr([name]), None)
         self.say("context.scope.push(given)")
+        return known
+
+    def known_value(self, node: Written | Style) -> str | None:
+        """The text that an output or a style is made of for everybody."""
+        expression = node.expression if isinstance(node, Written) else node.value
+        if not isinstance(expression, Path | Literal) or (
+            isinstance(expression, Path) and not self.is_fixed(expression)
+        ):
+            return None
+        found = self.known.get(self.expression(expression))
+        return found if isinstance(found, str) else None
 
     def choice(self, node: IfNode) -> None:
         ways = [(node.condition, node.consequence), *((each.expression, each.block) for each in node.alternatives)]
@@ -242,10 +292,10 @@ class _Writer:
 
     def path(self, path: Path) -> str:
         """The variable that holds what stands at a path."""
-        frame = next(each for each in reversed(self.frames) if path.path[0] in each[0] or each is self.frames[0])
+        frame = next(each for each in reversed(self.frames) if path.path[0] in each.names or each is self.frames[0])
         written = repr(path.path)
-        if written not in frame[1]:
-            name = f"p{self.variables}"
+        if written not in frame.paths:
+            frame.paths[written] = name = f"p{self.variables}"
             self.variables += 1
-            frame[1][written] = f"{name} = value({self.const(path.path)}, {self.const(path.token)})"
-        return frame[1][written].partition(" ")[0]
+            frame.lookups.append(f"{name} = value({self.const(path.path)}, {self.const(path.token)})")
+        return frame.paths[written]

@@ -217,7 +217,7 @@ class _ImageTag(_AddressTag):
     is_link = False
 
 
-class _Style(Node):
+class Style(Node):
     """A value within CSS: a word, a number, a colour; anything else could bring rules of its own. Of an address in it,
     what could end it is percent-encoded.
     """
@@ -233,13 +233,22 @@ class _Style(Node):
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
         inner = context.get_buffer(buffer)
         self.block.render(context, inner)
-        value = inner.getvalue()
+        return self.put(inner.getvalue(), context, buffer)
+
+    render = render_to_output
+
+    @property
+    def value(self) -> Expression | None:
+        """What is written, if it is one value and nothing else."""
+        nodes = self.block.nodes
+        return nodes[0].expression if len(nodes) == 1 and isinstance(nodes[0], Written) else None
+
+    def put(self, value: str, context: RenderContext, buffer: TextIO) -> int:
+        """Write a value, escaped, if it can stand in CSS."""
         written = _style_address(value) if self.is_url else _style_value(value)
         if written is None:
             raise WrongValue(f'"{html.unescape(value)[:80]}" is no value for a style', token=self.token)
         return buffer.write(written)
-
-    render = render_to_output
 
     def children(self, static_context: RenderContext, *, include_partials: bool = True) -> Iterable[Node]:
         yield self.block
@@ -265,7 +274,7 @@ class _StyleTag(Tag):
         token = stream.eat(TOKEN_TAG)
         block = get_parser(self.env).parse_block(stream, (self.end, TOKEN_EOF))
         stream.expect(TOKEN_TAG, value=self.end)
-        return _Style(token, block, is_url=self.name == STYLE_URL_TAG)
+        return Style(token, block, is_url=self.name == STYLE_URL_TAG)
 
 
 class _StyleUrlTag(_StyleTag):
