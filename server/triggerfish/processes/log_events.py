@@ -18,6 +18,9 @@ EVENTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "the changed rulebook is not used: %s": ("rulebook.refused", ("why",)),
     "wrong in the changed rulebook: %s": ("rulebook.problem", ("problem",)),
     "this version of the rulebook is live but cannot be kept: %s": ("rulebook.not_kept", ("why",)),
+    "the state of the rulebook cannot be noted: %s": ("rulebook.not_noted", ("why",)),
+    "backup: %s": ("backup.taken", ("path",)),
+    "no backup was taken: %s; trying again in an hour": ("backup.failed", ("why",)),
     "%s is passed over: %s": ("versions.passed_over", ("path", "why")),
     "version %s is passed over: %s": ("versions.passed_over", ("version", "why")),
     "%s is held by another process for long; going on without it": ("versions.held", ("path",)),
@@ -66,7 +69,6 @@ EVENTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "answered 500": ("http.failed", ()),
     "a wish (%s) could not be stored; the person was asked to try again": ("wish.not_stored", ("kind",)),
     "an event %r of send %s was not recorded: %s": ("hit.not_stored", ("kind", "send", "why")),
-    "could not read the state: %s": ("state.not_read", ("why",)),
     "%s cannot be used: %s (%s): %s": ("store.trouble", ("path", "what", "name", "remedy")),
     "%s can be used again, after %.0f s and %d tries": ("store.well", ("path", "seconds", "tries")),
     # Anything else.
