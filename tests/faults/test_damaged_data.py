@@ -20,10 +20,13 @@ import pytest
 from click.testing import CliRunner
 
 from running import identify, serving, track, wait_until, write_workspace
+from triggerfish.adapters.sqlite.log import SqliteEventLog
 from triggerfish.cli import main
 from triggerfish.compose import prepare
 from triggerfish.config import load_settings
 from triggerfish.errors import SettingsWrong
+from worlds import NOON
+from worlds import track as tracked
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
@@ -104,15 +107,15 @@ def test_what_a_start_does_first_names_a_damaged_file_and_the_way_out(
     assert any(each.startswith(f"{name}.sqlite3: ") for each in verify(workspace))
 
 
-def test_a_log_that_lost_its_newest_events_is_not_passed_over_in_silence(tmp_path: Path):
+async def test_a_log_that_lost_its_newest_events_is_not_passed_over_in_silence(tmp_path: Path):
     workspace = write_workspace(tmp_path / "shop", RULES, offer="marketing")
     data, kept = workspace / "data", tmp_path / "kept"
-    with serving(workspace) as server:
-        server.take(track("p1", "Step"))
-        server.quiet()
+    prepare(load_settings(workspace, {}))
+    with closing(SqliteEventLog(data / "log.sqlite3")) as log:
+        await log.append([(tracked("Step", NOON), NOON)])
         size = (data / "log.sqlite3-wal").stat().st_size
-        server.take(*(track("p1", "Step") for _ in range(20)))
-        server.quiet()
+        await log.append([(tracked("Step", NOON + number), NOON) for number in range(20)])
+        change(data / "state.sqlite3", "UPDATE progress SET position = 21")
         # As after a power cut: the newest events are in the WAL only.
         shutil.copytree(data, kept)
     settings = load_settings(workspace, {})

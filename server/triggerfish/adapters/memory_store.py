@@ -62,6 +62,8 @@ class MemoryStateStore:
     def close(self) -> None:
         """Nothing is open."""
 
+    trouble = ""
+
     def position(self) -> tuple[Position, Instant]:
         return self._position, self._until
 

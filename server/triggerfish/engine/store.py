@@ -19,6 +19,11 @@ from triggerfish.schedule import Due
 class StateStore(Protocol):
     """Where outcomes are kept. `tests/contracts/state_store.py` says what every adapter must do."""
 
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be written just now, for people; empty when all is well."""
+        ...
+
     def position(self) -> tuple[Position, Instant]:
         """The log position up to which events are decided, and the instant up to which the agenda is."""
         ...

@@ -95,7 +95,7 @@ class Pulse:
         self._board = board
         self._watched = (thread or threading.current_thread()).ident or 0
         self._state, self._since = "starting", time.monotonic()
-        self._turned = self._since
+        self._turned, self._why = self._since, ""
         self._beating = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="triggerfish-pulse", daemon=True)
@@ -113,9 +113,9 @@ class Pulse:
         self._turned = self._since
         self._beat()
 
-    def turn(self) -> None:
-        """The event loop came round."""
-        self._turned = time.monotonic()
+    def turn(self, why: str = "") -> None:
+        """The event loop came round. `why` says what keeps the process from its work, if anything does."""
+        self._turned, self._why = time.monotonic(), why
 
     def _run(self) -> None:
         looked = beaten = time.monotonic()
@@ -136,6 +136,7 @@ class Pulse:
             beat = Beat(
                 pid=os.getpid(),
                 state=self._state,
+                why=self._why,
                 since=self._since,
                 beaten=time.monotonic(),
                 turned=self._turned,

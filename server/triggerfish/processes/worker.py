@@ -213,7 +213,7 @@ async def _turn(house: walk.House, pulse: Pulse) -> None:
         # While the state cannot be read there is nothing to show; who decides says why.
         with contextlib.suppress(TriggerfishError):
             _measure(house)
-        pulse.turn()
+        pulse.turn(house.store.trouble)
         await asyncio.sleep(1)
 
 

@@ -118,6 +118,8 @@ def worker(beats: Mapping[str, Beat], now: float) -> Part:
         return Part("ok", f"{own.state}, for {now - own.since:.0f} s")
     if now - own.turned > STUCK_SECONDS:
         return Part("failed", f"it has been at one thing for {now - own.turned:.0f} s")
+    if own.why:
+        return Part("failed", f"it waits, for the state cannot be written: {own.why}")
     return Part("ok", "it decides and sends")
 
 
