@@ -43,7 +43,7 @@ class Late:
         self._made: Callable[..., Any] | None = None
 
     def __call__(self, *given: Any) -> Any:
-        return self.made(*given)
+        return (self._made or self.made)(*given)
 
     @property
     def made(self) -> Callable[..., Any]:

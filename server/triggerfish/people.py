@@ -7,7 +7,8 @@ has a userId of its own; then an anonymousId goes over to the person who used it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -37,6 +38,13 @@ class Loaded(Struct, frozen=True):
     profiles: Mapping[str, Profile]
     owners: Mapping[Claim, str]
     hours: Sequence[int] = ()
+
+
+class Named(NamedTuple):
+    """The names that an event gives its person, and the ids of those who go by them; None: nobody goes by one."""
+
+    claims: Sequence[Claim]
+    owners: Collection[str | None]
 
 
 class People:
@@ -69,32 +77,40 @@ class People:
             owner = self.loaded.owners.get(claim)
         return None if owner is None else self.merged.get(owner, owner)
 
-    def have_seen(self, event: Event) -> bool:
+    def named(self, event: Event) -> Named:
+        """Whom an event names."""
+        claims = claims_of(event)
+        return Named(claims, {self.owner(claim) for claim in claims})
+
+    def have_seen(self, event: Event, named: Named) -> bool:
         """Whether somebody who goes by one of the event's names had it before. Then nothing may come of it, not even a
         name that changes hands: it may have done so again since.
         """
-        owners = {owner for claim in claims_of(event) if (owner := self.owner(claim)) is not None}
-        return any(self._as_is(owner).has_seen(event.message_id) for owner in owners)
+        known = (self._as_is(owner) for owner in named.owners if owner is not None)
+        return any(profile.has_seen(event.message_id) for profile in known)
 
-    def who(self, event: Event, position: Position, now: Instant) -> Profile | None:
+    def who(self, event: Event, named: Named, position: Position, now: Instant) -> Profile | None:
         """The working copy of the person whose event this is; made, merged and named as the event says. `position` is
         the event's place in the log.
 
         None when an event of our own (a click, say) is about a profile that is gone.
         """
-        claims = claims_of(event)
+        claims, owners = named
         if event.profile_id:
             known = self.owner(claims[0])
             return None if known is None else self.take(known)
+        if len(owners) == 1 and not event.previous_id and (known := next(iter(owners))) is not None:
+            # Nearly every event: all its names are one person's.
+            return self.take(known)
         person = self._nearest(claims, position, now)
         for claim in claims:
             person = self._settle(person, claim, event, now)
         previous = previous_claims(event)
-        owners = [owner for claim in previous if (owner := self.owner(claim)) is not None]
-        other = next((owner for owner in owners if owner != person.id), None)
+        known_before = [owner for claim in previous if (owner := self.owner(claim)) is not None]
+        other = next((owner for owner in known_before if owner != person.id), None)
         if other is not None:
             person = self._join(person, self.take(other), "alias", event, now)
-        elif previous and not owners:
+        elif previous and not known_before:
             # Nobody has been known by that name yet: events under it may be late.
             person = self._settle(person, previous[-1], event, now)
         return person

@@ -6,6 +6,7 @@ Profiles are stored as msgpack arrays: append new fields at the end, with a defa
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Literal, NamedTuple
 
@@ -174,12 +175,13 @@ class Profile(Struct, array_like=True, gc=False):
     @property
     def wake_at(self) -> Instant | None:
         """When this profile next needs attention: its place on the agenda."""
-        instants = [wait.due_at for wait in self.waits]
-        if self.recheck_at is not None:
-            instants.append(self.recheck_at)
-        if self.alarm_at is not None:
-            instants.append(self.alarm_at)
-        return min(instants, default=None)
+        soonest = self.recheck_at
+        if (alarm_at := self.alarm_at) is not None and (soonest is None or alarm_at < soonest):
+            soonest = alarm_at
+        for wait in self.waits:
+            if soonest is None or wait.due_at < soonest:
+                soonest = wait.due_at
+        return soonest
 
     @property
     def has_user(self) -> bool:
@@ -199,7 +201,9 @@ class Profile(Struct, array_like=True, gc=False):
         return None if found is None else found.value
 
 
+@lru_cache(16)
 def _digest(message_id: str) -> bytes:
+    """What is remembered of a message id; it is asked for twice in a row."""
     return blake2b(message_id.encode(), digest_size=8).digest()
 
 

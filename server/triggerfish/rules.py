@@ -233,7 +233,12 @@ class Rulebook:
             for event in activity.events:
                 counted.setdefault(event, []).append(activity)
         self._counts = counted
+        self._listened = frozenset(name for rule in self._rules.values() for name in rule.on)
         self._readers = {event: self.segments.readers(each) for event, each in counted.items()}
+
+    def is_idle(self, event: str) -> bool:
+        """Whether nothing counts an event of this name, and no rule listens to it."""
+        return event not in self._counts and event not in self._listened
 
     @cached_property
     def fitting(self) -> Fitting:

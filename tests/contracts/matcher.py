@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from random import Random
 
@@ -130,6 +131,38 @@ class MatcherContract:
         matcher = type(self).make(rulesets.rulesets)
         for value, winner in ((10, ["rule0"]), (9, ["rule1"]), (3, ["rule2"]), (1, [])):
             assert [name for _, name in woken(matcher, World(properties={"a": value}).view())] == winner
+
+    def test_rules_that_are_looked_up_by_a_value_wake_as_others_do(self):
+        constants = ("1", "2", "1.5", "-0.0", "True", "False", "'1'", "'a'", "'True'", "''", "9007199254740993")
+        on = ("view", "page")
+        rules = [(Tree(f"event.a == {constant} and event.b > 0"), on) for constant in constants]
+        rules += [(Tree(f"event.c == {number} and event.a == 1"), on) for number in range(60)]
+        rules += [(Tree(f"{number} == event.c or event.a == 'a'"), on) for number in range(5)]
+        rules += [(Tree("event.b > 1"), on), (None, on), (Tree("not event.a == 2"), on)]
+        values = (
+            1,
+            1.0,
+            1.5,
+            0,
+            0.0,
+            True,
+            False,
+            "1",
+            "a",
+            "True",
+            "",
+            2**53 + 1,
+            2**53,
+            math.nan,
+            None,
+            [1],
+            {"a": 1},
+        )
+        worlds = [
+            World(properties={"a": a, "b": b, "c": c}) for a in values for b in (0, 2) for c in (1, "1", 59.0, 99)
+        ]
+        for mode in ("first", "all"):
+            self.same(written([(mode, 1, rules), ("all", 2, rules[:20]), (mode, 0, rules[::-1])]), worlds)
 
     def test_several_hundred_rules_may_hold_at_once(self):
         rules = [(Tree(f"event.a > {n} or event.b > {n}"), ("view", "page")) for n in range(300)]

@@ -25,7 +25,7 @@ def profile_of(*entries: Entry) -> str:
     """Whose event the last one is."""
     people = People(Loaded({}, {}))
     for entry in entries:
-        person = people.who(entry.event, entry.position, entry.received_at)
+        person = people.who(entry.event, people.named(entry.event), entry.position, entry.received_at)
     return person.id
 
 
@@ -79,7 +79,7 @@ def test_events_of_one_profile_are_in_one_circle_whoever_merges(entries: Sequenc
     nodes, owners = [], []
     for entry in entries:
         nodes.append(circles.add(entry.event, entry.position))
-        owners.append(people.who(entry.event, entry.position, entry.received_at).id)
+        owners.append(people.who(entry.event, people.named(entry.event), entry.position, entry.received_at).id)
     circles.close()
     circle_of: dict[str, int] = {}
     for node, owner in zip(nodes, owners, strict=True):

@@ -1,43 +1,71 @@
 """The matcher in plain Python: it runs each listening rule's compiled condition, in order.
 
 It is the oracle to which `durable.py` is held (tests/contracts/matcher.py), and the way to run where durable_rules does
-not build (`engine = "compiled"` in triggerfish.toml).
+not build (`engine = "compiled"` in triggerfish.toml). Both look rules up by their guards (guards.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
+from triggerfish.adapters.guards import Lookup, guards_of
 from triggerfish.conditions import View, made
 from triggerfish.rules import Rule, RuleSet
 
-Listener = tuple[Callable[[View], bool] | None, Rule]
-"""A rule's condition as a function (None always holds), and the rule."""
+
+class _Listener(NamedTuple):
+    """A rule, its condition as a function (None always holds), and a number for its rule set, if that is one of mode
+    first; else -1.
+    """
+
+    holds: Callable[[View], bool] | None
+    rule: Rule
+    first_of: int
+
+
+class _Listeners:
+    """The rules that listen to one event, rule sets by priority."""
+
+    def __init__(self, given: Sequence[tuple[Rule, int]]) -> None:
+        self._rows = [
+            _Listener(None if rule.when is None else made(rule.when.holds), rule, first_of) for rule, first_of in given
+        ]
+        guards = guards_of([rule.when for rule, _ in given])
+        self._lookup = Lookup([None if guard is None else [guard] for guard in guards])
+
+    def woken(self, view: View) -> list[Rule]:
+        woken: list[Rule] = []
+        rows, taken = self._rows, -2
+        for place in self._lookup.open(view):
+            holds, rule, first_of = rows[place]
+            if first_of != taken and (holds is None or holds(view)):
+                woken.append(rule)
+                if first_of >= 0:
+                    taken = first_of
+        return woken
 
 
 class CompiledMatcher:
     """A Matcher port (rules.py) over the rules' own compiled conditions. It keeps no state between events."""
 
     def __init__(self, rulesets: Sequence[RuleSet]) -> None:
-        self._listeners: dict[str, list[tuple[bool, list[Listener]]]] = {}
-        for ruleset in sorted(rulesets, key=lambda ruleset: -ruleset.priority):
-            listening: dict[str, list[Listener]] = {}
+        self._given: dict[str, list[tuple[Rule, int]]] = {}
+        self._listeners: dict[str, _Listeners] = {}
+        for number, ruleset in enumerate(sorted(rulesets, key=lambda ruleset: -ruleset.priority)):
             for rule in ruleset.rules:
-                holds = None if rule.when is None else made(rule.when.holds)
                 for name in dict.fromkeys(rule.on):
-                    listening.setdefault(name, []).append((holds, rule))
-            for name, listeners in listening.items():
-                self._listeners.setdefault(name, []).append((ruleset.mode == "first", listeners))
+                    self._given.setdefault(name, []).append((rule, number if ruleset.mode == "first" else -1))
 
     def match(self, view: View) -> list[Rule]:
         """The rules woken by `view.event` whose condition holds, in the order of the Matcher port."""
-        woken: list[Rule] = []
         if view.event is None:
-            return woken
-        for is_first_only, listeners in self._listeners.get(view.event.name, ()):
-            for holds, rule in listeners:
-                if holds is None or holds(view):
-                    woken.append(rule)
-                    if is_first_only:
-                        break
-        return woken
+            return []
+        listeners = self._listeners.get(view.event.name)
+        if listeners is None:
+            given = self._given.get(view.event.name)
+            if given is None:
+                return []
+            # Made at the first event of its name: most of a large rulebook's conditions are not needed for long.
+            listeners = self._listeners[view.event.name] = _Listeners(given)
+        return listeners.woken(view)

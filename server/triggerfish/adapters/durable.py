@@ -13,15 +13,16 @@ the event's name as a number, and every other field is one of
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from triggerfish.adapters.durable_shapes import Join, Key, Leaf, Shape, Wake, cut, shape_of
-from triggerfish.conditions import NUMBERS, View
+from triggerfish.adapters.guards import Lookup, guards_of
+from triggerfish.conditions import NUMBERS, Test, View, made
 from triggerfish.errors import PluginFailed, SettingsWrong
 from triggerfish.rules import Rule, RuleSet
 
@@ -49,20 +50,24 @@ class DurableMatcher:
         self._failure: PluginFailed | None = None
         wakes_of_all: list[Wake] = []
         groups = [(False, wakes_of_all)]
-        for ruleset in sorted(rulesets, key=lambda ruleset: -ruleset.priority):
+        by_priority = sorted(rulesets, key=lambda ruleset: -ruleset.priority)
+        guards = _guards([rule for ruleset in by_priority for rule in ruleset.rules])
+        for ruleset in by_priority:
             wakes = wakes_of_all
             if ruleset.mode == "first":
                 wakes = []
                 groups.append((True, wakes))
             for rule in ruleset.rules:
                 shape = Shape() if rule.when is None else shape_of(rule.when.root)
-                wakes += [Wake(len(self._rules), name, shape) for name in dict.fromkeys(rule.on)]
+                for name in dict.fromkeys(rule.on):
+                    guard = guards[name, len(self._rules)]
+                    wakes.append(Wake(len(self._rules), name, shape, guard))
                 self._rules.append(rule)
         scales = _scales(leaf for _, wakes in groups for wake in wakes for leaf in wake.shape.leaves())
         calls: dict[str, list[list[_Call]]] = {}
         for is_first_only, wakes in groups:
             called: dict[str, list[_Call]] = {}
-            for part in cut(wakes):
+            for part in cut(wakes, is_ordered=is_first_only):
                 for call in _Network(extension, part, scales, is_first_only).calls():
                     called.setdefault(call.event, []).append(call)
             for event, group in called.items():
@@ -76,12 +81,24 @@ class DurableMatcher:
         plan = None if view.event is None else self._plans.get(view.event.name)
         if plan is None:
             return []
-        messages = plan.read(view)
         try:
-            return [self._rules[place] for place in plan.ask(messages)]
+            return [self._rules[place] for place in plan.ask(view)]
         except PluginFailed as failure:
             self._failure = failure
             raise
+
+
+def _guards(rules: Sequence[Rule]) -> dict[tuple[str, int], Test | None]:
+    """By event and place, the test to look each rule up by."""
+    listening: dict[str, list[int]] = {}
+    for place, rule in enumerate(rules):
+        for name in dict.fromkeys(rule.on):
+            listening.setdefault(name, []).append(place)
+    return {
+        (name, place): guard
+        for name, places in listening.items()
+        for place, guard in zip(places, guards_of([rules[place].when for place in places]), strict=True)
+    }
 
 
 class _Scale(Struct):
@@ -112,12 +129,15 @@ class _Field(Struct, frozen=True):
 
 
 class _Call(Struct, frozen=True):
-    """What one event name means to one network: the code of the name, and the fields that its rules read there."""
+    """What one event name means to one network: the code of the name, the fields that its rules read there, and the
+    tests by which all of those are looked up, or None.
+    """
 
     event: str
     network: _Network
     code: int
     fields: Mapping[Key, _Field]
+    guards: Sequence[Test] | None
 
 
 class _Network:
@@ -147,8 +167,11 @@ class _Network:
     def calls(self) -> Iterator[_Call]:
         """One for each event name that wakes a rule here."""
         for event, code in self._events.items():
-            keys = {leaf.key for wake in self._wakes if wake.event == event for leaf in wake.shape.leaves()}
-            yield _Call(event, self, code, {key: field for key, field in self._fields.items() if key in keys})
+            wakes = [wake for wake in self._wakes if wake.event == event]
+            keys = {leaf.key for wake in wakes for leaf in wake.shape.leaves()}
+            guards = [wake.guard for wake in wakes if wake.guard is not None]
+            fields = {key: field for key, field in self._fields.items() if key in keys}
+            yield _Call(event, self, code, fields, guards if len(guards) == len(wakes) else None)
 
     def ask(self, code: int, fields: str) -> list[int]:
         """The places of the rules that a message wakes; of mode first, the first one's."""
@@ -211,93 +234,93 @@ class _Network:
         return test if part.operator == "==" else {_OPERATORS[part.operator]: test}
 
 
-class _Target(Struct):
-    """Where the code of a value goes: a message, and the start of the field's text there."""
+class _Target(NamedTuple):
+    """What a field holds: the code of a value, told by its place in `_Plan`'s values, or whether a test holds."""
 
     kind: str
-    scale: _Scale
-    places: list[tuple[int, str]] = []
-
-
-class _Column(Struct):
-    """A value that an event's rules compare with constants."""
-
+    value: int
     of: Callable[[View], Any]
-    numbers: list[_Target] = []
-    texts: list[_Target] = []
-    truths: list[_Target] = []
+    scale: _Scale
+
+
+class _Asking(NamedTuple):
+    """One network's part of an event: `first_of` is a number for its rule set, if only the first rule may win there,
+    else -1; `fields` the start of each field's text and the place of its target.
+    """
+
+    network: _Network
+    code: int
+    first_of: int
+    fields: tuple[tuple[str, int], ...]
+
+
+_UNASKED = object()
 
 
 class _Plan:
-    """What to do with events of one name. `groups` are networks of which each is asked, or, where only the first rule
-    may win, as far as the first answer.
+    """What to do with events of one name. Of the networks that are one rule set, where only the first rule may win, no
+    more are asked after the first answer. Every value is worked out once, and only if a network that is asked reads it.
     """
 
     def __init__(self, groups: Sequence[Sequence[_Call]], scales: Mapping[Key, _Scale]) -> None:
-        self._calls = [[(call.network, call.code) for call in group] for group in groups]
-        self._computed: list[tuple[Callable[[View], Any], list[tuple[int, str]]]] = []
-        columns: dict[Any, _Column] = {}
-        calls = [call for group in groups for call in group]
-        self._size = len(calls)
-        wanted: dict[Key, list[tuple[int, str]]] = {}
-        of: dict[Key, Callable[[View], Any]] = {}
-        for at, call in enumerate(calls):
-            for key, field in call.fields.items():
-                wanted.setdefault(key, []).append((at, f',"{field.name}":'))
-                of[key] = field.of
-        for key, places in wanted.items():
-            what, kind = key
-            if kind == "computed":
-                self._computed.append((of[key], [(at, f"{start}1") for at, start in places]))
-                continue
-            column = columns.setdefault(what, _Column(of[key]))
-            targets = column.texts if kind == "text" else column.truths if kind == "truth" else column.numbers
-            targets.append(_Target(kind, scales[key], places))
-        self._columns = list(columns.values())
+        targets: dict[Key, int] = {}
+        values: dict[Hashable, int] = {}
+        self._targets: list[_Target] = []
+        self._askings: list[_Asking] = []
+        guards: list[Sequence[Test] | None] = []
+        for number, group in enumerate(groups):
+            for call in group:
+                fields = []
+                for key, field in call.fields.items():
+                    what, kind = key
+                    if key not in targets:
+                        targets[key] = len(self._targets)
+                        value = values.setdefault(what, len(values))
+                        self._targets.append(_Target(kind, value, made(field.of), scales[key]))
+                    fields.append((f',"{field.name}":', targets[key]))
+                first_of = number if call.network.is_first_only else -1
+                self._askings.append(_Asking(call.network, call.code, first_of, tuple(fields)))
+                guards.append(call.guards)
+        self._size = len(values)
+        self._lookup = Lookup(guards)
 
-    def read(self, view: View) -> list[str]:
-        """The fields of the message to each network. Every value is worked out once."""
-        made: list[list[str]] = [[] for _ in range(self._size)]
-        for column in self._columns:
-            value = column.of(view)
-            kind = type(value)
-            targets = (
-                column.numbers
-                if kind in NUMBERS
-                else column.texts
-                if kind is str
-                else column.truths
-                if kind is bool
-                else ()
-            )
-            for target in targets:
-                if value != value:  # NaN: it has no place, and is unequal to everything
-                    if target.kind != "unequal":
-                        continue
-                    text = "0"
-                else:
-                    text = str(target.scale.code(value))
-                for at, start in target.places:
-                    made[at].append(start + text)
-        for holds, places in self._computed:
-            if holds(view):
-                for at, text in places:
-                    made[at].append(text)
-        return ["".join(fields) for fields in made]
-
-    def ask(self, messages: Sequence[str]) -> list[int]:
+    def ask(self, view: View) -> list[int]:
         """The places of the rules woken, in order."""
-        woken: set[int] = set()
-        at = 0
-        for group in self._calls:
-            is_over = False
-            for network, code in group:
-                if not is_over:
-                    places = network.ask(code, messages[at])
-                    woken.update(places)
-                    is_over = network.is_first_only and bool(places)
-                at += 1
-        return sorted(woken)
+        askings, woken, taken = self._askings, [], -2
+        values = [_UNASKED] * self._size
+        codes: list[str | None] = [None] * len(self._targets)
+        for at in self._lookup.open(view):
+            network, code, first_of, fields = askings[at]
+            if first_of == taken:
+                continue
+            text = ""
+            for start, place in fields:
+                told = codes[place]
+                if told is None:
+                    told = codes[place] = self._tell(place, view, values)
+                if told:
+                    text += start + told
+            if places := network.ask(code, text):
+                woken += places
+                taken = first_of if first_of >= 0 else taken
+        return sorted(set(woken)) if len(woken) > 1 else woken
+
+    def _tell(self, place: int, view: View, values: list[Any]) -> str:
+        """What a field holds; empty when it is left out."""
+        kind, at, of, scale = self._targets[place]
+        if kind == "computed":
+            return "1" if of(view) else ""
+        value = values[at]
+        if value is _UNASKED:
+            value = values[at] = of(view)
+        found = type(value)
+        if kind == "text" or kind == "truth":
+            return str(scale.code(value)) if found is (str if kind == "text" else bool) else ""
+        if found not in NUMBERS:
+            return ""
+        if value != value:  # NaN: it has no place, and is unequal to everything
+            return "0" if kind == "unequal" else ""
+        return str(scale.code(value))
 
 
 def _extension() -> Any:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from triggerfish.conditions import All, Node, Not, Some, Test, View
+from triggerfish.conditions import All, Node, Not, Some, Test, View, made
 
 RULES_OF_A_NETWORK = 48
 PATHS_OF_AN_EVENT = 60
@@ -67,19 +67,24 @@ class Shape(Struct, frozen=True):
 
 
 class Wake(Struct, frozen=True):
-    """A rule, as one of its events can wake it. `place` is the rule's place among all."""
+    """A rule, as one of its events can wake it. `place` is the rule's place among all; it is looked up by `guard`, if
+    there is one (guards.py).
+    """
 
     place: int
     event: str
     shape: Shape
+    guard: Test | None = None
 
 
-def cut(wakes: Sequence[Wake]) -> Iterator[list[Wake]]:
-    """Into networks: an event's rules stay together where they can, and in their order."""
+def cut(wakes: Sequence[Wake], *, is_ordered: bool) -> Iterator[list[Wake]]:
+    """Into networks: an event's rules stay together where they can. They keep their order if that matters, else those
+    that are looked up by one value stay together.
+    """
     part: list[Wake] = []
     paths = 0
     fields: set[Key] = set()
-    for wake in sorted(wakes, key=lambda wake: (wake.event, wake.place)):
+    for wake in sorted(wakes, key=lambda wake: (wake.event, () if is_ordered else _by_guard(wake), wake.place)):
         own = {leaf.key for leaf in wake.shape.leaves()}
         paths = wake.shape.paths + (paths if part and part[-1].event == wake.event else 0)
         is_full = len(part) == RULES_OF_A_NETWORK or paths > PATHS_OF_AN_EVENT
@@ -90,6 +95,10 @@ def cut(wakes: Sequence[Wake]) -> Iterator[list[Wake]]:
         fields |= own
     if part:
         yield part
+
+
+def _by_guard(wake: Wake) -> tuple[str, str]:
+    return ("", "") if wake.guard is None else (wake.guard.value_key, repr(wake.guard.bound))
 
 
 def shape_of(root: Node) -> Shape:
@@ -170,7 +179,7 @@ def _holds(node: Node) -> Callable[[View], bool]:
     """A tree as one function."""
     match node:
         case Test(holds=holds):
-            return holds
+            return made(holds)
         case Not(part=part):
             inner = _holds(part)
             return lambda view: not inner(view)

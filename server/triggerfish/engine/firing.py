@@ -13,7 +13,7 @@ from triggerfish.ingest import Event
 from triggerfish.profile import Wait, set_traits
 from triggerfish.rules import Rule
 from triggerfish.schedule import WAIT_LIMIT, send_id, waits_of
-from triggerfish.steps import Act, Call, Computed, Emit, End, Jump, Send, Set, Split
+from triggerfish.steps import Act, Call, Computed, Emit, Send, Set
 
 if TYPE_CHECKING:
     from triggerfish.engine.turn import Turn
@@ -110,13 +110,12 @@ def act_all(turn: Turn, rule: Rule, event: Event, sends: Mapping[str, str], dept
     while place < len(rule.steps):
         step = rule.steps[place]
         place += 1
-        match step:
-            case Act(label=label, action=Send() as send):
-                _offer_or_hold(turn, rule, send, label, sends, event)
-            case Act(label=label, action=Set() | Emit() | Call() as action):
-                act(turn, rule, action, label, event, depth)
-            case Split() | Jump() | End():
-                place = journeys.go_on(turn, rule, step, place, event)
+        if not isinstance(step, Act):
+            place = journeys.go_on(turn, rule, step, place, event)
+        elif isinstance(step.action, Send):
+            _offer_or_hold(turn, rule, step.action, step.label, sends, event)
+        else:
+            act(turn, rule, step.action, step.label, event, depth)
 
 
 def _offer_or_hold(

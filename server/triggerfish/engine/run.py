@@ -50,17 +50,19 @@ class Run:
         if event.kind == "instruction":
             self._instruct(arrival)
             return
-        if self._people.have_seen(event):
+        people = self._people
+        named = people.named(event)
+        if people.have_seen(event, named):
             self._repeats += 1
             return
-        merges_before = len(self._people.merged)
-        profile = self._people.who(event, arrival.position, arrival.at)
+        merges_before = len(people.merged)
+        profile = people.who(event, named, arrival.position, arrival.at)
         if profile is None:
             return
         turn = Turn(self._rulebook, self._record, profile, arrival.at, event.timestamp)
         turn.is_unsettled = profile.recheck_at is not None and profile.recheck_at <= arrival.at
-        if len(self._people.merged) > merges_before:
-            self._record.merges(profile, event, arrival.at, self._people.merged)
+        if len(people.merged) > merges_before:
+            self._record.merges(profile, event, arrival.at, people.merged)
             journeys.leave_twice_entered(turn, event)
             rounds.unite(turn)
             turn.is_moved = turn.is_unsettled = True

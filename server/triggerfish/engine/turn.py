@@ -67,7 +67,10 @@ class Turn:
                 body = {"outcome": "stopped", "event": event.name, "reason": "too many events followed from one"}
                 self.record.note(self.profile, self.at, "decision", body)
                 return
-            self._once(event, depth)
+            if event.kind == "derived" and not self.profile.waits and self.rulebook.is_idle(event.name):
+                self.profile.updated_at = self.at
+            else:
+                self._once(event, depth)
 
     def _once(self, event: Event, depth: int) -> None:
         profile, waits = self.profile, self.profile.waits
