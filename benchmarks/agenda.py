@@ -49,10 +49,6 @@ class Facts(Struct):
     variables: frozenset[str] = frozenset()
 
 
-def measure(quick: bool, folder: Path) -> list[Figure]:
-    return compare(1_000, 20_000, folder) if quick else compare(10_000, 200_000, folder)
-
-
 def compare(few: int, many: int, folder: Path) -> list[Figure]:
     floor = fresh_process(play, folder / "few.sqlite3", few)
     found = fresh_process(play, folder / "many.sqlite3", many)
