@@ -28,7 +28,7 @@ def test_names_follow_prometheus_conventions():
 def test_a_counter_counts_by_its_labels(fresh):
     counter = Counter("x_total", "Xs.", "kind")
     counter.add(1, "a")
-    counter.of("a")(2.5)
+    counter.cell("a")[0] += 2.5
     counter.add(1, "b")
     assert meters.take() == {"x_total": [(("a",), [3.5]), (("b",), [1.0])]}
 

@@ -65,14 +65,9 @@ class Counter(Meter):
     def add(self, amount: float = 1, *labels: str) -> None:
         self._cell(labels)[0] += amount
 
-    def of(self, *labels: str) -> Callable[[float], None]:
-        """`add` for these labels alone, for where every microsecond counts."""
-        cell = self._cell(labels)
-
-        def add(amount: float) -> None:
-            cell[0] += amount
-
-        return add
+    def cell(self, *labels: str) -> list[float]:
+        """The number itself, the one item of a list, for where every microsecond counts: add to it."""
+        return self._cell(labels)
 
 
 class Gauge(Meter):

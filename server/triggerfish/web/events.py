@@ -109,13 +109,13 @@ async def let_in(front: FrontDoor, scope: HTTPScope, receive: Receive, send: Sen
 
 def _counting(call: str) -> Callable[[float, int, int], None]:
     """Notes a request whose events were taken: seconds, events, bytes."""
-    took, taken = meters.HTTP_REQUESTS.of(f"/v1/{call}", "200"), meters.EVENTS_TAKEN.of(call)
-    received = meters.EVENTS_BYTES.of()
+    took, taken = meters.HTTP_REQUESTS.of(f"/v1/{call}", "200"), meters.EVENTS_TAKEN.cell(call)
+    received = meters.EVENTS_BYTES.cell()
 
     def count(seconds: float, events: int, size: int) -> None:
         took(seconds)
-        taken(events)
-        received(size)
+        taken[0] += events
+        received[0] += size
 
     return count
 
