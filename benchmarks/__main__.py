@@ -37,6 +37,7 @@ from benchmarks import (
     rendering,
     rule_engines,
     sending,
+    storing,
     whole_path,
 )
 from benchmarks.measuring import Figure, Summary, Wrong, machine, spin, sum_up, table
@@ -58,6 +59,7 @@ def measurements(minutes: float) -> dict[str, Measurement]:
     """By name, in order: first the rows of the goals, then what else there is."""
     return {
         "front-door": Measurement(front_door.measure),
+        "storing": Measurement(storing.measure),
         "reference": Measurement(reference_goals.measure),
         "rule-engines": Measurement(rule_engines.measure, 1),
         "many": Measurement(reference_goals.measure_many, 1),

@@ -33,12 +33,13 @@ def curves(figures: Mapping[str, Sequence[Summary]]) -> str:
             points = by_size.setdefault(what, {}).setdefault(line, [])
             points.append((float(size.replace(",", "")), each.median))
     charts = []
+    tall = HEIGHT + 24 + 14 * max((len(lines) for lines in by_size.values()), default=0)
     for place, (what, lines) in enumerate(by_size.items()):
         up = "µs of CPU each" if what == "pending" else "events/s a core"
         title = f"{up} against {'pending sends' if what == 'pending' else what}"
-        x, y = place % 2 * WIDTH, place // 2 * (HEIGHT + 34)
+        x, y = place % 2 * WIDTH, place // 2 * tall
         charts.append(f'<g transform="translate({x} {y})">{_chart(title, lines)}</g>')
-    return _svg(2 * WIDTH, -(-len(charts) // 2) * (HEIGHT + 34), "".join(charts))
+    return _svg(2 * WIDTH, -(-len(charts) // 2) * tall, "".join(charts))
 
 
 def _chart(title: str, lines: Mapping[str, Points]) -> str:
@@ -66,7 +67,7 @@ def _chart(title: str, lines: Mapping[str, Points]) -> str:
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in spots]
-        across, down = MARGIN + at % 2 * 156, HEIGHT + 8 + at // 2 * 14
+        across, down = MARGIN, HEIGHT + 8 + at * 14
         parts.append(f'<rect x="{across}" y="{down}" width="10" height="3" fill="{colour}"/>')
         parts.append(f'<text class="small" x="{across + 15}" y="{down + 5}">{escape(name)}</text>')
     return "".join(parts)
