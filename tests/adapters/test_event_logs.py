@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,26 @@ async def test_one_append_larger_than_the_queue_goes_through(path):
     await log.append([(event(number), NOON) for number in range(20)])
     assert log.head()[0] == 20
     log.close()
+
+
+@pytest.mark.parametrize("how", ["deleted", "replaced"])
+async def test_a_wal_that_somebody_takes_away_stops_acknowledgements_and_loses_nothing(path, how):
+    log = SqliteEventLog(path)
+    await log.append([(event(1), NOON), (event(2), NOON)])
+    wal = path.with_name(f"{path.name}-wal")
+    wal.unlink()
+    path.with_name(f"{path.name}-shm").unlink()
+    if how == "replaced":
+        wal.write_bytes(b"")
+    for number in (3, 4):
+        with pytest.raises(Unavailable, match="another program has deleted or replaced its -wal file") as refused:
+            await log.append([(event(number), NOON)])
+        assert "restart it" in refused.value.hint
+    log.close()
+    with closing(SqliteEventLog(path)) as again:
+        assert ids(again.read(0, 100)) == ["m1", "m2"]
+        await again.append([(event(5), NOON)])
+        assert ids(again.read(0, 100)) == ["m1", "m2", "m5"]
 
 
 async def test_a_disk_that_refuses_is_told_and_the_log_goes_on_when_it_can(path, caplog):

@@ -23,7 +23,7 @@ from msgspec import Struct
 
 from triggerfish import meters
 from triggerfish.adapters.sqlite.quarantine import add_counts, put_aside, size_of
-from triggerfish.adapters.sqlite.trouble import Trouble, reports_trouble, unavailable
+from triggerfish.adapters.sqlite.trouble import Trouble, WalWatch, reports_trouble, unavailable
 from triggerfish.clock import Instant
 from triggerfish.errors import Busy, Refused, SettingsWrong, TriggerfishError, Unavailable
 from triggerfish.ingest import Event
@@ -136,17 +136,19 @@ class SqliteEventLog:
     def _write(self) -> None:
         """The writing thread: one commit after another, each with all that wait."""
         connection: sqlite3.Connection | None = None
-        trouble = Trouble(self._path, _log)
+        trouble, wal = Trouble(self._path, _log), WalWatch(self._path)
         while (work := self._next_group()) is not None:
             group, noted = work
             failure: Unavailable | None = None
             try:
+                wal.check(connection)
                 if connection is None:
                     connection = _connect(self._path)
                 began = time.perf_counter()
                 _commit(connection, group, noted)
                 meters.LOG_COMMIT.observe(time.perf_counter() - began)
                 meters.LOG_GROUP.observe(sum(append.events for append in group))
+                wal.note()
                 trouble.over()
             except Exception as cause:
                 # The thread must live on: who waits is told, and the next group tries again.

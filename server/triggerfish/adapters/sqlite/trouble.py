@@ -7,6 +7,7 @@ USENIX ATC 2020).
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import logging
@@ -48,6 +49,10 @@ _CAUSES: dict[int, tuple[str, str]] = {
     ),
     sqlite3.SQLITE_NOMEM: ("there is no memory left", "give the server's machine more, or lower [limits]"),
 }
+_DISPLACED = (
+    "another program has deleted or replaced its -wal file",
+    "restart it, and see what was done to the data folder; what was acknowledged before is safe",
+)
 _CAUSES |= {
     sqlite3.SQLITE_NOTADB: _CAUSES[sqlite3.SQLITE_CORRUPT],
     sqlite3.SQLITE_PERM: _CAUSES[sqlite3.SQLITE_READONLY],
@@ -56,8 +61,14 @@ _CAUSES |= {
 }
 
 
+class Displaced(Exception):
+    """The WAL of an open file is not where it was: SQLite would go on in a file that nobody will find again."""
+
+
 def cause_of(error: BaseException) -> tuple[str, str] | None:
     """What is wrong with the disk or the file, and the way out; None when the error is of another kind."""
+    if isinstance(error, Displaced):
+        return _DISPLACED
     if not isinstance(error, sqlite3.DatabaseError):
         return None
     return _CAUSES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
@@ -113,6 +124,38 @@ class Trouble:
             seconds = time.monotonic() - self._since
             self._log.warning("%s can be used again, after %.0f s and %d tries", self._path, seconds, self._times)
             self._what = ""
+
+
+class WalWatch:
+    """Sees whether the WAL of an open database is still the one that it was."""
+
+    def __init__(self, path: Path) -> None:
+        self._wal = path.with_name(f"{path.name}-wal")
+        self._known: int | None = None
+        self._is_displaced = False
+
+    def note(self) -> None:
+        """A commit has come through: the WAL that is there now is ours."""
+        if self._known is None:
+            self._known = self._inode()
+
+    def check(self, connection: sqlite3.Connection | None) -> None:
+        """Raises Displaced, from then on every time. What the lost WAL holds is written into the database first, by
+        the connection that still has it open.
+        """
+        if self._known is not None and not self._is_displaced and self._inode() != self._known:
+            self._is_displaced = True
+            if connection is not None:
+                with contextlib.suppress(sqlite3.Error):
+                    connection.execute("PRAGMA wal_checkpoint(FULL)")
+        if self._is_displaced:
+            raise Displaced
+
+    def _inode(self) -> int | None:
+        try:
+            return self._wal.stat().st_ino
+        except FileNotFoundError:
+            return None
 
 
 C = TypeVar("C", bound=type)
