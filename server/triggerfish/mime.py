@@ -10,6 +10,7 @@ import re
 from binascii import b2a_base64
 from collections.abc import Sequence
 from email.utils import formatdate
+from functools import lru_cache
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -44,8 +45,8 @@ def to_mime(message: Message, *, date: Instant, message_id_domain: str) -> bytes
         f"To: {_written(message.to)}",
         *([f"Reply-To: {_written(message.reply_to)}"] if message.reply_to else []),
         f"Subject: {_unstructured(safe_header_value(message.subject), 9)}",
-        f"Date: {formatdate(date / 1000, usegmt=True).replace('GMT', '+0000')}",
-        f"Message-ID: <{local}@{mail_address('x@' + message_id_domain)[2:]}>",
+        f"Date: {_date(date // 1_000)}",
+        f"Message-ID: <{local}@{_domain(message_id_domain)}>",
         "MIME-Version: 1.0",
     ]
     for name, value in message.headers.items():
@@ -59,6 +60,16 @@ def to_mime(message: Message, *, date: Instant, message_id_domain: str) -> bytes
     text, html = _part("plain", message.text, fence), _part("html", message.html, fence)
     head = "\r\n".join(lines).encode("ascii")
     return b"".join((head, b"\r\n\r\n", fence, b"\r\n", text, b"\r\n", fence, b"\r\n", html, b"\r\n", fence, b"--\r\n"))
+
+
+@lru_cache(maxsize=4)
+def _date(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True).replace("GMT", "+0000")
+
+
+@lru_cache(maxsize=64)
+def _domain(text: str) -> str:
+    return mail_address(f"x@{text}")[2:]
 
 
 def _part(kind: str, body: str, fence: bytes) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from io import StringIO
 from time import monotonic
 from typing import Any, TextIO
@@ -106,9 +107,14 @@ def checked_url(url: str, token: Token) -> str:
     """The address, if it has a scheme, an acceptable length and nothing hidden in it; else WrongValue."""
     if not url:
         raise MissingValue("the address of this link", token)
-    if _UNSAFE_IN_URL.search(url) or not _SCHEME.match(url) or len(url) > LONGEST_URL:
+    if len(url) > LONGEST_URL or not _is_whole(url):
         raise WrongValue(f'"{url[:80]}" is no whole address; one starts with https://', token=token)
     return url
+
+
+@lru_cache(maxsize=2_048)
+def _is_whole(url: str) -> bool:
+    return _UNSAFE_IN_URL.search(url) is None and _SCHEME.match(url) is not None
 
 
 def cleaned(text: str) -> str:
