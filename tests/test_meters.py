@@ -3,6 +3,8 @@
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from triggerfish import meters
 from triggerfish.meters import METERS, MOST_SERIES, Counter, Gauge, Histogram, add_up
@@ -14,6 +16,7 @@ UNITS = ("_total", "_seconds", "_bytes", "_events", "_size", "_resting", "_calls
 def fresh(monkeypatch):
     """No meters but those that the test makes."""
     monkeypatch.setattr(meters, "METERS", {})
+    monkeypatch.setattr(meters, "NOTED", [])
 
 
 def test_names_follow_prometheus_conventions():
@@ -35,10 +38,9 @@ def test_a_counter_counts_by_its_labels(fresh):
 
 def test_a_histogram_keeps_bounds_and_sum(fresh):
     histogram = Histogram("x_seconds", "Xs.", bounds=(0.1, 1.0))
-    observe = histogram.of()
-    for value in (0.1, 0.5, 1.0, 7.0):
-        observe(value)
+    histogram.observe_all([7.0, 0.1, 1.0, 0.5])
     histogram.observe(0.05)
+    histogram.observe_all([])
     assert meters.take() == {"x_seconds": [((), [2.0, 2.0, 1.0, pytest.approx(8.65)])]}
 
 
@@ -66,3 +68,15 @@ def test_what_several_processes_count_is_added_up():
         "y_seconds": [((), [1.0, 2.0, 10.0])],
     }
     assert one["y_seconds"] == [((), [1.0, 0.0, 0.5])], "what was given is left as it is"
+
+
+@given(st.lists(st.floats(0, 20), max_size=60))
+def test_many_at_once_are_counted_as_one_by_one(values):
+    one, many = (Histogram.__new__(Histogram) for _ in range(2))
+    for histogram in (one, many):
+        histogram._cells, histogram.bounds = {}, meters.SECONDS
+    for value in values:
+        one.observe(value)
+    if values:
+        many.observe_all(list(values))
+    assert one.shown() == [(labels, pytest.approx(cell)) for labels, cell in many.shown()]

@@ -10,7 +10,7 @@ outside. Should one grow all the same, it stops at MOST_SERIES: what is more is 
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
@@ -30,6 +30,8 @@ SIZES = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5
 
 METERS: dict[str, Meter] = {}
 """Every meter by its name."""
+NOTED: list[Callable[[], None]] = []
+"""Called before the meters are read: they count what was only noted so far."""
 
 
 class Meter:
@@ -97,15 +99,17 @@ class Histogram(Meter):
         cell[bisect_left(self.bounds, value)] += 1
         cell[-1] += value
 
-    def of(self, *labels: str) -> Callable[[float], None]:
-        """`observe` for these labels alone, for where every microsecond counts."""
-        cell, bounds = self._cell(labels), self.bounds
-
-        def observe(value: float) -> None:
-            cell[bisect_left(bounds, value)] += 1
-            cell[-1] += value
-
-        return observe
+    def observe_all(self, values: list[float], *labels: str) -> None:
+        """Many at once, which costs a third of one by one. Sorts `values`."""
+        cell = self._cell(labels)
+        values.sort()
+        before = 0
+        for place, bound in enumerate(self.bounds):
+            upto = bisect_right(values, bound, before)
+            cell[place] += upto - before
+            before = upto
+        cell[-2] += len(values) - before
+        cell[-1] += sum(values)
 
     def _fresh(self) -> list[float]:
         return [0.0] * (len(self.bounds) + 2)
@@ -128,6 +132,8 @@ class Beat(Struct, kw_only=True):
 
 def take() -> dict[str, Shown]:
     """What the meters of this process show, by name; those that nothing was written to are left out."""
+    for count in NOTED:
+        count()
     return {name: shown for name, meter in METERS.items() if (shown := meter.shown())}
 
 
@@ -153,9 +159,7 @@ HTTP_REQUESTS = Histogram(
 )  # fmt: skip
 HTTP_REFUSED = Counter("triggerfish_http_refused_total", "Requests answered with an error, by its code.", "code")
 EVENTS_TAKEN = Counter("triggerfish_events_taken_total", "Events answered with 200, by call.", "call")
-EVENTS_BYTES = Counter(
-    "triggerfish_events_received_bytes_total", "Bytes of the bodies that they came in, inflated."
-)
+EVENTS_BYTES = Counter("triggerfish_events_received_bytes_total", "Bytes of the bodies that they came in, inflated.")
 LOG_GROUP = Histogram(
     "triggerfish_log_group_events", "Events that one commit of the log made durable together.", bounds=SIZES
 )

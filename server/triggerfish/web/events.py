@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from threading import Lock
 from typing import Any, cast
 
 from litestar import Request, Response, asgi, route
@@ -108,18 +109,31 @@ async def let_in(front: FrontDoor, scope: HTTPScope, receive: Receive, send: Sen
 
 
 def _counting(call: str) -> Callable[[float, int, int], None]:
-    """Notes a request whose events were taken: seconds, events, bytes."""
-    took, taken = meters.HTTP_REQUESTS.of(f"/v1/{call}", "200"), meters.EVENTS_TAKEN.cell(call)
-    received = meters.EVENTS_BYTES.cell()
+    """Notes a request whose events were taken: seconds, events, bytes. Many notes are counted at once: that costs half
+    of counting each.
+    """
+    taken, received = meters.EVENTS_TAKEN.cell(call), meters.EVENTS_BYTES.cell()
+    noted: list[float] = []
+    counting = Lock()
 
-    def count(seconds: float, events: int, size: int) -> None:
-        took(seconds)
-        taken[0] += events
-        received[0] += size
+    def count() -> None:
+        with counting:
+            rows = noted[:]
+            del noted[: len(rows)]
+            meters.HTTP_REQUESTS.observe_all(rows[::3], f"/v1/{call}", "200")
+            taken[0] += sum(rows[1::3])
+            received[0] += sum(rows[2::3])
 
-    return count
+    def note(seconds: float, events: int, size: int) -> None:
+        noted.extend((seconds, events, size))
+        if len(noted) >= _MOST_NOTED:
+            count()
+
+    meters.NOTED.append(count)
+    return note
 
 
+_MOST_NOTED = 3_000
 _COUNT = {call: _counting(call) for call in ingest.CALLS}
 
 
