@@ -93,6 +93,20 @@ class TestSqliteStateStore(StateStoreContract):
             assert store.trouble == ""
             assert len(store.load([], ["p1", "p299"]).profiles) == 2
 
+    def test_a_wal_that_somebody_takes_away_stops_what_is_decided_and_loses_nothing(self, path: Path):
+        with closing(SqliteStateStore(path)) as store:
+            store.commit(outcome(profile("ana")), 1, NOON)
+            path.with_name(f"{path.name}-wal").unlink()
+            path.with_name(f"{path.name}-shm").unlink()
+            for _ in range(2):
+                with pytest.raises(Unavailable, match="another program has deleted or replaced its -wal file"):
+                    store.commit(outcome(profile("bo")), 2, NOON)
+            assert "-wal" in store.trouble
+        with closing(SqliteStateStore(path)) as again:
+            assert again.position() == (1, NOON)
+            assert again.load([], ["ana", "bo"]).profiles.keys() == {"ana"}
+            again.commit(outcome(profile("bo")), 2, NOON)
+
     def test_a_second_worker_cannot_decide_the_same_events(self, path: Path):
         with closing(SqliteStateStore(path)) as first, closing(SqliteStateStore(path)) as second:
             first.commit(outcome(profile("ana")), 5, NOON)

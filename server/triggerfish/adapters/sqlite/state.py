@@ -24,7 +24,7 @@ import msgspec
 from triggerfish.adapters.sqlite import instructions, opened, outgoing, tallies, timelines, traffic
 from triggerfish.adapters.sqlite.health import add_times, begin_reign, count_moments
 from triggerfish.adapters.sqlite.hot import Hot
-from triggerfish.adapters.sqlite.trouble import FSYNC_FAILED, Trouble, may_pass, reports_trouble, unavailable
+from triggerfish.adapters.sqlite.trouble import FSYNC_FAILED, Trouble, WalWatch, may_pass, reports_trouble, unavailable
 from triggerfish.blast import Alarm, Traffic
 from triggerfish.clock import Instant
 from triggerfish.engine import Moment, Outcome
@@ -77,7 +77,7 @@ class SqliteStateStore:
         self._spent = spent
         self._hot = Hot(cache_limit)
         self._path = path
-        self._trouble = Trouble(path, _log)
+        self._trouble, self._wal = Trouble(path, _log), WalWatch(path)
         self._lost: sqlite3.DatabaseError | None = None
         try:
             self._db = _connect(path)
@@ -372,11 +372,13 @@ class SqliteStateStore:
     @contextmanager
     def _transaction(self, durability: Literal["NORMAL", "FULL"]) -> Iterator[None]:
         """All or nothing; what the store holds in memory changes after it, or not at all."""
+        self._wal.check(self._db)
         self._db.execute(f"PRAGMA synchronous = {durability}")
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
             self._db.execute("COMMIT")
+            self._wal.note()
             self._trouble.over()
         except BaseException:
             # A full disk makes SQLite roll back by itself.

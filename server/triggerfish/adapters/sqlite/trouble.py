@@ -61,8 +61,11 @@ _CAUSES |= {
 }
 
 
-class Displaced(Exception):
+class Displaced(sqlite3.OperationalError):
     """The WAL of an open file is not where it was: SQLite would go on in a file that nobody will find again."""
+
+    sqlite_errorcode = sqlite3.SQLITE_READONLY_DBMOVED
+    sqlite_errorname = "SQLITE_READONLY_DBMOVED"
 
 
 def cause_of(error: BaseException) -> tuple[str, str] | None:
