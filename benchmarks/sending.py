@@ -11,6 +11,7 @@ import smtplib
 import subprocess
 import sys
 import time
+from binascii import b2a_base64
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,7 +97,11 @@ def measure(quick: bool, folder: Path) -> list[Figure]:
     key = read_key(folder / "dkim.pem", "bench")
 
     clock = time.process_time
-    composing = writing = signing = bare = 0.0
+    began = clock()
+    for number in range(5):  # a template that is used again gets code, once
+        compose(template, number, signer)
+    first = clock() - began
+    composing = writing = signing = bare = light = 0.0
     letters: list[bytes] = []
     size = 0
     for number in range(total):
@@ -109,6 +114,10 @@ def measure(quick: bool, folder: Path) -> list[Figure]:
         done = clock()
         key.sign(mime[:600])
         bare += clock() - done
+        began_light = clock()
+        for body in (message.text, message.html):
+            in_base64(body)
+        light += clock() - began_light
         composing, writing, signing = (
             composing + composed - began,
             writing + written - composed,
@@ -124,12 +133,19 @@ def measure(quick: bool, folder: Path) -> list[Figure]:
     per = 1_000_000 / total
     return [
         Figure(f"compose ({html / 1_024:.0f} KB of HTML)", "µs", composing * per),
-        Figure(f"write as MIME ({size / total / 1_024:.0f} KB)", "µs", writing * per),
+        Figure("  the first five times, in all", "ms", 1_000 * first),
+        Figure(f"write as MIME ({size / total / 1_024:.0f} KB); the floor is base64", "µs", writing * per, light * per),
         Figure("sign; the floor is OpenSSL's signature alone", "µs", signing * per, bare * per),
         Figure("hand over; the floor is smtplib's sendmail", "µs", ours * 1_000_000, theirs * 1_000_000),
         Figure("all of it: mails a second and core", "mails/s", total / whole, goal=800),
         Figure("  the same by the clock, over 4 connections", "mails/s", total / wall),
     ]
+
+
+def in_base64(body: str) -> bytes:
+    """What is least to be done with a body before it can travel: base64 in lines, nothing looked at."""
+    packed = b2a_base64(body.encode(), newline=False)
+    return b"\r\n".join([packed[at : at + 76] for at in range(0, len(packed), 76)])
 
 
 def hand_over(letters: Sequence[bytes]) -> float:
