@@ -1,4 +1,4 @@
-"""Measure: `python -m benchmarks [--quick] [--only NAME] [--json FILE]` from the repository's root.
+"""Measure: `python -m benchmarks [--quick] [--goals] [--only NAME] [--json FILE]` from the repository's root.
 
 Every row of the goals is measured beside its floor and its peers, in the same run; a figure is believed only when what
 was measured did the right thing. Prints a table of each and writes benchmarks/last.json, which `python -m
@@ -48,10 +48,11 @@ DISTURBED = 1.35
 
 
 class Measurement(NamedTuple):
-    """How often it is repeated, and whether it is part of the quick run."""
+    """How often it is repeated, whether it is of the goals, and whether it is part of the quick run."""
 
     measure: Callable[[bool, Path], list[Figure]]
     repeats: int = 3
+    is_goal: bool = True
     is_quick: bool = True
 
 
@@ -64,26 +65,27 @@ def measurements(minutes: float) -> dict[str, Measurement]:
         "rule-engines": Measurement(rule_engines.measure, 1),
         "many": Measurement(reference_goals.measure_many, 1),
         "whole-path": Measurement(partial(whole_path.measure, long_seconds=60 * minutes), 1),
-        "latency": Measurement(latency.measure),
+        "latency": Measurement(latency.measure, 2),
         "people": Measurement(whole_path.measure_people, 1),
         "pending": Measurement(pending.measure, 1),
         "dispatching": Measurement(dispatching.measure, 1),
         "sending": Measurement(sending.measure),
-        "rendering": Measurement(rendering.measure, 3),
-        "checks": Measurement(checks.measure, 3),
+        "rendering": Measurement(rendering.measure),
         "curves": Measurement(reference_goals.measure_curves, 1, is_quick=False),
-        "engine": Measurement(engine.measure, 1, is_quick=False),
-        "matchers": Measurement(matchers.measure, 1, is_quick=False),
-        "memory": Measurement(memory.measure, 1, is_quick=False),
-        "composing": Measurement(composing.measure, 1, is_quick=False),
-        "reloading": Measurement(reloading.measure, 1, is_quick=False),
-        "backtest": Measurement(backtest.measure, 1, is_quick=False),
+        "checks": Measurement(checks.measure, 1, is_goal=False),
+        "engine": Measurement(engine.measure, 1, is_goal=False, is_quick=False),
+        "matchers": Measurement(matchers.measure, 1, is_goal=False, is_quick=False),
+        "memory": Measurement(memory.measure, 1, is_goal=False, is_quick=False),
+        "composing": Measurement(composing.measure, 1, is_goal=False, is_quick=False),
+        "reloading": Measurement(reloading.measure, 1, is_goal=False, is_quick=False),
+        "backtest": Measurement(backtest.measure, 1, is_goal=False, is_quick=False),
     }
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="the goals only, small and once: some 3 minutes")
+    parser.add_argument("--goals", action="store_true", help="only what has goals, and the curves")
     parser.add_argument("--only", choices=measurements(0), action="append", help="this one; may be given again")
     parser.add_argument("--minutes", type=float, default=10, help="how long the whole path's goals are offered  [10]")
     parser.add_argument("--json", type=Path, help=f"where the figures go  [default: {LAST.name}, unless --quick]")
@@ -99,7 +101,10 @@ def main() -> int:
     spins = [spin()]
     is_wrong = False
     known = measurements(given.minutes)
-    for name in given.only or [name for name, each in known.items() if each.is_quick or not given.quick]:
+    usual = [
+        name for name, each in known.items() if (each.is_quick or not given.quick) and (each.is_goal or not given.goals)
+    ]
+    for name in given.only or usual:
         repeats = 1 if given.quick else known[name].repeats
         began, first = time.monotonic(), len(spins) - 1
         try:

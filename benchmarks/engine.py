@@ -6,66 +6,26 @@ The floor follows the same log and writes one row an event, 500 in a transaction
 from __future__ import annotations
 
 import contextlib
-import gc
-import hashlib
 import json
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
+from benchmarks import following
+from benchmarks.following import BATCH, PARTS, Followed
 from benchmarks.measuring import Figure, Wrong, fresh_process
 from benchmarks.streams import DEMO, ROOT, crowd, fill, shop
-from triggerfish import walk
 from triggerfish.adapters.sqlite.log import SqliteEventLog
 from triggerfish.adapters.sqlite.migrate import migrate
-from triggerfish.adapters.sqlite.state import SqliteStateStore
 from triggerfish.adapters.templates import load_templates
-from triggerfish.clock import EventClock
 from triggerfish.compose import matcher_of
 from triggerfish.rulefile.compile import load_rulebook
 from triggerfish.rulefile.folder import read_folder
 from triggerfish.rules import Rulebook
 
 COMPANY = {"name": "The Demo Shop", "address": "1 Reef Street", "sender": "Demo <hello@shop.example>"}
-BATCH = 500
-PORTS = {"read": "read", "load": "load", "agenda": "load", "position": "load", "commit": "commit"}
-"""What each call of a port is told as."""
-
-
-class Timed:
-    """A port whose calls are timed."""
-
-    def __init__(self, port: Any, spent: dict[str, float]) -> None:
-        self._port, self._spent = port, spent
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        call, what, spent = getattr(self._port, name), PORTS.get(name), self._spent
-        if what is None:
-            return call
-
-        def timed(*values: Any) -> Any:
-            began = time.perf_counter()
-            try:
-                return call(*values)
-            finally:
-                spent[what] = spent.get(what, 0.0) + time.perf_counter() - began
-
-        self.__dict__[name] = timed
-        return timed
-
-
-class Followed(NamedTuple):
-    """A run: seconds in all and by part, wake-ups, and what came of it."""
-
-    seconds: float
-    spent: dict[str, float]
-    woken: int
-    segments: dict[str, int]
-    sends: dict[str, int]
-    digest: str
 
 
 def starter(engine: str) -> Rulebook:
@@ -80,41 +40,7 @@ def follow(log_path: Path, engine: str, folder: Path) -> Followed:
     for old in folder.glob(f"{state.name}*"):
         old.unlink()
     migrate(state, ROOT / "migrations" / "state.py")
-    rulebook = starter(engine)
-    spent: dict[str, float] = {}
-    with contextlib.closing(SqliteEventLog(log_path)) as log, contextlib.closing(SqliteStateStore(state)) as store:
-        events = log.head()[0]
-        house: Any = walk.House(
-            log=Timed(log, spent), store=Timed(store, spent), clock=EventClock(2**62, lambda: log.head()[1]),
-            rulebook=rulebook, templates={}, channel=None, links=None, dice=None, batch_events=BATCH,
-        )  # type: ignore[arg-type]  # fmt: skip
-        gc.collect()
-        gc.freeze()
-        taken = 0
-        began = time.perf_counter()
-        while done := walk.follow(house):
-            taken += done
-        seconds = time.perf_counter() - began
-    spent["decide"] = seconds - sum(spent.values())
-    return Followed(seconds, spent, taken - events, *outcome(state))
-
-
-def outcome(state: Path) -> tuple[dict[str, int], dict[str, int], str]:
-    """Members by segment, messages let go by rule, and a digest of all that was decided but the rows' numbers."""
-    with contextlib.closing(sqlite3.connect(state)) as db:
-        segments = dict(db.execute("SELECT segment, count(*) FROM memberships GROUP BY 1 ORDER BY 1"))
-        sends = dict(
-            db.execute("SELECT ruleset || '/' || rule, count(*) FROM sends WHERE status = 'due' GROUP BY 1 ORDER BY 1")
-        )
-        digest = hashlib.blake2b(digest_size=8)
-        for query in (
-            "SELECT profile, at, kind, position, body FROM moments ORDER BY profile, id",
-            "SELECT segment, profile, since FROM memberships ORDER BY 1, 2",
-            "SELECT id, profile, status, reason, due_at FROM sends ORDER BY 1",
-        ):
-            for row in db.execute(query):
-                digest.update(repr(row).encode())
-    return segments, sends, digest.hexdigest()
+    return following.follow(log_path, state, starter(engine))
 
 
 def bare(log_path: Path, folder: Path) -> float:
@@ -177,9 +103,6 @@ def measure(quick: bool, folder: Path) -> list[Figure]:
                     raise Wrong(f"{label}: {name} are {have}, expected {expected[name]}")
         for engine, run in runs.items():
             found.append(Figure(f"{label}: {engine} rules", "events/s", events / run.seconds, floor))
-            found += [
-                Figure(f"  of it {part}", "%", 100 * run.spent[part] / run.seconds)
-                for part in ("read", "load", "decide", "commit")
-            ]
+            found += [Figure(f"  of it {part}", "%", 100 * run.spent[part] / run.cpu) for part in PARTS]
         found.append(Figure("  profiles woken by the agenda, an event", "", runs["durable"].woken / events))
     return found

@@ -102,7 +102,7 @@ def measure_many(quick: bool, folder: Path) -> list[Figure]:
 
 
 CURVES: dict[str, tuple[int, ...]] = {
-    "rules": (10, 50, 200, 1_000, 3_000, 10_000),
+    "rules": (10, 50, 200, 1_000, 10_000),
     "segments": (50, 100, 200, 500, 1_000),
     "profiles": (1_000, 10_000, 100_000, 1_000_000),
 }
