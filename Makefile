@@ -21,7 +21,7 @@ export PYTHON
 
 RUN = $(BIN)/python demo/run.py
 DEMO_CHECK = $(BIN)/python demo/check.py
-BENCH = $(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(MINUTES),--minutes $(MINUTES))
+BENCH = $(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(GOALS),--goals) $(if $(MINUTES),--minutes $(MINUTES))
 TEST = $(BIN)/python -m pytest
 
 # An environment is tied to the place where it was made, so a checkout that was moved or copied gets a new one.
