@@ -59,9 +59,9 @@ def test_a_gzip_bomb_or_broken_gzip_is_refused(server, name, path):
     assert answers_to(server, request(body, GZIP, path=path))[0] == [status]
 
 
-def test_gigabytes_of_zeros_are_never_inflated(server):
-    """1 KB for 1 MB, a thousand times over, to every path that inflates."""
-    body = bomb(256 * MB)
+def test_a_bomb_is_never_inflated(server):
+    """A thousandth of what it would be, to every path that inflates."""
+    body = bomb(64 * MB)
     for path in ("/v1/batch", "/v1/reports", "/v1/hooks/nobody"):
         statuses, came = answers_to(server, request(body, GZIP, path=path))
         assert statuses in ([413], [404]), came

@@ -220,7 +220,7 @@ def attack(name: str, examples: int) -> None:
 
 @pytest.mark.parametrize("name", DECODERS)
 def test_a_decoder_raises_nothing_but_our_own_errors(name):
-    attack(name, 60)
+    attack(name, 40)
 
 
 @pytest.mark.long

