@@ -145,7 +145,7 @@ class Smtp(BlockingChannel):
         try:
             while (message := work.next()) is not None:
                 if not self._is_wanted(message.send_id):
-                    # It is looked at once more when its turn comes again: that says why.
+                    # It is looked at once more, at once: that says why.
                     work.note(Receipt(message.send_id, "retry", detail="called back before its turn"))
                     continue
                 status: Status = "retry"

@@ -381,8 +381,12 @@ def data_of(rulebook: Rulebook, profile: Profile, due: Due, now: Instant) -> dic
     )
 
 
-def settle(house: House, due: Due, receipt: Receipt, features: Features) -> Verdict:
-    """What an answer means for a send (in memory), which gets its next status."""
+def settle(
+    house: House, due: Due, receipt: Receipt, features: Features, *, is_recalled: bool = False
+) -> Verdict:  # fmt: skip
+    """What an answer means for a send (in memory), which gets its next status. One that was called back and did not
+    leave is looked at again at once, which says why.
+    """
     now = house.clock.now()
     verdict = deliver.settle(
         receipt, class_=due.class_, features=features, attempt=due.attempt, now=now, dice=house.dice()
@@ -392,7 +396,9 @@ def settle(house: House, due: Due, receipt: Receipt, features: Features) -> Verd
         due.sent_at = house.clock.done_at(due.due_at)
     elif verdict.state == "retry" and not due.call:
         due.is_tied = due.is_tied or (receipt.status == "unknown" and due.class_ == "marketing")
-        if house.fallback not in ("", due.channel) and _may_divert(house, due, now):
+        if is_recalled:
+            reason, at = "called back before it was handed on", now
+        elif house.fallback not in ("", due.channel) and _may_divert(house, due, now):
             due.lane, at = str(_onto(house.fallback, due)), now
             reason = f'{reason}; goes over "{house.fallback}"'
     step(due, _STATUS[verdict.state], reason, at)

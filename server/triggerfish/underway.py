@@ -40,6 +40,10 @@ class Underway:
         """Whether a message is still to go: ask right before each of a batch."""
         return send_id not in self._recalled
 
+    def recalled(self, send_ids: Iterable[str]) -> frozenset[str]:
+        """Those of these that were called back."""
+        return frozenset(self._recalled.intersection(send_ids))
+
     def look_again(
         self, profiles: Mapping[str, Profile], merged: Mapping[str, str], given: Iterable[Given], policy: Policy
     ) -> None:

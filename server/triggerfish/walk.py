@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Protocol
@@ -299,7 +299,8 @@ async def send_over(house: House, way: Way) -> int:
     if looked.messages:
         with house.underway.through(looked.leaving.values()):
             receipts = await _ask_again(channel, await channel.send(list(looked.messages.values())))
-        for receipt, verdict in await _note_receipts(house, looked.leaving, receipts, channel.features):
+            recalled = house.underway.recalled(looked.leaving)
+        for receipt, verdict in await _note_receipts(house, looked.leaving, receipts, channel.features, recalled):
             house.tell_receipt(way.channel, looked.messages[receipt.send_id], receipt, verdict)
     return len(sends)
 
@@ -355,10 +356,17 @@ async def _call(house: House, action: OpenAction, calls: Sequence[Due]) -> int:
 
 
 async def _note_receipts(
-    house: House, handed: Mapping[str, Due], receipts: Sequence[Receipt], features: Features
+    house: House,
+    handed: Mapping[str, Due],
+    receipts: Sequence[Receipt],
+    features: Features,
+    recalled: Set[str] = frozenset(),
 ) -> list[tuple[Receipt, Verdict]]:
     """Settle what was handed over, and write it down: as soon as the disk takes it, for nobody else knows."""
-    settled = [(receipt, leave.settle(house, handed[receipt.send_id], receipt, features)) for receipt in receipts]
+    settled = [
+        (each, leave.settle(house, handed[each.send_id], each, features, is_recalled=each.send_id in recalled))
+        for each in receipts
+    ]
     for receipt, verdict in settled:
         due = handed[receipt.send_id]
         meters.SENDS_SETTLED.add(1, due.channel, due.class_, verdict.state)

@@ -91,7 +91,7 @@ def test_nothing_is_handed_over_after_the_commit_of_an_opt_out(tmp_path: Path) -
             # Who opted out still gets what they bought.
             server.take(*(track(name, "Order Completed") for name in names[:10]))
             server.quiet()
-            # What was called back from the channel asks again within half a minute, and hears of the opt-out.
+            # What was called back from the channel asks again at once, and hears of the opt-out.
             wait_until(lambda: not server.get("/v1/status")["sends"].get("retrying"), "those called back", 60)
 
             opted_out: dict[str, int] = {}
