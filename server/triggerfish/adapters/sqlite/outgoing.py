@@ -37,7 +37,7 @@ _CHANGE = """
         class = CASE ?5 WHEN '' THEN class ELSE ?6 END,
         purpose = CASE ?5 WHEN '' THEN purpose ELSE ?7 END,
         channel = CASE ?5 WHEN '' THEN channel ELSE ?8 END
-    WHERE id = ?1
+    WHERE number = ?1
 """
 _HAND_OVER = """
     UPDATE sends SET profile = ? WHERE profile = ? AND status IN ('scheduled', 'due', 'retrying', 'sending')
@@ -48,9 +48,11 @@ _WITHDRAW = """
 """
 _MARK = """
     UPDATE sends SET channel = ?, status = ?, reason = ?, due_at = ?, sent_at = ?, attempt = ?, address = ?, lane = ?,
-        handed_at = ?, tied = ?
-    WHERE id = ?
+        tied = ?
+    WHERE number = ?
 """
+# By itself, since whatever is set is taken out of its indexes and put in again.
+_HAND = "UPDATE sends SET handed_at = ? WHERE number = ?"
 _OUTGOING = "FROM sends WHERE status IN ('due', 'retrying')"
 _WAITING = f"{_OUTGOING} AND call = ''"
 _CALLED = f"{_OUTGOING} AND call != ''"
@@ -90,11 +92,11 @@ def put(db: sqlite3.Connection, sends: Sequence[Due]) -> None:
     known = tallies.known(db, [due.id for due in sends])
     new = [due for due in sends if due.id not in known]
     # Only what still waits may change its mind: a message that is due, or further, is the sender's.
-    waiting = [due for due in sends if due.id in known and known[due.id].status == "scheduled"]
+    waiting = [(due, known[due.id]) for due in sends if due.id in known and known[due.id].tally.status == "scheduled"]
     db.executemany(_PUT, [_row_of(due) for due in new])
-    db.executemany(_CHANGE, [_row_of(due)[:21] for due in waiting])
+    db.executemany(_CHANGE, [(row.number, *_row_of(due)[1:21]) for due, row in waiting])
     tallies.move(db, [(None, Tally(due.ruleset, due.rule, due.status, 0)) for due in new])
-    tallies.move(db, [(known[due.id], known[due.id]._replace(status=due.status)) for due in waiting])
+    tallies.move(db, [(row.tally, row.tally._replace(status=due.status)) for due, row in waiting])
 
 
 def give_to(db: sqlite3.Connection, into: str, gone: str) -> None:
@@ -107,7 +109,7 @@ def withdraw(db: sqlite3.Connection, withdrawal: Withdrawal) -> bool:
     known = tallies.known(db, [withdrawal.send])
     if db.execute(_WITHDRAW, (withdrawal.profile, withdrawal.reason, withdrawal.at, withdrawal.send)).rowcount < 1:
         return False
-    tallies.move(db, [(before, before._replace(status="skipped")) for before in known.values()])
+    tallies.move(db, [(row.tally, row.tally._replace(status="skipped")) for row in known.values()])
     return True
 
 
@@ -119,16 +121,17 @@ def hear(db: sqlite3.Connection, moments: Sequence[Moment]) -> None:
 
 
 def _hear(db: sqlite3.Connection, send: str, name: str, is_machine: bool, at: Instant) -> None:
-    known = tallies.known(db, [send]).get(send)
-    if known is None:
+    row = tallies.known(db, [send]).get(send)
+    if row is None:
         return
+    known = row.tally
     bits = known.heard | tallies.bits(name, is_machine=is_machine)
     status = "sent" if name in PROOFS and known.status == "uncertain" else known.status
     if bits != known.heard:
-        db.execute("UPDATE sends SET heard = ? WHERE id = ?", (bits, send))
+        db.execute("UPDATE sends SET heard = ? WHERE number = ?", (bits, row.number))
         traffic.count_heard(db, send, name, at)
     if status != known.status:
-        db.execute("UPDATE sends SET status = ?, reason = ? WHERE id = ?", (status, f"shown by {name}", send))
+        db.execute("UPDATE sends SET status = ?, reason = ? WHERE number = ?", (status, f"shown by {name}", row.number))
     tallies.move(db, [(known, known._replace(status=status, heard=bits))])
 
 
@@ -178,17 +181,19 @@ def next_call(db: sqlite3.Connection) -> Instant | None:
 def mark(db: sqlite3.Connection, sends: Sequence[Due]) -> None:
     """Write how far these messages are."""
     known = tallies.known(db, [due.id for due in sends])
+    there = [(due, known[due.id]) for due in sends if due.id in known]
     db.executemany(
         _MARK,
         [
             (
                 due.channel, due.status, due.reason, due.due_at, due.sent_at, due.attempt, due.address, due.lane,
-                due.handed_at, due.is_tied, due.id,
+                due.is_tied, row.number,
             )
-            for due in sends
+            for due, row in there
         ],
     )  # fmt: skip
-    tallies.move(db, [(known[due.id], known[due.id]._replace(status=due.status)) for due in sends if due.id in known])
+    db.executemany(_HAND, [(due.handed_at, row.number) for due, row in there if due.handed_at != row.handed_at])
+    tallies.move(db, [(row.tally, row.tally._replace(status=due.status)) for due, row in there])
     traffic.count_handed(db, (due for due in sends if due.status == "sending" and not due.call))
 
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from triggerfish.clock import Instant
 from triggerfish.measure import NAMES, Results
 
 # One number for all that was heard of a send; a machine's opens and clicks are told from a human's, most likely.
@@ -66,14 +67,23 @@ def came_to(sent: Iterable[tuple[int, int]]) -> Results:
     return Results(**counts)
 
 
-def known(db: sqlite3.Connection, sends: Sequence[str]) -> dict[str, Tally]:
-    """As what those of these sends are counted that there are."""
-    found: dict[str, Tally] = {}
+class Known(NamedTuple):
+    """What is stored of a send: the number of its row, as what it is counted, and when it was handed over last."""
+
+    number: int
+    tally: Tally
+    handed_at: Instant | None
+
+
+def known(db: sqlite3.Connection, sends: Sequence[str]) -> dict[str, Known]:
+    """Those of these sends that there are, by their ids."""
+    found: dict[str, Known] = {}
     for start in range(0, len(sends), _VARIABLES):
         part = sends[start : start + _VARIABLES]
         marks = ",".join("?" * len(part))
-        query = f"SELECT id, ruleset, rule, status, heard FROM sends WHERE id IN ({marks})"  # noqa: S608
-        found |= {row[0]: Tally(*row[1:]) for row in db.execute(query, part)}
+        query = f"SELECT id, number, handed_at, ruleset, rule, status, heard FROM sends WHERE id IN ({marks})"  # noqa: S608
+        for send, number, handed_at, *tally in db.execute(query, part):
+            found[send] = Known(number, Tally(*tally), handed_at)
     return found
 
 
