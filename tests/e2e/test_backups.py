@@ -25,6 +25,7 @@ from running import (
     COMMAND,
     Running,
     identify,
+    is_alive,
     leave_nothing,
     serving,
     start,
@@ -143,8 +144,10 @@ def test_a_drill_under_load_and_after_a_kill_nothing_acknowledged_before_the_bac
             wait_until(lambda: load.acked > since + 3, "batches after the backup")
         assert server.sent("reminder", "p1")["status"] == "sent"
         assert server.sent("receipt", "p2")["status"] == "sent"
+        children = [server.child("api"), server.child("worker")]
         shell(kill, workspace)
         server.process.wait(30)
+        wait_until(lambda: not any(map(is_alive, children)), "the end of the orphans")
     finally:
         server.http.close()
         leave_nothing(server)
@@ -259,9 +262,10 @@ def test_data_that_is_there_stays_unless_it_is_moved_aside_by_force(workspace, t
     done = call("restore", folder, workspace, "--force")
     assert (Path(done["aside"]) / "log.sqlite3").read_bytes() == before
     assert call("verify", "--workspace", workspace)["is_whole"]
-    with (workspace / "data" / "serve.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        assert call("restore", folder, workspace, "--force", code=1)["code"] == "TF410"
+    for name in ("serve.lock", "worker.lock"):
+        with (workspace / "data" / name).open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            assert call("restore", folder, workspace, "--force", code=1)["code"] == "TF410"
     fresh = tmp_path / "fresh"
     done = call("restore", folder, fresh, "--resend")
     assert (done["rules_restored"], done["has_settings"], done["sends_from"]) == (True, True, "")

@@ -9,7 +9,6 @@ import fcntl
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
 
 import msgspec
 from msgspec import Struct
@@ -112,14 +111,18 @@ def restore(
 
 
 @contextlib.contextmanager
-def _unserved(data: Path) -> Iterator[TextIO]:
-    """Hold the lock that a server holds. Raises WorkspaceTaken (TF410)."""
-    with (data / "serve.lock").open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise WorkspaceTaken("a server runs on this workspace", hint="stop it first") from None
-        yield lock
+def _unserved(data: Path) -> Iterator[None]:
+    """Hold the locks that a server and its worker hold: the worker may outlive a server that was killed, for a moment.
+    Raises WorkspaceTaken (TF410).
+    """
+    with contextlib.ExitStack() as stack:
+        for name in ("serve.lock", "worker.lock"):
+            lock = stack.enter_context((data / name).open("a+"))
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise WorkspaceTaken("a server runs on this workspace", hint="stop it first") from None
+        yield
 
 
 def _copy_checked(backup: Path, fresh: Path, manifest: Manifest, show: Show) -> None:
