@@ -19,6 +19,7 @@ from triggerfish.processes.control import Control
 from triggerfish.processes.doorbell import Bell
 from triggerfish.processes.logs import set_up_logs
 from triggerfish.processes.orders import Orders, Report, read_orders
+from triggerfish.processes.pulse import time_collections
 from triggerfish.processes.streams import listening
 from triggerfish.profile import Profile
 from triggerfish.web import (
@@ -41,7 +42,7 @@ from triggerfish.web.visits import Visits
 
 
 async def run(orders: Orders) -> int:
-    """Serve until SIGTERM, or until the supervisor is gone."""
+    """Load, report, wait for the word; then serve until SIGTERM, or until the supervisor is gone."""
     control = await Control.open(orders.control)
     async with contextlib.AsyncExitStack() as stack:
         try:
@@ -59,12 +60,15 @@ async def run(orders: Orders) -> int:
         except TriggerfishError as error:
             await control.report(Report(is_ready=False, error=str(error)))
             return 1
+        await control.report(Report(is_ready=True))
+        if not await control.told_to_go():
+            return 0
         server = make_server(app_for(desk))
         collect_seldom()
+        time_collections("api")
+        # The kernel queues connections on the listener until the server takes them.
         listener = socket.socket(fileno=orders.listen)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
-        # The kernel queues connections on the listener until the server takes them.
-        await control.report(Report(is_ready=True))
         orphaned = asyncio.create_task(control.gone())
         async with listening(desk):
             await asyncio.wait({serving, orphaned}, return_when=asyncio.FIRST_COMPLETED)

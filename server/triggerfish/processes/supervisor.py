@@ -91,9 +91,16 @@ class Supervisor:
 
     async def _serve(self) -> None:
         self._show("starting")
-        self.worker = await self._new_worker(*await self._copy_sources())
-        self._let_go(self.worker, "start")
-        self.api = await self._new_api()
+        # The two load side by side; the api lets nobody in before the rulebook is known to be sound.
+        api = asyncio.create_task(self._new_api())
+        try:
+            self.worker = await self._new_worker(*await self._copy_sources())
+            self._let_go(self.worker, "start")
+            self.api = await api
+        except BaseException:
+            await _call_off(api)
+            raise
+        self.api.go()
         self.say(self._address)
         tasks = {
             asyncio.create_task(self._stopping.wait()),
@@ -221,6 +228,8 @@ class Supervisor:
     # The api.
 
     async def _new_api(self) -> Process:
+        """An api that has loaded, and waits for the word. Raises NotStarted."""
+
         def orders(control: int) -> Orders:
             return Orders(
                 workspace=self.settings.workspace,
@@ -252,6 +261,7 @@ class Supervisor:
             self._show()
             await asyncio.sleep(0 if time.monotonic() - api.started > 1 else 1)
             self.api = await _persist(self._new_api)
+            self.api.go()
 
     # The files.
 
@@ -342,6 +352,13 @@ async def _persist(start: Callable[[], Awaitable[Process]]) -> Process:
             log.error("not started again: %s; trying once more in %.1f s", refused.sentence, wait)
             await asyncio.sleep(wait)
             wait = min(wait * 2, 5.0)
+
+
+async def _call_off(starting: asyncio.Task[Process]) -> None:
+    """End a process that may be on its way still."""
+    starting.cancel()
+    with contextlib.suppress(asyncio.CancelledError, NotStarted):
+        await (await starting).stop()
 
 
 def _is_watched(change: Change, path: str) -> bool:
