@@ -28,10 +28,16 @@ class _Listeners:
     """The rules that listen to one event, rule sets by priority."""
 
     def __init__(self, given: Sequence[tuple[Rule, int]]) -> None:
-        self._rows = [
-            _Listener(None if rule.when is None else made(rule.when.holds), rule, first_of) for rule, first_of in given
-        ]
         guards = guards_of([rule.when for rule, _ in given])
+        # What is looked up is seldom asked, if ever: of ten thousand such rules few functions are made.
+        self._rows = [
+            _Listener(
+                None if rule.when is None else made(rule.when.holds) if guard is None else rule.when.holds,
+                rule,
+                first_of,
+            )
+            for (rule, first_of), guard in zip(given, guards, strict=True)
+        ]
         self._lookup = Lookup([None if guard is None else [guard] for guard in guards])
 
     def woken(self, view: View) -> list[Rule]:

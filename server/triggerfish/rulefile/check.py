@@ -6,7 +6,7 @@ Conditions are looked at when they are compiled (compile.py), which begins with 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import get_args
 from zoneinfo import available_timezones
 
@@ -208,7 +208,7 @@ class _Checker:
 
     def event(self, name: str, path: Path, known: frozenset[str]) -> None:
         """Rules may name any event; one that is nearly a known one is most likely misspelt."""
-        if name not in known and (hint := nearest(name, known, cutoff=NEAR)):
+        if name not in known and (hint := _nearly(name, known)):
             sentence = f"no event {quote(name)} is known so far"
             self.report(path, "TF279", sentence, hint, is_warning=True)
 
@@ -218,6 +218,12 @@ class _Checker:
         except ValueError as error:
             sentence, _, hint = str(error).partition("; ")
             self.report(path, "TF274", sentence, hint)
+
+
+@lru_cache(1_024)
+def _nearly(name: str, known: frozenset[str]) -> str:
+    """Many rules may listen to one event that nothing else knows: it is compared with all others once."""
+    return nearest(name, known, cutoff=NEAR)
 
 
 def _segments(forms: list[SegmentForm], path: Path) -> Iterator[tuple[Path, SegmentForm]]:

@@ -35,7 +35,7 @@ class TemplateFacts(Protocol):
     def variables(self) -> frozenset[str]: ...
 
 
-Compiled = dict[tuple[str, Path, bool, tuple[str, ...], bytes], Condition]
+Compiled = dict[tuple[str, Path, bool, frozenset[str], bytes], Condition]
 """Conditions that were compiled before, by file, place, what they may name, and text."""
 
 
@@ -59,6 +59,13 @@ class Known(Struct):
     experiments: dict[str, str] = {}
     problems: list[Problem] = []
     compiled: Compiled = {}
+    segments: frozenset[str] = frozenset()
+
+    def segments_so_far(self) -> frozenset[str]:
+        """The names of the segments that are known by now: one and the same set until there are more."""
+        if len(self.segments) != len(self.segment_names):
+            self.segments = frozenset(self.segment_names)
+        return self.segments
 
 
 class Desk:
@@ -117,8 +124,10 @@ class Desk:
 
     def digest(self, *parts: bytes) -> str:
         """A short name for exactly these bytes, and for what the defined names in them come to."""
-        named = {name.decode() for part in parts for name in re.findall(rb"[A-Za-z_][A-Za-z0-9_]*", part)}
         definitions = self._known.definitions
+        named = {
+            name.decode() for part in parts if definitions for name in re.findall(rb"[A-Za-z_][A-Za-z0-9_]*", part)
+        }
         meant = [definitions[name].meaning.encode() for name in sorted(named & definitions.keys())]
         return blake2b(b"\0".join([*parts, *meant]), digest_size=6).hexdigest()
 
@@ -146,10 +155,11 @@ class Desk:
         """The compiled condition; with a problem for each fault of each of its texts."""
         if form is None:
             return None
-        key = (self._marks.path, path, has_event, tuple(self.segment_names), msgspec.json.encode(form))
+        segments = self._known.segments_so_far()
+        key = (self._marks.path, path, has_event, segments, msgspec.json.encode(form))
         condition = self._known.compiled.get(key)
         if condition is None:
-            condition = self._compile(form, path, self._scope(self.segment_names, has_event))
+            condition = self._compile(form, path, self._scope(segments, has_event))
             if condition is None:
                 return None
             self._known.compiled[key] = condition
