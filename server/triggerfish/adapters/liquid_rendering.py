@@ -196,7 +196,7 @@ class Context(RenderContext):
                 found = found[part] if type(found) is dict and part in found else self.get_item(found, part)
         except (KeyError, TypeError, IndexError):
             found = None
-        if type(found) is str:
+        if type(found) is str and not (found and found.isprintable() and not found.isspace() and len(found) < 1_000):
             if len(found) > _LONGEST_VALUE:
                 raise ResourceLimitError("a value is longer than a mail may be", token=token)
             if _is_blank(found) and name not in self.locals:
