@@ -1,4 +1,4 @@
-"""One server for all tests of a module: people, a segment, and letters that say what outsiders have said."""
+"""One server that outlives all of these tests: people, a segment, and letters that say what outsiders have said."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ RULES = {
 GREETING = '{{ profile.first_name | default: "you" }}'
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     workspace = write_workspace(tmp_path_factory.mktemp("hostile") / "shop", RULES, hello="transactional")
     letter = workspace / "templates" / "hello" / "email.mjml"

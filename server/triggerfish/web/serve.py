@@ -46,6 +46,7 @@ COLLECT_AFTER = (20_000, 20, 100)
 
 RETRY_SECONDS = 2
 """When to come back, for who finds every connection taken."""
+_COME_BACK = b"retry-after: %d\r\n" % RETRY_SECONDS
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -141,7 +142,7 @@ class PatientProtocol(HttpToolsProtocol):
         if len(self.connections) > config.most_connections:
             slow = self._slowest()
             if slow is None:
-                self._turn_away(503, "every connection is taken", b"retry-after: %d\r\n" % RETRY_SECONDS)
+                self._turn_away(503, "every connection is taken", _COME_BACK)
                 return
             slow.give_way()
         self.waits_since = self.loop.time()
@@ -180,8 +181,11 @@ class PatientProtocol(HttpToolsProtocol):
         self._stop_waiting()
         if self.transport.get_write_buffer_size():
             self.transport.abort()
+        elif (self._head_bytes or self._has_head) and not self._is_whole:
+            self._turn_away(503, "others needed this connection", _COME_BACK)
         else:
-            self._turn_away(408, "others needed this connection")
+            # No word to who has asked nothing: it would be taken for the answer to what is on its way just now.
+            self.transport.close()
 
     # --- requests ---
 
