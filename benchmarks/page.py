@@ -78,18 +78,23 @@ def _goals(told: Told) -> str:
 def short(told: Told) -> str:
     """The part of the README between the marks."""
     lines = ["", "| what | measured | floor in the same run |", "| --- | --: | --: |"]
+    is_marked = False
     for name, wanted in SHOWN.items():
         found = {each.what: each for each in told.figures.get(name, ())}
         for what in wanted:
             if what in found:
                 each = found[what]
                 floor = "" if each.floor is None else number(each.floor)
-                lines.append(f"| {name}: {what} | {number(each.median)} {each.unit} | {floor} |")
+                mark = " ~" if each.is_disturbed else ""
+                is_marked = is_marked or each.is_disturbed
+                lines.append(f"| {name}: {what} | {number(each.median)}{mark} {each.unit} | {floor} |")
     of = told.machine
     lines += [
         "",
         f"On {of['cores']} cores ({of['cpu']}), {str(of['date'])[:10]}; [what was measured](docs/performance.md).",
     ]
+    if is_marked:
+        lines[-1] += " At ~ something else had the machine: alone it is more."
     return "\n".join([*lines, "", ""])
 
 
