@@ -14,6 +14,7 @@ import os
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -109,8 +110,10 @@ def main() -> int:
         began, first = time.monotonic(), len(spins) - 1
         try:
             runs = [_run(known[name], name, repeat, given, spins) for repeat in range(repeats)]
-        except Wrong as wrong:
-            print(f"\n**{name}**: {wrong}", flush=True)
+        except Exception as error:  # whatever it was, the others are measured all the same
+            print(f"\n**{name}**: {error}", flush=True)
+            if not isinstance(error, Wrong):
+                traceback.print_exc()
             is_wrong = True
             continue
         slowest = max(spins[first:]) / min(spins)
