@@ -1,4 +1,4 @@
-"""Counts that are kept agree with counting, whatever happens; timelines are the same however their lines lie in rows."""
+"""Counts that are kept agree with counting, whatever happens; timelines are the same however lines lie in rows."""
 
 from __future__ import annotations
 
