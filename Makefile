@@ -46,9 +46,8 @@ test-long: $(DEVELOPS) node
 faults: $(DEVELOPS)
 	@$(TEST) -m faults -s tests/faults
 
-MINUTES ?= 30
 soak: $(DEVELOPS)
-	@TRIGGERFISH_SOAK_MINUTES=$(MINUTES) $(TEST) -s tests/faults/test_soak.py
+	@TRIGGERFISH_SOAK_MINUTES=$(or $(MINUTES),30) $(TEST) -s tests/faults/test_soak.py
 
 check: $(DEVELOPS)
 	@$(BIN)/ruff format --check .
@@ -73,6 +72,7 @@ lock: $(DEVELOPS)
 	$(LOCK) --upgrade pyproject.toml --group dev -o requirements-dev.txt
 	$(LOCK) pyproject.toml -c requirements-dev.txt -o requirements.txt
 	$(LOCK) --group build -c requirements-dev.txt -o requirements-build.txt
+	$(LOCK) --group bench -c requirements-dev.txt -o requirements-bench.txt
 
 clean-data:
 	rm -rf data
@@ -90,8 +90,8 @@ $(DEVELOPS): pyproject.toml requirements-dev.txt requirements-build.txt .ci/inst
 	@touch $@ $(RUNS)
 
 # Whom the bench measures against; nothing else needs them.
-$(BENCHES): $(DEVELOPS) pyproject.toml
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --group bench
+$(BENCHES): $(DEVELOPS) requirements-bench.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-bench.txt
 	@touch $@
 
 # The npm clients that some tests drive. Without Node.js 20 or newer those tests are skipped, and say so.

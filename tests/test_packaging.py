@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 REPOSITORY = Path(__file__).parents[1]
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
-LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-build.txt")
+LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-build.txt", "requirements-bench.txt")
 
 
 def pins(lock: str) -> dict[str, dict[str, str]]:
@@ -37,6 +37,7 @@ def asked_for(group: str) -> list[str]:
     [
         ("requirements.txt", PROJECT["project"]["dependencies"]),
         ("requirements-dev.txt", PROJECT["project"]["dependencies"] + asked_for("dev")),
+        ("requirements-bench.txt", asked_for("bench")),
         ("requirements-build.txt", asked_for("build") + PROJECT["build-system"]["requires"]),
     ],
 )
