@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from triggerfish import blast
 from triggerfish.adapters.archive import Archive, read_facts
-from triggerfish.adapters.backup.restoring import restored_at
+from triggerfish.adapters.backup.restoring import check_restored, restored_at
 from triggerfish.adapters.board import Board
 from triggerfish.adapters.http_feeds import HttpFeeds
 from triggerfish.adapters.outline import OutlineFile
@@ -224,12 +224,14 @@ def clock_of(demo_since: Instant | None, newest: Callable[[], Instant]) -> Clock
 def prepare(settings: Settings) -> None:
     """Make the workspace's data folder, and bring log and state to the newest schema: before any process opens them.
 
-    Raises SettingsWrong when a newer Triggerfish wrote them (TF411), or when the two are not of one time (TF417).
+    Raises SettingsWrong when a newer Triggerfish wrote them (TF411), or when the two are not of one time (TF417), and
+    RestoreBroken (TF453).
     """
     from triggerfish.adapters.sqlite.migrate import migrate
     from triggerfish.adapters.sqlite.together import check_together
 
     settings.data_path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_restored(settings.data_path)
     migrations = starter_path("migrations")
     migrate(settings.log_path, migrations / "log.py")
     migrate(settings.state_path, migrations / "state.py")

@@ -33,9 +33,11 @@ from running import (
     wait_until,
     write_workspace,
 )
+from triggerfish.adapters.backup.format import RestoreBroken
 from triggerfish.adapters.backup.restoring import restored_at
 from triggerfish.cli import main
 from triggerfish.clock import HOUR, MINUTE
+from triggerfish.compose import prepare
 from triggerfish.config import load_settings
 from triggerfish.processes import backups
 
@@ -272,6 +274,54 @@ def test_data_that_is_there_stays_unless_it_is_moved_aside_by_force(workspace, t
     assert restored_at(fresh / "data") == 0 < restored_at(workspace / "data")
     assert (fresh / "rules" / "shop.yaml").read_text() == (workspace / "rules" / "shop.yaml").read_text()
     assert stat.S_IMODE((fresh / "triggerfish.toml").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("step", range(5))
+def test_a_restore_broken_off_anywhere_is_refused_and_can_be_done_again(workspace, tmp_path, monkeypatch, step):
+    """The steps that put something in its place: three files of the log or the state aside, then both of the backup."""
+    folder = call("backup", tmp_path / "kept", "--workspace", workspace)["path"]
+    data = workspace / "data"
+    kept = {name: (data / name).read_bytes() for name in ("log.sqlite3", "state.sqlite3")}
+    (data / "log.sqlite3-wal").write_bytes(b"what nobody has written into the log yet")
+    places = {data / f"{name}.sqlite3{end}" for name in ("log", "state") for end in ("", "-wal", "-shm")}
+    rename, taken = Path.rename, []
+
+    def rename_or_die(source, target):
+        if {source, Path(target)} & places:
+            if len(taken) == step:
+                raise KeyboardInterrupt
+            taken.append(target)
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "rename", rename_or_die)
+    done = CliRunner().invoke(main, ["restore", folder, str(workspace), "--force"])
+    assert done.exit_code != 0
+    assert len(taken) == step
+    monkeypatch.undo()
+    with pytest.raises(RestoreBroken):
+        prepare(load_settings(workspace, os.environ))
+    call("restore", folder, workspace, "--force")
+    prepare(load_settings(workspace, os.environ))
+    assert call("verify", "--workspace", workspace)["is_whole"]
+    aside = {path.name: path.read_bytes() for path in sorted(data.glob("before-*/*"), reverse=True)}
+    assert aside["log.sqlite3-wal"] == b"what nobody has written into the log yet"
+    assert [path.read_bytes() for path in data.glob("before-*/log.sqlite3")].count(kept["log.sqlite3"]) >= 1
+
+
+def test_a_wal_without_its_database_is_never_played_into_what_is_restored(workspace, tmp_path):
+    folder = call("backup", tmp_path / "kept", "--workspace", workspace)["path"]
+    state = workspace / "data" / "state.sqlite3"
+    with closing(sqlite3.connect(state)) as other, other:
+        other.execute("UPDATE progress SET position = 0")
+        other.commit()
+        wal = state.with_name("state.sqlite3-wal").read_bytes()
+    for path in (workspace / "data").glob("*.sqlite3*"):
+        path.unlink()
+    state.with_name("state.sqlite3-wal").write_bytes(wal)
+    assert call("restore", folder, workspace, code=1)["code"] == "TF452"
+    call("restore", folder, workspace, "--force")
+    with closing(sqlite3.connect(state)) as restored:
+        assert restored.execute("SELECT position FROM progress").fetchone()[0] > 0
 
 
 def test_a_backup_never_fills_a_disk_and_leaves_nothing_of_one_that_fails(workspace, tmp_path, monkeypatch):

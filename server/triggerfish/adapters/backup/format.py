@@ -45,6 +45,12 @@ class DataInTheWay(TriggerfishError):
     code = "TF452"
 
 
+class RestoreBroken(TriggerfishError):
+    """Data was being restored, and that was broken off."""
+
+    code = "TF453"
+
+
 class Filed(Struct, frozen=True):
     """A file of a backup."""
 
@@ -100,9 +106,9 @@ def digest_of(path: Path, show: Show) -> str:
     return digest.hexdigest()
 
 
-def free_name(folder: Path, now: Instant) -> Path:
+def free_name(folder: Path, now: Instant, what: str = "triggerfish") -> Path:
     stamp = re.sub(r"[-:]|\.\d+", "", to_iso(now))
-    names = (folder / f"triggerfish-{stamp}{f'-{number}' if number > 1 else ''}" for number in range(1, 1_000))
+    names = (folder / f"{what}-{stamp}{f'-{number}' if number > 1 else ''}" for number in range(1, 1_000))
     return next(path for path in names if not path.exists())
 
 

@@ -24,6 +24,7 @@ from triggerfish.adapters.backup.format import (
     DataInTheWay,
     Manifest,
     Places,
+    RestoreBroken,
     Show,
     digest_of,
     files_of,
@@ -39,6 +40,8 @@ from triggerfish.clock import Instant
 from triggerfish.errors import WorkspaceTaken
 
 RESTORED = "restored.json"
+UNDER_WAY = "restoring"
+"""While this file is there, the data is neither what it was nor what it will be."""
 
 
 class Restored(Struct, frozen=True):
@@ -54,6 +57,15 @@ def restored_at(data: Path) -> Instant:
         return msgspec.json.decode((data / RESTORED).read_bytes(), type=Restored).at
     except FileNotFoundError:
         return 0
+
+
+def check_restored(data: Path) -> None:
+    """Raises RestoreBroken (TF453) when a restore was broken off half-way."""
+    if (data / UNDER_WAY).exists():
+        raise RestoreBroken(
+            f"{data} was being restored, and that was broken off: log and state are not whole",
+            hint="restore again with --force, which moves aside what is there; what was there before is in before-…",
+        )
 
 
 def restore(
@@ -75,7 +87,7 @@ def restore(
     problems = problems_of(backup, manifest, show)
     if problems:
         raise BackupBroken(f"{backup} is not whole: {problems[0]}", hint="restore another one; nothing was changed")
-    in_the_way = [path for path in (places.log, places.state) if path.exists()]
+    in_the_way = [path for path in _parts(places) if path.exists()]
     if in_the_way and not force:
         raise DataInTheWay(
             f"there is data already: {', '.join(map(str, in_the_way))}",
@@ -84,27 +96,28 @@ def restore(
     try:
         places.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _unserved(places.data):
-            fresh = places.data / ".restoring"
+            fresh, under_way = places.data / ".restoring", places.data / UNDER_WAY
             shutil.rmtree(fresh, ignore_errors=True)
             fresh.mkdir(mode=0o700)
             _copy_checked(backup, fresh, manifest, show)
+            under_way.touch()
+            sync(places.data)
             aside = _move_aside(places, now) if in_the_way else ""
             (places.data / RESTORED).unlink(missing_ok=True)
             if not resend:
                 _write_restored(places.data, Restored(now, manifest.made_at))
             _put(fresh / RULEBOOKS, places.data / RULEBOOKS)
-            # A state without a log is refused (TF417); a log without a state would be decided, and sent, anew.
             (fresh / STATE).rename(places.state)
-            sync(places.data)
             (fresh / LOG).rename(places.log)
             sync(places.data)
             with_sources = not any((places.workspace / name).exists() for name in ("rules", "templates"))
             if with_sources:
                 _put_sources(fresh / SOURCES, places.workspace)
             if (fresh / SETTINGS).exists() and not (places.workspace / SETTINGS).exists():
+                (places.workspace / SETTINGS).touch(mode=0o600)
                 shutil.copyfile(fresh / SETTINGS, places.workspace / SETTINGS)
-                (places.workspace / SETTINGS).chmod(0o600)
             shutil.rmtree(fresh)
+            under_way.unlink()
     except OSError as error:
         raise BackupFailed(f"the backup could not be restored: {said(error)}", hint=remedy(error)) from error
     return manifest, aside, with_sources
@@ -135,15 +148,18 @@ def _copy_checked(backup: Path, fresh: Path, manifest: Manifest, show: Show) -> 
         sync(target)
 
 
+def _parts(places: Places) -> list[Path]:
+    """All that may be there of log and state. A -wal that was left behind would be played into what is restored."""
+    return [path.with_name(path.name + end) for path in (places.log, places.state) for end in ("", "-wal", "-shm")]
+
+
 def _move_aside(places: Places, now: Instant) -> str:
-    """What was there; the log first, so that a state without a log is what a kill would leave."""
-    aside = places.data / f"before-{free_name(places.data, now).name.removeprefix('triggerfish-')}"
+    """What was there, into a folder of its own."""
+    aside = free_name(places.data, now, "before")
     aside.mkdir(mode=0o700)
-    for path in (places.log, places.state):
-        for end in ("-shm", "-wal", ""):
-            part = path.with_name(path.name + end)
-            if part.exists():
-                part.rename(aside / part.name)
+    for part in _parts(places):
+        if part.exists():
+            part.rename(aside / part.name)
     sync(places.data)
     return str(aside)
 
