@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import random
+import sqlite3
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ import pytest
 
 from faults.disks import BrokenDisk, SmallDisk, seconds_of
 from faults.quick_sink import QuickSink
-from running import Running, identify, serving, track, wait_until, write_key_header, write_workspace
+from running import Running, identify, refuse, serving, track, wait_until, write_key_header, write_workspace
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 
@@ -223,3 +224,31 @@ def test_a_disk_that_fails_again_and_again_while_processes_are_killed_loses_noth
         taken = Counter(open_shop.sink.accepted)
         assert max(taken.values()) == 1
         assert status["sends"]["sent"] <= len(taken) <= open_shop.offers
+
+
+def test_a_server_that_is_started_on_a_full_disk_says_that_there_is_no_room(tmp_path: Path):
+    disk = SmallDisk(tmp_path / "shop" / "data", megabytes=8)
+    try:
+        if not disk.is_mounted:
+            pytest.skip("this user may not mount a file system")
+        workspace = write_workspace(tmp_path / "shop", RULES, offer="transactional")
+        files = [workspace / "data" / name for name in ("log.sqlite3", "state.sqlite3")]
+        with disk.full():
+            assert_no_room(workspace, "TF412")
+        with serving(workspace) as server:
+            server.take(track("p1", "Step Taken", messageId="s1"))
+        # Where log and state are open already, the first that finds no room is the address of the server.
+        with closing(sqlite3.connect(files[0])) as log, closing(sqlite3.connect(files[1])) as state:
+            for file in (log, state):
+                file.execute("SELECT * FROM sqlite_master").fetchall()
+            with disk.full():
+                assert_no_room(workspace, "TF418")
+    finally:
+        disk.close()
+
+
+def assert_no_room(workspace: Path, code: str) -> None:
+    status, said = refuse(workspace)
+    assert (status, said.splitlines()[0].startswith(code)) == (1, True), said
+    assert "make room" in said
+    assert "trace" not in said.lower()

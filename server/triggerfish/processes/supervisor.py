@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -71,16 +72,17 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         with _only_one(self.settings.data_path) as lock, _listen(self.settings) as listener:
-            prepare(self.settings)
-            self._since = _demo_since(self.settings.data_path) if self.is_demo else None
+            with _usable(self.settings.data_path):
+                prepare(self.settings)
+                self._since = _demo_since(self.settings.data_path) if self.is_demo else None
             self._listener = listener
             self._bell_read, self._bell_write = os.pipe()
             self._board_end = new_board()
             self._board = Board(self._board_end)
             host, port = listener.getsockname()[:2]
             self._address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-            lock.write(f"{os.getpid()} {self._address}\n")
-            lock.flush()
+            with _usable(self.settings.data_path):
+                os.write(lock.fileno(), f"{os.getpid()} {self._address}\n".encode())
             loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
             try:
                 await self._serve()
@@ -368,16 +370,10 @@ def _is_watched(change: Change, path: str) -> bool:
 @contextlib.contextmanager
 def _only_one(data: Path) -> Iterator[TextIO]:
     """Hold the workspace's lock. Raises WorkspaceTaken, naming the process that holds it, and SettingsWrong (TF418)."""
-    try:
+    with _usable(data):
         # What it holds is personal: nobody else on this machine needs to read it.
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = (data / "serve.lock").open("a+")
-    except OSError as error:
-        raise SettingsWrong(
-            f"the data folder {data} cannot be used: {error.strerror or error}",
-            code="TF418",
-            hint="it must be a folder that the server's user may write; [store] path in triggerfish.toml names it",
-        ) from error
     with file as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -392,6 +388,20 @@ def _only_one(data: Path) -> Iterator[TextIO]:
         lock.truncate(0)
         yield lock
         lock.truncate(0)
+
+
+@contextlib.contextmanager
+def _usable(data: Path) -> Iterator[None]:
+    """Around what writes into the data folder before anything is served. Raises SettingsWrong (TF418)."""
+    try:
+        yield
+    except OSError as error:
+        hint = "it must be a folder that the server's user may write; [store] path in triggerfish.toml names it"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            hint = "make room on its disk, and start the server again; nothing that was acknowledged is lost"
+        raise SettingsWrong(
+            f"the data folder {data} cannot be used: {error.strerror or error}", code="TF418", hint=hint
+        ) from error
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from importlib.util import module_from_spec, spec_from_file_location
@@ -11,6 +12,9 @@ from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 from triggerfish.errors import SettingsWrong
+
+FULL_BYTES = 1_000_000
+"""A disk with less room than this is to blame when a file cannot be opened."""
 
 
 def migrate(database: Path, script: Path) -> list[str]:
@@ -24,11 +28,11 @@ def migrate(database: Path, script: Path) -> list[str]:
     try:
         return _bring_up(database, steps)
     except sqlite3.Error as error:
-        raise SettingsWrong(
-            f"{database} cannot be used: {error}",
-            code="TF412",
-            hint="see that the server's user may write it; if it is damaged, restore a backup (docs/operating.md)",
-        ) from error
+        hint = "see that the server's user may write it; if it is damaged, restore a backup (docs/operating.md)"
+        # SQLite calls a full disk an I/O error where it has no room for what lies in memory beside a file (-shm).
+        if shutil.disk_usage(database.parent).free < FULL_BYTES:
+            hint = "its disk is full: make room; nothing that was acknowledged is lost"
+        raise SettingsWrong(f"{database} cannot be used: {error}", code="TF412", hint=hint) from error
 
 
 def _bring_up(database: Path, steps: Migrations) -> list[str]:
