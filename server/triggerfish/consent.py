@@ -44,8 +44,6 @@ LONGEST_PURPOSE = 64
 LONGEST_PROOF = 2_000
 """Characters of each text that is kept as proof."""
 
-PROOF = ("text", "by", "page", "ip", "user_agent")
-
 
 class Purpose(Struct, frozen=True, omit_defaults=True):
     """What people can consent to. `gpc`: a browser's Global Privacy Control counts as an opt-out. `categories` are the

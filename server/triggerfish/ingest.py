@@ -301,9 +301,8 @@ def _read(json: bytes, decoder: msgspec.json.Decoder[_T], place: _Place, within:
 def _text(value: _Id, field: str, place: _Place) -> str | None:
     if value is None:
         return None
-    if value.__class__ is not str:
+    if not isinstance(value, str):
         value = str(value)
-    assert isinstance(value, str)  # noqa: S101  (for the type checker)
     if len(value) > LONGEST_NAME or "\0" in value:
         field = _at(place, field)
         raise Refused(

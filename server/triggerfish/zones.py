@@ -51,10 +51,6 @@ class Local:
         return self.when.hour
 
     @property
-    def minute_of_day(self) -> int:
-        return self.when.hour * 60 + self.when.minute
-
-    @property
     def weekday(self) -> str:
         return WEEKDAYS[self.when.weekday()]
 

@@ -26,11 +26,6 @@ class Front(NamedTuple):
     body_at: int
 
 
-def has_front(text: str) -> bool:
-    """Whether the text begins with front matter, closed or not."""
-    return _OPENING.match(text) is not None
-
-
 def read_front(
     file: ReadFile,
     known: Collection[str],
