@@ -64,6 +64,7 @@ demo-check: $(DEVELOPS)
 
 bench: $(BENCHES)
 	@$(BENCH)
+	@$(if $(QUICK),,$(BIN)/python -m benchmarks.page)
 
 # Development first: what runs is then pinned at the very versions that were tested.
 LOCK = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
