@@ -102,7 +102,7 @@ def _body(message: Message) -> bytes:
         "from": _written(message.sender),
         "to": [mail_address(message.to.email)],
         "subject": safe_header_value(message.subject),
-        "html": str(message.html),  # it may know its pieces, and msgspec takes plain text alone
+        "html": message.html,
         "text": message.text,
         "headers": {name: safe_header_value(value) for name, value in message.headers.items()},
         "tags": [{"name": name, "value": value} for name, value in tags.items() if _TAG.fullmatch(value)],

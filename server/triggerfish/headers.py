@@ -33,7 +33,8 @@ def with_headers(message: Message, *, ruleset: str, rule: str, purpose: str) -> 
     added = _headers(message.sender.email, message.class_, ruleset, rule, purpose)
     given = {name.lower() for name in message.headers}
     new = {name: value for name, value in added.items() if name.lower() not in given}
-    return replace(message, headers={**message.headers, **new}, ruleset=ruleset, rule=rule, purpose=purpose)
+    changed = replace(message, headers={**message.headers, **new}, ruleset=ruleset, rule=rule, purpose=purpose)
+    return changed.in_pieces(message.pieces)
 
 
 @lru_cache(maxsize=1_024)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from triggerfish.clock import Instant
 from triggerfish.errors import Refused
-from triggerfish.render import Address, Fixed, Message, Pieced, mail_address, one_line, safe_header_value
+from triggerfish.render import Address, Fixed, Message, mail_address, one_line, safe_header_value
 
 LONGEST_BARE_LINE = 990
 """Characters of a line that goes as it is. RFC 5322, 2.1.1 allows 998; what relays put before it takes some."""
@@ -57,7 +57,7 @@ def to_mime(message: Message, *, date: Instant, message_id_domain: str) -> bytes
         lines.append(f"{name}: {_unstructured(safe_header_value(value), len(name) + 2)}")
     lines.append(f'Content-Type: multipart/alternative; boundary="{boundary}"')
     fence = b"--" + boundary.encode()
-    text, html = _part("plain", message.text, fence), _part("html", message.html, fence)
+    text, html = _part("plain", message.text, fence), _part("html", message.html, fence, message.pieces)
     head = "\r\n".join(lines).encode("ascii")
     return b"".join((head, b"\r\n\r\n", fence, b"\r\n", text, b"\r\n", fence, b"\r\n", html, b"\r\n", fence, b"--\r\n"))
 
@@ -72,8 +72,8 @@ def _domain(text: str) -> str:
     return mail_address(f"x@{text}")[2:]
 
 
-def _part(kind: str, body: str, fence: bytes) -> bytes:
-    quoted = quoted_pieces(body.pieces) if type(body) is Pieced else None
+def _part(kind: str, body: str, fence: bytes, pieces: Sequence[str] = ()) -> bytes:
+    quoted = quoted_pieces(pieces) if pieces else None
     encoding, written = transfer_encoded(_octets(body), fence) if quoted is None else ("quoted-printable", quoted)
     head = f'Content-Type: text/{kind}; charset="utf-8"\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n'
     return head.encode() + written

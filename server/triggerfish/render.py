@@ -42,18 +42,6 @@ class Fixed(str):
         return made
 
 
-class Pieced(str):
-    """A text and the pieces that it was joined from, of which many are Fixed."""
-
-    __slots__ = ("pieces",)
-    pieces: Sequence[str]
-
-    def __new__(cls, pieces: Sequence[str]) -> Pieced:
-        made = super().__new__(cls, "".join(pieces))
-        made.pieces = pieces
-        return made
-
-
 class Address(Struct, frozen=True):
     """A mailbox: `Ana Lima <ana@example.com>`. Neither part holds a control character."""
 
@@ -61,11 +49,14 @@ class Address(Struct, frozen=True):
     name: str = ""
 
 
-class Message(Struct, frozen=True, kw_only=True):
+class Message(Struct, frozen=True, kw_only=True, dict=True):
     """A composed message, ready for a channel. `send_id` is its idempotency key, `language` what it is written in.
 
     Header values hold no control characters. `headers` are extra ones (List-Unsubscribe, …), in order. `ruleset`,
     `rule` and `purpose` say what it was sent for.
+
+    `pieces` are those that `html` was joined from, of which many are Fixed; none when nobody said. They are no field:
+    a message that is changed, or encoded, goes without them.
     """
 
     send_id: str
@@ -83,6 +74,16 @@ class Message(Struct, frozen=True, kw_only=True):
     rule: str = ""
     purpose: str = ""
     language: str = ""
+
+    @property
+    def pieces(self) -> Sequence[str]:
+        pieces: Sequence[str] = self.__dict__.get("pieces", ())
+        return pieces
+
+    def in_pieces(self, pieces: Sequence[str]) -> Message:
+        """This message, which knows the pieces of its HTML from now on."""
+        self.__dict__["pieces"] = pieces
+        return self
 
 
 class Links(Protocol):

@@ -9,6 +9,7 @@ from email.message import EmailMessage
 from email.utils import parseaddr, parsedate_to_datetime
 from quopri import decodestring as decode_quopri
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,7 +21,6 @@ from triggerfish.render import (
     Address,
     Fixed,
     Message,
-    Pieced,
     mail_address,
     mailbox,
     one_line,
@@ -170,12 +170,23 @@ def test_a_text_in_pieces_is_written_as_the_whole_text_is_read(pieces: list[str]
 
 def test_html_that_came_in_pieces_is_the_html_that_is_read() -> None:
     pieces = [Fixed("<p>Grüße, "), "Ana =", Fixed(" </p>\n<p>" + "x" * 100), "\r\n", "€" * 9, Fixed("</p>")]
-    html = Pieced(pieces)
-    (_, read_back) = read(message(html=html)).iter_parts()
+    html = "".join(pieces)
+    (_, read_back) = read(message(html=html).in_pieces(pieces)).iter_parts()
     assert read_back["Content-Transfer-Encoding"] == "quoted-printable"
     assert read_back.get_content().replace("\r\n", "\n").rstrip("\n") == html.replace("\r\n", "\n")
-    (_, read_back) = read(message(html=Pieced([Fixed("<p>"), "你好" * 50]))).iter_parts()
+    (_, read_back) = read(message(html="<p>" + "你好" * 50).in_pieces([Fixed("<p>"), "你好" * 50])).iter_parts()
     assert read_back["Content-Transfer-Encoding"] == "base64"
+
+
+def test_pieces_are_for_those_who_ask_and_nobody_else_meets_them() -> None:
+    """A plugin may encode a message, or change it: it is plain text to them."""
+    plain = message(html="<p>Ana</p>")
+    pieced = message(html="<p>Ana</p>").in_pieces([Fixed("<p>"), "Ana", Fixed("</p>")])
+    assert msgspec.json.encode(pieced) == msgspec.json.encode(plain)
+    changed = msgspec.structs.replace(pieced, html="<p>Ben</p>")
+    assert (pieced.pieces, changed.pieces) == (["<p>", "Ana", "</p>"], ())
+    (_, read_back) = read(changed).iter_parts()
+    assert read_back.get_content().strip() == "<p>Ben</p>"
 
 
 @settings(max_examples=40)

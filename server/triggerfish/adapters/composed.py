@@ -19,7 +19,6 @@ from triggerfish.render import (
     FeedSpec,
     Links,
     Message,
-    Pieced,
     one_line,
     recipient,
     shorten,
@@ -37,10 +36,14 @@ class Part(NamedTuple):
     template: liquid.Compiled
     place: Callable[[int], str]
 
-    def write(self, data: Mapping[str, Any], sending: liquid.Sending, name: str) -> Pieced:
+    def write(self, data: Mapping[str, Any], sending: liquid.Sending, name: str) -> str:
         """The text for one person. Raises MissingData, which names the value, the template and the place."""
+        return "".join(self.pieces(data, sending, name))
+
+    def pieces(self, data: Mapping[str, Any], sending: liquid.Sending, name: str) -> Sequence[str]:
+        """The same in pieces, of which those that stand in the template are Fixed."""
         try:
-            return Pieced(self.template.pieces(data, sending))
+            return self.template.pieces(data, sending)
         except LiquidError as error:
             raise self._missing(error, name) from error
         except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
@@ -140,7 +143,7 @@ class CompiledTemplate:
         sending = liquid.Sending(links, unsubscribe_url)
         facts = self.facts(data, sending)
         facts["open_pixel_url"] = links.open_pixel()
-        html = variant.parts["html"].write(facts, sending, self.name)
+        pieces = variant.parts["html"].pieces(facts, sending, self.name)
         headers = {}
         if self.class_ == "marketing":
             if not sending.has_unsubscribe_link:
@@ -156,14 +159,14 @@ class CompiledTemplate:
             sender=variant.sender,
             reply_to=variant.reply_to,
             subject=facts["subject"],
-            html=html,
+            html="".join(pieces),
             text=tidy(variant.parts["text"].write(facts, sending, self.name)),
             headers=headers,
             class_=self.class_,
             template=self.name,
             profile_id=str(profile.get("id") or "") if isinstance(profile, Mapping) else "",
             language=variant.language,
-        )
+        ).in_pieces(pieces)
 
     def facts(self, data: Mapping[str, Any], sending: liquid.Sending) -> dict[str, Any]:
         """What the body reads for one person: `data`, what all templates share, subject, preheader, language, feeds and
