@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from sdks.harness import running
+from triggerfish import meters
 from triggerfish.adapters.memory import MemoryEventLog
 from triggerfish.clock import WallClock
 from triggerfish.errors import Busy
@@ -89,11 +90,15 @@ def test_a_slash_at_the_end_takes_the_long_way_to_the_same_answer(port):
     assert answers(port, request(b"/v1/track/")) == STORED
 
 
-def test_a_fault_of_ours_is_a_problem_without_its_details(caplog):
+def test_a_fault_of_ours_is_counted_and_a_problem_without_its_details(caplog):
     class Broken(MemoryEventLog):
         async def append(self, arrivals, aside=()):
             raise ZeroDivisionError("a secret of ours")
 
+    def faults():
+        return sum(sum(cell[:-1]) for labels, cell in meters.HTTP_REQUESTS.shown() if labels == ("/v1/track", "500"))
+
+    before = faults()
     with server(Broken()) as port:
         answer = answers(port, request(more=b"connection: close\r\n"), until_closed=True)
     assert answer.startswith(b"HTTP/1.1 500 ")
@@ -101,6 +106,7 @@ def test_a_fault_of_ours_is_a_problem_without_its_details(caplog):
     assert b'"code":"TF000"' in answer
     assert b"secret" not in answer
     assert "answered 500" in caplog.text
+    assert faults() == before + 1
 
 
 def test_a_body_is_not_read_when_the_log_has_no_room():

@@ -100,6 +100,7 @@ async def let_in(front: FrontDoor, scope: HTTPScope, receive: Receive, send: Sen
         meters.HTTP_REQUESTS.observe(time.perf_counter() - began, f"/v1/{call}", str(status_of(error)))
     except Exception as error:
         await _answer(send, 500, fault_body(error), MEDIA_TYPE, CROSS_ORIGIN)
+        meters.HTTP_REQUESTS.observe(time.perf_counter() - began, f"/v1/{call}", "500")
     else:
         answer = cast(Answer | None, scope.get("answer"))
         if answer is None or not answer(_STORED_WHOLE):
