@@ -78,6 +78,9 @@ def test_a_broken_change_changes_nothing_and_is_shown_at_its_place(server):
     assert "wiat: 4 seconds" in problem["text"]
     assert "^^^^" in problem["text"]
     assert 'did you mean "wait"?' in problem["text"]
+    said = "\n".join(line for line in server.said().splitlines() if "wrong in the changed rulebook" in line)
+    assert "rules/greeting.yaml:5:5  TF214" in said
+    assert "did you mean" in said
     assert wanted(server, "ben") == "offer"
 
     # Should the worker die now, the live rules must not depend on the files as they are.

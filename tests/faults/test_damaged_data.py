@@ -237,3 +237,12 @@ def test_verify_finds_what_must_not_be(workspace: Path, name: str, sql: str, tol
     change(workspace / "data" / f"{name}.sqlite3", sql)
     problems = verify(workspace)
     assert any(told in each for each in problems) == bool(told), problems
+
+
+@pytest.mark.parametrize("name", ["log", "state"])
+def test_verify_tells_a_missing_file_from_a_workspace_in_which_nothing_is_stored(workspace: Path, name: str):
+    (workspace / "data" / f"{name}.sqlite3").unlink()
+    done = CliRunner().invoke(main, ["verify", "--workspace", str(workspace)])
+    assert (done.exit_code, f"{name}.sqlite3 is missing" in done.output) == (1, True)
+    assert "restore a backup" in done.output
+    assert "nothing is stored" not in done.output

@@ -61,15 +61,23 @@ def command(folder: Path, keep: int | None, with_settings: bool, workspace: Path
 
 
 def places_of(settings: Settings) -> Places:
-    """Where a workspace has what a backup takes. Raises SettingsWrong (TF412) when nothing was ever stored in it."""
+    """Where a workspace has what a backup takes. Raises SettingsWrong (TF412) when nothing was ever stored in it, or
+    when of log and state one is missing.
+    """
     places = Places(settings.workspace, settings.data_path)
-    for path in (places.state, places.log):
-        if not path.is_file():
-            raise SettingsWrong(
-                f"nothing is stored in {settings.workspace} yet: there is no {path.name}",
-                code="TF412",
-                hint="start the server (triggerfish serve) and send it events, or name another --workspace",
-            )
+    missing = [path for path in (places.log, places.state) if not path.is_file()]
+    if len(missing) == 1:
+        raise SettingsWrong(
+            f"{missing[0]} is missing, and the other of log and state is there",
+            code="TF412",
+            hint="do not start the server; find the file, or restore a backup: triggerfish restore",
+        )
+    if missing:
+        raise SettingsWrong(
+            f"nothing is stored in {settings.workspace} yet: there is no {missing[0].name}",
+            code="TF412",
+            hint="start the server (triggerfish serve) and send it events, or name another --workspace",
+        )
     return places
 
 

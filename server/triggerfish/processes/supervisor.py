@@ -35,6 +35,7 @@ from triggerfish.meters import Beat
 from triggerfish.processes.backups import back_up_daily
 from triggerfish.processes.child import NotStarted, Process, ending
 from triggerfish.processes.orders import Orders, Report
+from triggerfish.rulefile.problems import Problem
 from triggerfish.versions import Cause
 
 log = logging.getLogger("triggerfish.supervisor")
@@ -309,9 +310,9 @@ class Supervisor:
                 meters.RELOADS.add(1, "refused")
                 self._show()
                 log.error("the changed rulebook is not used: %s", refused.sentence)
-                wrong = [problem for problem in refused.report.problems if not problem.get("is_warning")]
-                for problem in wrong[:LOGGED_PROBLEMS]:
-                    log.error("wrong in the changed rulebook: %s", problem.get("text"))
+                problems = [Problem(**problem) for problem in refused.report.problems]
+                for problem in [each for each in problems if not each.is_warning][:LOGGED_PROBLEMS]:
+                    log.error("wrong in the changed rulebook: %s", _in_a_line(problem))
                 return
             async with self._handing_over:
                 self._show("handing over", "a fresh worker takes over, with changed rules")
@@ -361,6 +362,12 @@ async def _call_off(starting: asyncio.Task[Process]) -> None:
     starting.cancel()
     with contextlib.suppress(asyncio.CancelledError, NotStarted):
         await (await starting).stop()
+
+
+def _in_a_line(problem: Problem) -> str:
+    """A problem without the lines that quote the file."""
+    lines = msgspec.structs.replace(problem, source="").render().splitlines()
+    return "; ".join(line.strip() for line in lines)
 
 
 def _is_watched(change: Change, path: str) -> bool:
