@@ -66,6 +66,8 @@ def test_readiness_and_figures_tell_what_happens_to_the_processes(server):
     wait_until(lambda: set(parts(server).values()) == {"ok"}, "the worker at work again")
 
     # One that dies is away until the next one is there.
+    assert figures(server)['triggerfish_process_restarts_total{process="worker"}'] == 0
+    assert figures(server)["triggerfish_log_failed_commits_total"] == 0
     server.kill("worker")
     wait_until(lambda: set(parts(server).values()) == {"ok"}, "the next worker")
     assert figures(server)['triggerfish_process_restarts_total{process="worker"}'] == 1

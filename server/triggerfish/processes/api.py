@@ -11,6 +11,7 @@ import sys
 
 from litestar import Litestar
 
+from triggerfish import meters
 from triggerfish.adapters.board import Board
 from triggerfish.compose import Desk, brand_language, open_desk
 from triggerfish.config import load_settings
@@ -66,6 +67,8 @@ async def run(orders: Orders) -> int:
         server = make_server(app_for(desk))
         collect_seldom()
         time_collections("api")
+        # From 0: Prometheus sees no increase in what it has never seen at 0.
+        meters.LOG_FAILURES.cell()
         # The kernel queues connections on the listener until the server takes them.
         listener = socket.socket(fileno=orders.listen)
         serving = asyncio.create_task(server.serve(sockets=[listener]))

@@ -93,6 +93,9 @@ class Supervisor:
                         await process.stop()
 
     async def _serve(self) -> None:
+        for process in ("api", "worker"):
+            # From 0: Prometheus sees no increase in what it has never seen at 0.
+            meters.RESTARTS.cell(process)
         self._show("starting")
         # The two load side by side; the api lets nobody in before the rulebook is known to be sound.
         api = asyncio.create_task(self._new_api())

@@ -113,7 +113,8 @@ def worker(beats: Mapping[str, Beat], now: float) -> Part:
             return Part("ok", "it has just been started")
         return Part("failed", f"it has not begun, {waited:.0f} s after it was told to")
     if now - own.beaten > SILENT_SECONDS:
-        return Part("failed", f"it has shown no sign of life for {now - own.beaten:.0f} s")
+        silence = f"it has shown no sign of life for {now - own.beaten:.0f} s"
+        return Part("failed", f"{silence}; if that lasts, kill it: a fresh one goes on where it was")
     if own.state != "working":
         return Part("ok", f"{own.state}, for {now - own.since:.0f} s")
     if now - own.turned > STUCK_SECONDS:
@@ -126,9 +127,10 @@ def worker(beats: Mapping[str, Beat], now: float) -> Part:
 def _disk(desk: Desk) -> Part:
     free = shutil.disk_usage(desk.settings.data_path).free
     said = f"{free // MB:,} MB are free"
-    if free < LEAST_FREE:
-        return Part("failed", f"{said}; make room: at less than {LEAST_FREE // MB} MB no event may be safe any more")
-    return Part("ok" if free >= BETTER_FREE else "warning", said)
+    if free >= BETTER_FREE:
+        return Part("ok", said)
+    advice = "make room: once the disk is full, events are refused and nothing is sent"
+    return Part("failed" if free < LEAST_FREE else "warning", f"{said}; {advice}")
 
 
 def _of_rulebook(state: str) -> Part:
