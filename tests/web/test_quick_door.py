@@ -9,12 +9,14 @@ from contextlib import contextmanager
 
 import pytest
 
+from running import wait_until
 from sdks.harness import running
 from triggerfish import meters
 from triggerfish.adapters.memory import MemoryEventLog
 from triggerfish.clock import WallClock
 from triggerfish.errors import Busy
 from triggerfish.walk import FrontDoor
+from triggerfish.web import bodies
 from triggerfish.web.app import build_app
 from triggerfish.web.serve import bind, make_server
 
@@ -118,3 +120,28 @@ def test_a_body_is_not_read_when_the_log_has_no_room():
         answer = answers(port, request(more=b"connection: close\r\n", body=b"no JSON"), until_closed=True)
     assert answer.startswith(b"HTTP/1.1 429 ")
     assert b"\r\nretry-after: 1\r\n" in answer
+
+
+def test_half_a_body_is_refused_when_too_much_is_half_here_already(port, monkeypatch):
+    monkeypatch.setattr(bodies, "MOST_ARRIVING", 1_000)
+    whole = request(b"/v1/batch", body=b'{"batch": []}' + b" " * 5_000)
+
+    def begun():
+        client = socket.create_connection(("127.0.0.1", port), timeout=20)
+        client.sendall(whole[:-4_400])
+        return client
+
+    with begun() as first:
+        wait_until(lambda: bodies._Arriving.bytes > 500, "the first half")
+        with begun() as second:
+            refused = second.recv(65_536)
+        assert refused.startswith(b"HTTP/1.1 429 ")
+        assert b"\r\nretry-after: 1\r\n" in refused
+        # One that comes whole is taken all the same, and so is the other half.
+        assert answers(port, request()) == STORED
+        first.sendall(whole[-4_400:])
+        assert first.recv(65_536) == STORED
+    assert bodies._Arriving.bytes == 0
+    with begun() as third:
+        third.sendall(whole[-4_400:])
+        assert third.recv(65_536) == STORED
