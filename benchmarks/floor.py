@@ -2,7 +2,7 @@
 
 It reads the log, decodes events and people (msgspec), adds each event to the same counters, asks the conditions of the
 same segments and rules as plain Python functions, looks at caps and waits, and writes the same people, moves, decisions
-and messages with raw sqlite3, 500 events in a transaction. It has to fire exactly the rules that the server fires.
+and messages with raw sqlite3, 2,000 events in a transaction. It has to fire exactly the rules that the server fires.
 
 What it leaves out is what makes a server of it: events that are late or come twice, people who turn out to be one,
 changes by time alone (re-checks, waits that end), reasons and explanations, what rules come to, consent, anything that

@@ -21,7 +21,8 @@ from triggerfish.adapters.sqlite.state import SqliteStateStore
 from triggerfish.clock import EventClock
 from triggerfish.rules import Rulebook
 
-BATCH = 500
+BATCH = 2_000
+"""Events in a transaction, when so many wait, as the server takes them ([limits] batch_events)."""
 PORTS = {"read": "read", "load": "load", "agenda": "load", "position": "load", "commit": "commit"}
 """What each call of a port is told as; all else is `decide`."""
 PARTS = ("read", "load", "decide", "commit")
@@ -79,8 +80,10 @@ def follow(log_path: Path, state_path: Path, rulebook: Rulebook, *, profile_out:
             log=Timed(log, spent), store=Timed(store, spent), clock=EventClock(2**62, lambda: log.head()[1]),
             rulebook=rulebook, templates={}, channel=None, links=None, dice=None, batch_events=BATCH,
         )  # type: ignore[arg-type]  # fmt: skip
+        # As the worker has it (processes/worker.py).
         gc.collect()
         gc.freeze()
+        gc.set_threshold(20_000, 20, 20)
         taken = 0
         with _watched(profile_out):
             began, cpu_before = time.perf_counter(), time.process_time()
