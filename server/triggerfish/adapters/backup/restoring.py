@@ -80,7 +80,8 @@ def restore(
     """Put a backup's data in place. Returns its manifest, the folder to which `force` has moved the data that was there
     (or ""), and whether rules and templates were put in place, too: where there are none.
 
-    Killed at any moment, it leaves a workspace that the server refuses to serve, or the restored one. Raises
+    Killed at any moment, it leaves what was there, a workspace that the server refuses to serve (TF453), or the
+    restored one. Raises
     BackupBroken (TF451), DataInTheWay (TF452), WorkspaceTaken (TF410), BackupFailed (TF450).
     """
     manifest = read_manifest(backup)
