@@ -83,7 +83,8 @@ def test_a_rule_is_held_and_released_with_the_worker_down(workspace):
         "hello", "welcome", "the wrong price", "command line"
     )  # fmt: skip
     shown = run(workspace, "holds")
-    assert "the wrong price" in shown and "triggerfish release hello/welcome" in shown
+    assert "the wrong price" in shown
+    assert "triggerfish release hello/welcome" in shown
     assert [each["held"] for each in told(workspace, "rules") if each["rule"] == "welcome"] == ["the wrong price"]
     assert "HELD: the wrong price" in run(workspace, "rules")
     assert told(workspace, "release", "hello / welcome")["rule"] == "welcome"
