@@ -62,8 +62,12 @@ def test_readiness_and_figures_tell_what_happens_to_the_processes(server):
     )
     assert parts(server)["log"] == "ok", "events are taken all the same"
     assert server.http.get("/readyz/log").status_code == 200
+    wait_until(
+        lambda: "the worker is not well: it has shown no sign of life" in server.errors.read_text(), "a log line"
+    )
     os.kill(worker, signal.SIGCONT)
     wait_until(lambda: set(parts(server).values()) == {"ok"}, "the worker at work again")
+    wait_until(lambda: "the worker is well again" in server.errors.read_text(), "the word that it is over")
 
     # One that dies is away until the next one is there.
     assert figures(server)['triggerfish_process_restarts_total{process="worker"}'] == 0

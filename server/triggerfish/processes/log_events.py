@@ -13,6 +13,8 @@ EVENTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "the worker process ended with %s; starting it again": ("worker.ended", ("ending",)),
     "the api process ended with %s; starting it again": ("api.ended", ("ending",)),
     "the %s process did not stop in %d s and is killed": ("process.killed", ("process_name", "seconds")),
+    "the worker is not well: %s": ("worker.unwell", ("why",)),
+    "the worker is well again": ("worker.well", ()),
     "not started again: %s; trying once more in %.1f s": ("process.not_started", ("why", "seconds")),
     "the changed rulebook is live: version %s": ("rulebook.live", ("version",)),
     "the changed rulebook is not used: %s": ("rulebook.refused", ("why",)),

@@ -37,6 +37,7 @@ from triggerfish.processes.child import NotStarted, Process, ending
 from triggerfish.processes.orders import Orders, Report
 from triggerfish.rulefile.problems import Problem
 from triggerfish.versions import Cause
+from triggerfish.web.ready import worker as worker_state
 
 log = logging.getLogger("triggerfish.supervisor")
 
@@ -44,6 +45,8 @@ API_SECONDS = 120
 """How long the api process may take to be ready."""
 LOOK_SECONDS = 5
 """How often we look whether files have changed without our being told."""
+WORKER_LOOK_SECONDS = 5
+"""How often it is looked whether the worker lives and works."""
 LOGGED_PROBLEMS = 10
 """How many problems of a refused rulebook the log tells; all of them are in `GET /v1/rulebook`."""
 
@@ -112,6 +115,7 @@ class Supervisor:
             asyncio.create_task(self._stopping.wait()),
             asyncio.create_task(self._watch_files()),
             asyncio.create_task(self._keep_worker()),
+            asyncio.create_task(self._look_after_worker()),
             asyncio.create_task(self._keep_api()),
             *([asyncio.create_task(back_up_daily(self.settings))] if self.settings.backup.folder else []),
         }
@@ -223,6 +227,18 @@ class Supervisor:
                 self.worker = await _persist(lambda: self._new_worker(self.settings.live_path, is_tested=True))
                 self.worker.go()
                 self._show("serving")
+
+    async def _look_after_worker(self) -> None:
+        """Tell in the log, too, when the worker lives and does nothing: once, and once when that is over."""
+        told = ""
+        while True:
+            await asyncio.sleep(WORKER_LOOK_SECONDS)
+            found = worker_state(self._board.beats(), time.monotonic())
+            if found.status == "failed" and not told:
+                log.error("the worker is not well: %s", found.says)
+            elif found.status != "failed" and told:
+                log.warning("the worker is well again")
+            told = found.says if found.status == "failed" else ""
 
     async def _pause_after(self, process: Process) -> None:
         """Not at all if it had got on since the last crash; else longer and longer."""
