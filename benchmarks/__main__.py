@@ -96,7 +96,7 @@ def main() -> int:
     about = machine()
     print(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in about.items()), flush=True)
     file = given.json or (None if given.quick else LAST)
-    told: dict[str, Any] = {"machine": about, "repeats": {}, "spins": {}, "figures": {}}
+    told: dict[str, Any] = {"machine": about, "begun": {}, "repeats": {}, "spins": {}, "figures": {}}
     if given.add and file is not None and file.exists():
         told = {**msgspec.json.decode(file.read_bytes()), "machine": about}
     spins = [spin()]
@@ -108,6 +108,7 @@ def main() -> int:
     for name in given.only or usual:
         repeats = 1 if given.quick else known[name].repeats
         began, first = time.monotonic(), len(spins) - 1
+        begun = f"{time.strftime('%Y-%m-%dT%H:%MZ', time.gmtime())} at load {os.getloadavg()[0]:.1f}"
         try:
             runs = [_run(known[name], name, repeat, given, spins) for repeat in range(repeats)]
         except Exception as error:  # whatever it was, the others are measured all the same
@@ -121,6 +122,7 @@ def main() -> int:
         seconds = time.monotonic() - began
         print(f"\n**{name}** ({seconds:.0f} s; fixed work up to {slowest:.0%})\n\n{table(found)}", flush=True)
         told["figures"][name] = found
+        told.setdefault("begun", {})[name] = f"{begun}, small" if given.quick else begun
         told["repeats"][name] = repeats
         told["spins"][name] = [round(each / min(spins), 3) for each in spins[first:]]
         if file is not None:

@@ -34,6 +34,7 @@ class Told(msgspec.Struct):
     repeats: dict[str, int]
     spins: dict[str, list[float]]
     figures: dict[str, list[Summary]]
+    begun: dict[str, str] = {}
 
 
 def read() -> Told:
@@ -59,9 +60,12 @@ def figures(told: Told) -> str:
     lines = [about(told), "![Each goal, and what was reached](img/bench-goals.svg)\n"]
     lines += ["![Events a second against rules, segments, profiles and pending sends](img/bench-curves.svg)\n"]
     lines += ["### The goals\n", _goals(told)]
+    of = str(told.machine["date"])
     for name, summaries in told.figures.items():
         times = told.repeats.get(name, 1)
-        lines.append(f"### {name}\n\n{'Once' if times == 1 else f'{times} runs'}.\n\n{table(summaries)}\n")
+        lines.append(
+            f"### {name}\n\n{'Once' if times == 1 else f'{times} runs'}, begun {told.begun.get(name, of)}.\n\n{table(summaries)}\n"
+        )
     return "\n" + "\n".join(lines) + "\n"
 
 
