@@ -262,40 +262,21 @@ def explain(node: Node, view: View) -> Finding:
 
 def findings(finding: Finding) -> dict[str, Any]:
     """A finding as plain data for the timeline."""
+    told: dict[str, Any] = {"condition": finding.text, "holds": finding.holds}
     if finding.parts:
-        return _told_of(finding.text, finding.holds, [findings(part) for part in finding.parts])
-    return told(finding.text, finding.holds, finding.value)
+        told["parts"] = [findings(part) for part in finding.parts]
+    elif finding.value is not None:
+        told["value"] = sayable(finding.value)
+    return told
 
 
-def told(text: str, holds: bool, value: Any) -> dict[str, Any]:
-    """The findings of a leaf."""
-    if value is None:
-        return {"condition": text, "holds": holds}
-    return {
-        "condition": text, "holds": holds, "value": value if isinstance(value, int | float | str | bool) else str(value)
-    }  # fmt: skip
+PLAIN = frozenset({int, float, str, bool})
+"""The types of values that timelines keep as they are."""
 
 
-def told_of_all(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """The findings of an All, from those of its parts."""
-    return _told_of("all of", all(part["holds"] for part in parts), parts)
-
-
-def told_of_some(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """The findings of a Some."""
-    return _told_of("any of", any(part["holds"] for part in parts), parts)
-
-
-def told_of_not(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """The findings of a Not, from those of its one part."""
-    return _told_of("not", not parts[0]["holds"], parts)
-
-
-def _told_of(text: str, holds: bool, parts: list[dict[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {"condition": text, "holds": holds}
-    if parts:
-        found["parts"] = parts
-    return found
+def sayable(value: Any) -> Any:
+    """A value as timelines keep it."""
+    return value if isinstance(value, int | float | str | bool) else str(value)
 
 
 def first_failed(finding: Finding) -> str:

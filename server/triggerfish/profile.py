@@ -281,20 +281,26 @@ def set_traits(profile: Profile, traits: dict[str, Any], at: Instant) -> list[st
     A profile has at most TRAIT_LIMIT traits; further names are not taken.
     """
     changed = []
+    held = profile.traits
     for name, value in traits.items():
-        known = profile.traits.get(name)
-        if known is None and len(profile.traits) >= TRAIT_LIMIT:
-            continue
-        if known is None or known.set_at <= at:
-            profile.traits[name] = Trait(value, at)
-            if known is None or not _is_same(known.value, value):
+        known = held.get(name)
+        if known is None:
+            if len(held) < TRAIT_LIMIT:
+                held[name] = Trait(value, at)
+                changed.append(name)
+        elif known.set_at <= at:
+            held[name] = Trait(value, at)
+            if not _is_same(known.value, value):
                 changed.append(name)
     return changed
 
 
 def _is_same(one: Any, other: Any) -> bool:
     """Whether a value is surely the same as another one; 1, 1.0 and True are three, also within lists and objects."""
-    return type(one) is type(other) and one == other and not isinstance(one, list | dict)
+    return type(one) is type(other) and one == other and type(one) not in _NESTING
+
+
+_NESTING = frozenset({list, dict})
 
 
 def remember_sent(profile: Profile, sent: Sent) -> None:

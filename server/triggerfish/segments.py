@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from itertools import chain
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from msgspec import Struct
 
@@ -42,17 +42,11 @@ def either(one: Marks, other: Marks) -> Marks:
     return (int.from_bytes(one) | int.from_bytes(other)).to_bytes(len(one))
 
 
-class _Row(NamedTuple):
-    """What settling goes by: `rivals` are those whose members cannot be in this one, `hanging` the places of those that
-    are to be looked at when this one changes. `sees_all`: its condition looks at all segments before it.
-    """
-
-    name: str
-    parent: str | None
-    rivals: tuple[str, ...]
-    look: Callable[[View, Instant], Look] | None
-    sees_all: bool
-    hanging: tuple[int, ...]
+_Row = tuple[str, str | None, tuple[str, ...], Callable[[View, Instant], Look] | None, bool, tuple[int, ...]]
+"""What settling goes by: a segment's name, its parent, its rivals (those whose members cannot be in this one), how to
+look at its condition, whether that looks at all segments before it, and what hangs on it: the places of those that are
+to be looked at when this one changes.
+"""
 
 
 class Move(Struct, frozen=True):
@@ -107,8 +101,8 @@ class SegmentTree:
             self._behind[segment.name] = behind
             for name in behind:
                 hanging.setdefault(name, []).append(place)
-        self._rows = [
-            _Row(
+        self._rows: list[_Row] = [
+            (
                 segment.name,
                 segment.parent,
                 own_rivals[place],
@@ -195,8 +189,10 @@ class SegmentTree:
             else:
                 if sees_all:
                     view.segments = {each: after[each] for each, *_ in rows[:place] if each in after}
-                is_in, at = look(view, soonest)
-                view.segments = after
+                    is_in, at = look(view, soonest)
+                    view.segments = after
+                else:
+                    is_in, at = look(view, soonest)
                 if at < soonest:
                     soonest = at
             if is_in is not was_in:
@@ -210,7 +206,7 @@ class SegmentTree:
                     marks[each] = 1
             place = marks.find(1, place + 1)
         profile.recheck_at = None if soonest == NEVER else soonest
-        if after.keys() == before.keys():
+        if after is before or after.keys() == before.keys():
             return []
         places = self._places
         profile.memberships = {name: after[name] for name in sorted(after, key=places.__getitem__)}

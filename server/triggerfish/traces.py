@@ -112,14 +112,14 @@ class Distinct(Struct, array_like=True, tag="d", gc=False):
 
     def count_since(self, after: Instant | None) -> int:
         """How many values were seen after `after`."""
-        return len(self.seen) if after is None else sum(at > after for at in self.seen.values())
+        return len(self.seen) if after is None else len([at for at in self.seen.values() if at > after])
 
     def oldest_since(self, after: Instant) -> Instant | None:
         """The instant at which, of the values seen after `after`, one was last seen the longest ago."""
         return min((at for at in self.seen.values() if at > after), default=None)
 
     def _forget(self, since: Instant | None) -> None:
-        if since is not None and any(at <= since for at in self.seen.values()):
+        if since is not None and self.seen and min(self.seen.values()) <= since:
             self.seen = {digest: at for digest, at in self.seen.items() if at > since}
 
     def _limit(self) -> None:

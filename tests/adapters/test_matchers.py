@@ -96,7 +96,7 @@ def test_no_message_id_has_the_hash_of_the_message_that_stays():
 
 def test_message_ids_start_again_and_answers_stay_right():
     matcher = DurableMatcher(written([("all", 0, [(Tree("event.a == 1"), ("view",))])]).rulesets)
-    network = matcher._plans["view"]._askings[0].network
+    network = matcher._plans["view"]._askings[0][0]
     network._last_id = durable.LAST_ID - 2
     view = World(properties={"a": 1}).view()
     assert [len(matcher.match(view)) for _ in range(5)] == [1] * 5

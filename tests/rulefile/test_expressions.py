@@ -624,7 +624,7 @@ def test_nothing_changes_before_the_earliest_instant_that_a_condition_names(dice
         for instant in (last, at + (last - at) // 2, at + 1, *(dice.randint(at, last) for _ in range(12))):
             if at <= instant <= last:
                 assert condition.holds(later(view, instant)) is answer, f"it changed at {instant}, not {turns}"
-        if earliest is None:
+        if earliest is None or earliest > LATEST:
             break
         at = earliest
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from triggerfish import decisions
 from triggerfish.clock import Instant, say_duration, to_iso
-from triggerfish.conditions import View, explain, first_failed
+from triggerfish.conditions import View, explain, first_failed, made
 from triggerfish.engine import journeys, rounds
 from triggerfish.ingest import Event
 from triggerfish.profile import Wait, set_traits
@@ -106,9 +106,9 @@ def _sends(rule: Rule) -> list[tuple[str, Send]]:
 
 def act_all(turn: Turn, rule: Rule, event: Event, sends: Mapping[str, str], depth: int) -> None:
     """Carry out a rule's actions in order. `sends` are the ids of messages that were announced before, by label."""
-    place = 0
-    while place < len(rule.steps):
-        step = rule.steps[place]
+    place, steps = 0, rule.steps
+    while place < len(steps):
+        step = steps[place]
         place += 1
         if not isinstance(step, Act):
             place = journeys.go_on(turn, rule, step, place, event)
@@ -208,4 +208,4 @@ def act(turn: Turn, rule: Rule, action: Set | Emit | Call, label: str, event: Ev
 
 def worked_out(values: Mapping[str, Any | Computed], view: View) -> dict[str, Any]:
     """Values as they are now."""
-    return {name: value.of(view) if isinstance(value, Computed) else value for name, value in values.items()}
+    return {name: made(value.of)(view) if type(value) is Computed else value for name, value in values.items()}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from triggerfish.clock import Instant
-from triggerfish.conditions import Condition, View
+from triggerfish.conditions import Condition, View, made
 from triggerfish.engine.outcome import Kind, Moment, Withdrawal
 from triggerfish.hours import Hours
 from triggerfish.ingest import Event
@@ -26,6 +26,7 @@ class Record:
 
     def __init__(self, rulebook: Rulebook, hours: Hours = ()) -> None:
         self._rulebook = rulebook
+        self._version = rulebook.version
         self.hours = [*hours] or [0] * 24
         self.opened: dict[int, int] = {}
         self.sends: dict[str, Due] = {}
@@ -121,16 +122,18 @@ class Record:
         facts, such as the step of a journey.
         """
         body: dict[str, Any] = {
-            "rule": rule.full_name,
+            "rule": f"{rule.ruleset} / {rule.name}",
             "outcome": outcome,
             "event": event.name,
-            "rulebook": self._rulebook.version,
+            "rulebook": self._version,
         }
         if reason:
             body["reason"] = reason
         if when is not None and view is not None:
-            body["because"] = when.because(view)
-        self.note(profile, at, "decision", body | more)
+            body["because"] = made(when.because)(view)
+        if more:
+            body |= more
+        self.moments.append(Moment(profile.id, at, "decision", body))
 
     def merges(self, profile: Profile, event: Event, at: Instant, merged: Mapping[str, str]) -> None:
         """Write down which profiles an event made part of this one. Their messages on the way are this one's now; those

@@ -28,9 +28,9 @@ class Run:
         self._record = Record(rulebook, loaded.hours)
         self._repeats = 0
         self._agenda = [
-            (profile.wake_at, profile.id)
+            (wake_at, profile.id)
             for profile in loaded.profiles.values()
-            if profile.wake_at is not None and profile.wake_at <= now
+            if (wake_at := profile.wake_at) is not None and wake_at <= now
         ]
         heapq.heapify(self._agenda)
 
@@ -123,6 +123,8 @@ class Run:
             known = people.loaded.profiles.get(profile.id)
             before = {} if known is None else known.memberships
             after = profile.memberships
+            if before == after:
+                continue
             memberships += [Membership(name, profile.id, None) for name in before if name not in after]
             memberships += [Membership(name, profile.id, at) for name, at in after.items() if before.get(name) != at]
         merged = {gone: into for gone, into in people.merged.items() if gone in people.loaded.profiles}

@@ -7,12 +7,13 @@ all. So a part that time cannot change settles it at once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from triggerfish import conditions
 from triggerfish.activity import Tally
-from triggerfish.conditions import NEVER, All, Change, Elapsed, Late, Node, Not, Some, Test, told
+from triggerfish.conditions import NEVER, All, Change, Elapsed, Late, Node, Not, Some, Test
 
 if TYPE_CHECKING:
     from triggerfish.rulefile.reader import Reader
@@ -32,21 +33,63 @@ def look_of(reader: Reader, root: Node) -> Callable[..., Any]:
 
 
 def because_of(reader: Reader, root: Node) -> Callable[..., Any]:
-    """`Condition.because`, likewise."""
-    return reader.function(_because(reader, root))
+    """`Condition.because`, likewise: what a rule that fires has to tell is worked out in one go."""
+
+    def make() -> Callable[..., Any]:
+        body: list[str] = []
+        _, told = _tell(reader, root, body)
+        name = reader.temporary()
+        lines = [f"def {name}(v):", *(f"    {line}" for line in body), f"    return {told}"]
+        exec(compile("\n".join(lines), "<because>", "exec"), reader.space)  # noqa: S102
+        made: Callable[..., Any] = reader.space[name]
+        return made
+
+    return Late(make)
 
 
-def _because(reader: Reader, node: Node) -> str:
+def _tell(reader: Reader, node: Node, body: list[str]) -> tuple[str, str]:
+    """Work out the findings of a part. Gives the names of whether it holds and of what is told."""
+    holds, told = reader.temporary(), reader.temporary()
     match node:
-        case Test(text=text, code=code, value_code=value):
-            return f"{reader.bind(told)}({reader.bind(text, 's')}, {code}, {value})"
+        case Test(text=text):
+            value = _look(reader, node, holds, body)
+            start = f"{told} = {{'condition': {reader.bind(text, 's')}, 'holds': {holds}"
+            plain = reader.bind(conditions.PLAIN)
+            body += [
+                f"if {value} is None: {start}}}",
+                f"elif type({value}) in {plain}: {start}, 'value': {value}}}",
+                f"else: {start}, 'value': {reader.bind(conditions.sayable)}({value})}}",
+            ]
+            return holds, told
         case All(parts=parts):
-            join, given = conditions.told_of_all, parts
+            text, given = "all of", parts
         case Some(parts=parts):
-            join, given = conditions.told_of_some, parts
+            text, given = "any of", parts
         case Not(part=part):
-            join, given = conditions.told_of_not, (part,)
-    return f"{reader.bind(join)}([{', '.join(_because(reader, part) for part in given)}])"
+            text, given = "not", (part,)
+    names = [_tell(reader, part, body) for part in given]
+    joined = (" and " if text == "all of" else " or ").join(f"not not {each}" for each, _ in names)
+    whole = f"not {names[0][0]}" if text == "not" else joined or str(text == "all of")
+    inner = f", 'parts': [{', '.join(each for _, each in names)}]" if names else ""
+    body += [f"{holds} = {whole}", f"{told} = {{'condition': '{text}', 'holds': {holds}{inner}}}"]
+    return holds, told
+
+
+def _look(reader: Reader, test: Test, holds: str, body: list[str]) -> str:
+    """Look whether a leaf holds; gives the name of the value that it saw, which is worked out once where it can be."""
+    code, value = test.code, test.value_code
+    body.append(f"{holds} = {code}")
+    if code == value:
+        return holds
+    if (found := _COMPARED.match(code)) and code.startswith(f"{value})", found.end()):
+        # It begins by giving its value a name.
+        return found[1]
+    name = reader.temporary()
+    body.append(f"{name} = {value}")
+    return name
+
+
+_COMPARED = re.compile(r"\(type\((x\d+) := ")
 
 
 def _write(reader: Reader, node: Node, lines: list[str]) -> str:
