@@ -63,9 +63,8 @@ def figures(told: Told) -> str:
     of = str(told.machine["date"])
     for name, summaries in told.figures.items():
         times = told.repeats.get(name, 1)
-        lines.append(
-            f"### {name}\n\n{'Once' if times == 1 else f'{times} runs'}, begun {told.begun.get(name, of)}.\n\n{table(summaries)}\n"
-        )
+        how = f"{'Once' if times == 1 else f'{times} runs'}, begun {told.begun.get(name, of)}"
+        lines.append(f"### {name}\n\n{how}.\n\n{table(summaries)}\n")
     return "\n" + "\n".join(lines) + "\n"
 
 
