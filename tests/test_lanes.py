@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triggerfish.clock import DAY, SECOND
-from triggerfish.deliver import STEPS, step
+from triggerfish.deliver import OPEN, STEPS, step
 from triggerfish.lanes import Lane, Pace, Pacing, WarmUp, lane_of, provider_of, read_lane
 from triggerfish.schedule import Due
 from worlds import NOON
@@ -138,4 +138,5 @@ def test_every_status_is_reached_and_what_is_settled_stays_so():
     assert reached == set(STEPS)
     assert not STEPS["sent"] | STEPS["skipped"] | STEPS["failed"]
     assert {before for before, after in STEPS.items() if "sending" in after} == {"due", "retrying"}
-    assert {before for before, after in STEPS.items() if "uncertain" in after} == {"sending"}
+    # In data that was restored from a backup, what waited may have left in between.
+    assert {before for before, after in STEPS.items() if "uncertain" in after} == {"sending", *OPEN}
