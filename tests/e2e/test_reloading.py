@@ -18,13 +18,13 @@ GREETING = """
     rules:
       - name: hello
         on: identify
-        wait: 4 seconds
+        wait: 10 seconds
         then: [send: hello]
       - name: offer
         on: Offer Wanted
         then: [send: OFFER]
 """
-BROKEN = GREETING.replace("wait: 4 seconds", "wiat: 4 seconds").replace("OFFER", "offer")
+BROKEN = GREETING.replace("wait: 10 seconds", "wiat: 10 seconds").replace("OFFER", "offer")
 
 
 def version(server: Running) -> str:
@@ -75,7 +75,7 @@ def test_a_broken_change_changes_nothing_and_is_shown_at_its_place(server):
     assert rulebook["version"] == before
     problem = next(each for each in rulebook["problems"] if not each["is_warning"])
     assert (problem["path"], problem["line"], problem["column"]) == ("rules/greeting.yaml", 5, 5)
-    assert "wiat: 4 seconds" in problem["text"]
+    assert "wiat: 10 seconds" in problem["text"]
     assert "^^^^" in problem["text"]
     assert 'did you mean "wait"?' in problem["text"]
     said = "\n".join(line for line in server.said().splitlines() if "wrong in the changed rulebook" in line)
