@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
@@ -292,3 +293,19 @@ def leave_nothing(server: Running) -> None:
         server.process.wait()
     if server.process.stdout is not None:
         server.process.stdout.close()
+
+
+def post_as_sdks_do(client: httpx.Client, batch: Sequence[dict[str, Any]], refused: Counter[str]) -> None:
+    """The same batch with the same message ids until the answer is 200; what came instead is counted."""
+    while True:
+        try:
+            answer = client.post("/v1/batch", json={"batch": batch}, headers=write_key_header())
+        except httpx.TransportError as error:
+            refused[type(error).__name__] += 1
+            time.sleep(0.05)
+            continue
+        if answer.status_code == 200:
+            return
+        refused[str(answer.status_code)] += 1
+        assert answer.status_code in (429, 503), answer.text
+        time.sleep(float(answer.headers.get("Retry-After", 1)))

@@ -24,7 +24,7 @@ import httpx
 import msgspec
 
 from plugins.recording_esp import Answer, RecordingEsp
-from running import Running, track, write_key_header
+from running import Running, post_as_sdks_do, track
 
 LINK = re.compile(r"https?://[^\"'\s<>]+/t/([oc])/[^\"'\s<>]+")
 BAD = (
@@ -119,7 +119,7 @@ class Load:
                     next_at = max(next_at, now - 1.0) + (self._batch / self.rate if self.rate else 0.0)
                     batch = [self._event(number + each) for each in range(self._batch)]
                     number += self._batch
-                    self._post(client, batch)
+                    post_as_sdks_do(client, batch, self.refused)
                     self._note(batch)
         except BaseException as error:
             self.problem = error
@@ -128,20 +128,6 @@ class Load:
         person = f"p{self._dice.randrange(self._people)}"
         name = self._dice.choices(["Step Taken", "Offer Wanted", "Basket Left", "Order Completed"], [990, 4, 4, 2])[0]
         return track(person, name, messageId=f"soak-{number}", properties={"worth": self._dice.randrange(1, 100)})
-
-    def _post(self, client: httpx.Client, batch: list[dict[str, Any]]) -> None:
-        while True:
-            try:
-                answer = client.post("/v1/batch", json={"batch": batch}, headers=write_key_header())
-            except httpx.TransportError as error:
-                self.refused[type(error).__name__] += 1
-                time.sleep(0.05)
-                continue
-            if answer.status_code == 200:
-                return
-            self.refused[str(answer.status_code)] += 1
-            assert answer.status_code in (429, 503), answer.text
-            time.sleep(float(answer.headers.get("Retry-After", 1)))
 
     def _note(self, batch: list[dict[str, Any]]) -> None:
         for event in batch:

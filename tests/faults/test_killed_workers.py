@@ -24,7 +24,7 @@ import httpx
 import pytest
 
 from faults.quick_sink import QuickSink
-from running import Running, identify, serving, track, wait_until, write_key_header, write_workspace
+from running import Running, identify, post_as_sdks_do, serving, track, wait_until, write_workspace
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 
@@ -91,9 +91,9 @@ class Stream:
                 for start in range(0, self.total, BATCH):
                     self.let_on.acquire()
                     batch = [self._event(number) for number in range(start, start + BATCH)]
-                    self._post(client, batch)
+                    post_as_sdks_do(client, batch, self.refused)
                     if self.dice.random() < self.lost:
-                        self._post(client, batch)
+                        post_as_sdks_do(client, batch, self.refused)
                     self.acked += batch
         except BaseException as error:
             self.problem = error
@@ -103,21 +103,6 @@ class Stream:
         name = self.dice.choices(["Step Taken", "Offer Wanted", "Basket Left", "Order Completed"], [92, 4, 3, 1])[0]
         worth = self.dice.randrange(1, 100)
         return track(person, name, messageId=f"m{number}", properties={"worth": worth})
-
-    def _post(self, client: httpx.Client, batch: list[dict[str, Any]]) -> None:
-        """As SDKs do: the same batch with the same message ids until the answer is 200."""
-        while True:
-            try:
-                answer = client.post("/v1/batch", json={"batch": batch}, headers=write_key_header())
-            except httpx.TransportError as error:
-                self.refused[type(error).__name__] += 1
-                time.sleep(0.05)
-                continue
-            if answer.status_code == 200:
-                return
-            self.refused[str(answer.status_code)] += 1
-            assert answer.status_code in (429, 503), answer.text
-            time.sleep(float(answer.headers.get("Retry-After", 1)))
 
 
 @contextlib.contextmanager
