@@ -1,10 +1,13 @@
 """The board on which processes show their signs of life."""
 
+import mmap
 import os
 import subprocess
 import sys
 import threading
+import time
 
+import msgspec
 import pytest
 
 from triggerfish.adapters.board import Board, new_board
@@ -48,6 +51,16 @@ def test_what_is_too_large_is_shown_without_its_figures(end):
     assert board.beats()["worker"] == beat(7)
 
 
+def test_a_writer_killed_in_the_middle_leaves_the_sign_before(end):
+    board = Board(end)
+    for number in range(1, 4):
+        board.show("worker", beat(number))
+    with mmap.mmap(end, 0) as memory:
+        newest = memory.find(msgspec.msgpack.encode(beat(3)))
+        memory[newest + 5] ^= 0xFF
+    assert board.beats() == {"worker": beat(2)}
+
+
 def test_who_reads_while_another_writes_sees_a_whole_beat(end):
     ours, theirs = Board(end), Board(end)
     known = [beat(number, why="x" * (number * 5_000)) for number in range(8)]
@@ -58,12 +71,16 @@ def test_who_reads_while_another_writes_sees_a_whole_beat(end):
             for each in known:
                 theirs.show("worker", each)
 
+    theirs.show("worker", known[0])
     thread = threading.Thread(target=write)
     thread.start()
+    seen, until = [], time.monotonic() + 60
     try:
-        seen = [read["worker"] for _ in range(300) if "worker" in (read := ours.beats())]
+        while len(seen) < 300 and time.monotonic() < until:
+            if "worker" in (read := ours.beats()):
+                seen.append(read["worker"])
     finally:
         ended.set()
         thread.join()
-    assert seen
+    assert len(seen) == 300
     assert all(each in known for each in seen)
