@@ -121,6 +121,16 @@ async def test_new_counts_are_filled_from_the_log_before_the_rules_go_live(house
     assert set(person(after, "cem").memberships) == {"buyers"}
 
 
+async def test_every_part_of_the_log_and_of_the_people_is_a_sign_of_life(
+    house: Callable[[str], walk.House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await play(house(BEFORE), HISTORY)
+    monkeypatch.setattr(walk, "FIT_BATCH", 1)
+    signs: list[None] = []
+    walk.fit(house(AFTER), lambda: signs.append(None))
+    assert len(signs) >= len(HISTORY) + len({event.user_id for event, _ in HISTORY})
+
+
 async def test_people_are_as_if_the_new_rulebook_had_always_been_there(house: Callable[[str], walk.House]) -> None:
     await play(house(BEFORE), HISTORY)
     after = house(AFTER)

@@ -214,8 +214,9 @@ def _tell(house: House, outcome: Outcome) -> None:
             house.tell_decision(moment)
 
 
-def fit(house: House) -> bool:
+def fit(house: House, part_done: Callable[[], None] = lambda: None) -> bool:
     """Fit the people to the rulebook, if it asks for something that the one before did not. Returns whether it did.
+    `part_done` is called again and again meanwhile.
 
     It is done as of the instant up to which the agenda is decided: what time has changed since then, happens as ever.
     Should it be broken off, it begins anew next time, with the same result.
@@ -231,18 +232,21 @@ def fit(house: House) -> bool:
     traces, is_more = refit.Traces(gap.activities), bool(gap.activities) or gap.settles
     while is_more:
         if position and gap.activities:
-            _read_again(house, traces, position, until)
+            _read_again(house, traces, position, until, part_done)
         is_last = traces.share + 1 == traces.shares
-        _write(house, traces, until, gap if is_last and gap.settles else None)
+        _write(house, traces, until, gap if is_last and gap.settles else None, part_done)
         is_more = traces.go_on()
     store.note_fitted(rulebook.fitting)
     return True
 
 
-def _read_again(house: House, traces: refit.Traces, position: Position, now: Instant) -> None:
+def _read_again(
+    house: House, traces: refit.Traces, position: Position, now: Instant, part_done: Callable[[], None]
+) -> None:
     """Room 3 again for what the new rulebook counts: the whole log, from the beginning."""
     place = 0
     while place < position:
+        part_done()
         try:
             entries = house.log.read(place, FIT_BATCH)
         except Unreadable as damaged:
@@ -256,7 +260,9 @@ def _read_again(house: House, traces: refit.Traces, position: Position, now: Ins
         traces.add(counted, house.store.owners_of(list(claims)), now)
 
 
-def _write(house: House, traces: refit.Traces, now: Instant, gap: refit.Gap | None) -> None:
+def _write(
+    house: House, traces: refit.Traces, now: Instant, gap: refit.Gap | None, part_done: Callable[[], None]
+) -> None:
     """Everybody once: put in what was counted, and room 4 again if that may have changed."""
     store, after = house.store, ""
     while profiles := store.everybody(after, FIT_BATCH):
@@ -267,6 +273,7 @@ def _write(house: House, traces: refit.Traces, now: Instant, gap: refit.Gap | No
             else refit.settle(profiles, house.rulebook, now, filled, gap)
         )
         after = profiles[-1].id
+        part_done()
 
 
 async def send(house: House) -> int:

@@ -145,7 +145,7 @@ async def test_an_event_that_kills_the_worker_again_and_again_is_not_tried_any_m
     shop = Shop()
     await shop.take("sweet", "sweet", "deadly", "sweet")
     assert shop.live() == 1 + TRIES
-    assert shop.store.dead_letters == {3: (NOON, f"the worker died {TRIES} times when it decided this")}
+    assert shop.store.dead_letters == {3: (NOON, f"the worker died or hung {TRIES} times when it decided this")}
     assert shop.stepped() == ["p0", "p1", "p3"]
 
 
@@ -266,7 +266,7 @@ def test_events_that_raise_or_crash_in_a_plugin_are_put_aside_by_a_real_server(s
     assert status["dead_letters"] == 2
     bitter, deadly = server.get("/v1/dead-letters")
     assert (bitter["position"], bitter["cause"]) == (20, "ValueError: too bitter")
-    assert (deadly["position"], deadly["cause"]) == (8, f"the worker died {TRIES} times when it decided this")
+    assert (deadly["position"], deadly["cause"]) == (8, f"the worker died or hung {TRIES} times when it decided this")
     assert deadly["event"]["user_id"] == "p7"
     assert status["profiles"] == 28
     assert all(server.profile(f"p{number}")["traits"] == {"steps": 1} for number in range(30) if number not in (7, 19))
@@ -286,7 +286,7 @@ def test_a_person_whose_time_kills_the_worker_holds_nobody_up(server):
         return [line for line in server.timeline("p1") if line.get("outcome") == "stopped"]
 
     line = wait_until(stopped, "the word that it stopped")[0]
-    assert line["reason"] == f"it could not be decided: the worker died {TRIES} times when it decided this"
+    assert line["reason"] == f"it could not be decided: the worker died or hung {TRIES} times when it decided this"
     server.take(track("p3", "Step", properties={"flavour": "sweet"}))
     server.quiet()
     assert server.profile("p3")["traits"] == {"steps": 1}

@@ -25,7 +25,7 @@ def beat(state: str = "working", **more: object) -> Beat:
         (beat("serving"), beat(), "ok", "it decides and sends"),
         (beat("serving"), beat("fitting people to changed rules", since=40, turned=40), "ok", "for 60 s"),
         (beat("serving"), beat(why="the disk is full"), "failed", "the state cannot be written: the disk is full"),
-        (beat("serving"), beat(beaten=90), "failed", "no sign of life for 10 s; if that lasts, kill it"),
+        (beat("serving"), beat(beaten=90), "failed", "no sign of life for 10 s; if that lasts, it is ended"),
         (beat("serving"), beat(turned=50), "failed", "at one thing for 50 s"),
         (beat("serving", since=95), None, "ok", "just been started"),
         (beat("serving", since=95), beat(beaten=94), "ok", "just been started"),

@@ -140,18 +140,20 @@ class Delivery(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Limits(Struct, frozen=True, forbid_unknown_fields=True):
-    """What bounds the memory.
+    """What bounds memory and waiting.
 
     `queue_events`: events that may wait for the disk before clients are told to come back later (429).
     `profile_cache`: profiles that the worker keeps at hand, fewer if they are large. `batch_events`: events decided and
     committed together, when so many wait.
-    `ready_lag_seconds`: how long an event may wait to be decided before `/readyz` says so.
+    `ready_lag_seconds`: how long an event may wait to be decided before `/readyz` says so. `worker_silence_seconds`:
+    how long the worker may show no sign of life before it is ended and started again.
     """
 
     queue_events: Annotated[int, _count(100, 1_000_000)] = 20_000
     profile_cache: Annotated[int, _count(100, 1_000_000)] = 20_000
     batch_events: Annotated[int, _count(1, 5_000)] = 2_000
     ready_lag_seconds: Annotated[int, _count(1, 86_400)] = 300
+    worker_silence_seconds: Annotated[int, _count(5, 86_400)] = 120
 
 
 class Rules(Struct, frozen=True, forbid_unknown_fields=True):

@@ -101,16 +101,16 @@ class Process:
             self._child.kill()
         await self._child.wait()
 
-    async def stop(self) -> None:
-        """Ask it to stop; kill it when it does not."""
+    async def stop(self, seconds: float = STOP_SECONDS) -> None:
+        """Ask it to stop; kill it when it does not within so long."""
         if self._child.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._child.terminate()
             try:
-                async with asyncio.timeout(STOP_SECONDS):
+                async with asyncio.timeout(seconds):
                     await self._child.wait()
             except TimeoutError:
-                log.warning("the %s process did not stop in %d s and is killed", self.name, STOP_SECONDS)
+                log.warning("the %s process did not stop in %d s and is killed", self.name, seconds)
                 await self._kill()
         self._writer.close()
 

@@ -14,6 +14,7 @@ EVENTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "the api process ended with %s; starting it again": ("api.ended", ("ending",)),
     "the %s process did not stop in %d s and is killed": ("process.killed", ("process_name", "seconds")),
     "the worker is not well: %s": ("worker.unwell", ("why",)),
+    "the worker hangs, and is ended: %s": ("worker.hung", ("why",)),
     "the worker is well again": ("worker.well", ()),
     "not started again: %s; trying once more in %.1f s": ("process.not_started", ("why", "seconds")),
     "the changed rulebook is live: version %s": ("rulebook.live", ("version",)),

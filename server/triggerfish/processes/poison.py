@@ -3,8 +3,9 @@ person whose time has come.
 
 After a failure the batch is taken apart: what is due on the agenda is decided person by person, events one by one. An
 event that fails by itself goes to the dead letters with its cause; a person is struck from the agenda until something
-happens to them again. When the worker died (a segfault, say), nothing was caught; so the next worker notes on disk what
-it is about to decide until it is past the batch; what was noted three times before is not tried again.
+happens to them again. When the worker died (a segfault, say), or hung and was ended (watchdog.py), nothing was caught;
+so the next worker notes on disk what it is about to decide until it is past the batch; what was noted three times
+before is not tried again.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ class Taster:
     def _try(self, position: int, *, limit: int) -> str:
         """Decide one thing; why that cannot be done, or nothing."""
         if self._notes and self._house.store.attempt(position) > TRIES:
-            return f"the worker died {TRIES} times when it decided this"
+            return f"the worker died or hung {TRIES} times when it decided this"
         try:
             walk.follow(self._one_by_one, limit=limit)
         except Unavailable:

@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import FrameType
 
 from triggerfish import meters
@@ -88,6 +88,10 @@ def time_collections(process: str) -> None:
     gc.callbacks.append(note)
 
 
+def _nothing() -> str:
+    return ""
+
+
 class Pulse:
     """Beats from `start` to `stop`; `thread` is looked at, the one that makes it unless said."""
 
@@ -95,7 +99,7 @@ class Pulse:
         self._board = board
         self._watched = (thread or threading.current_thread()).ident or 0
         self._state, self._since = "starting", time.monotonic()
-        self._turned, self._why = self._since, ""
+        self._turned, self._why = self._since, _nothing
         self._beating = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="triggerfish-pulse", daemon=True)
@@ -113,9 +117,13 @@ class Pulse:
         self._turned = self._since
         self._beat()
 
-    def turn(self, why: str = "") -> None:
-        """The event loop came round. `why` says what keeps the process from its work, if anything does."""
-        self._turned, self._why = time.monotonic(), why
+    def turn(self) -> None:
+        """Something went on: the event loop came round, or a part of a long thing is done."""
+        self._turned = time.monotonic()
+
+    def ask(self, why: Callable[[], str]) -> None:
+        """Ask `why` at every beat what keeps the process from its work, if anything does."""
+        self._why = why
 
     def _run(self) -> None:
         looked = beaten = time.monotonic()
@@ -136,7 +144,7 @@ class Pulse:
             beat = Beat(
                 pid=os.getpid(),
                 state=self._state,
-                why=self._why,
+                why=self._why(),
                 since=self._since,
                 beaten=time.monotonic(),
                 turned=self._turned,

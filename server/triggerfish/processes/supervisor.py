@@ -35,6 +35,8 @@ from triggerfish.meters import Beat
 from triggerfish.processes.backups import back_up_daily
 from triggerfish.processes.child import NotStarted, Process, ending
 from triggerfish.processes.orders import Orders, Report
+from triggerfish.processes.watchdog import LOOK_SECONDS as WORKER_LOOK_SECONDS
+from triggerfish.processes.watchdog import Watchdog
 from triggerfish.rulefile.problems import Problem
 from triggerfish.versions import Cause
 from triggerfish.web.ready import worker as worker_state
@@ -45,8 +47,8 @@ API_SECONDS = 120
 """How long the api process may take to be ready."""
 LOOK_SECONDS = 5
 """How often we look whether files have changed without our being told."""
-WORKER_LOOK_SECONDS = 5
-"""How often it is looked whether the worker lives and works."""
+HUNG_STOP_SECONDS = 5
+"""How long a worker that hangs may take to hear that it is to stop."""
 LOGGED_PROBLEMS = 10
 """How many problems of a refused rulebook the log tells; all of them are in `GET /v1/rulebook`."""
 
@@ -229,11 +231,20 @@ class Supervisor:
                 self._show("serving")
 
     async def _look_after_worker(self) -> None:
-        """Tell in the log, too, when the worker lives and does nothing: once, and once when that is over."""
-        told = ""
+        """Tell in the log, too, when the worker lives and does nothing: once, and once when that is over. End it when
+        that lasts; `_keep_worker` starts it again.
+        """
+        told, watchdog = "", Watchdog(self.settings.limits.worker_silence_seconds)
         while True:
             await asyncio.sleep(WORKER_LOOK_SECONDS)
-            found = worker_state(self._board.beats(), time.monotonic())
+            beats, now, worker = self._board.beats(), time.monotonic(), self.worker
+            if (why := watchdog.look(beats, now)) and worker is not None:
+                async with self._handing_over:
+                    if worker is self.worker:
+                        log.error("the worker hangs, and is ended: %s", why)
+                        await worker.stop(HUNG_STOP_SECONDS)
+                continue
+            found = worker_state(beats, now)
             if found.status == "failed" and not told:
                 log.error("the worker is not well: %s", found.says)
             elif found.status != "failed" and told:

@@ -81,6 +81,7 @@ async def run(orders: Orders) -> int:
         pulse = Pulse(Board(orders.board) if orders.board >= 0 else None)
         pulse.start()
         stack.callback(pulse.stop)
+        stack.callback(asyncio.create_task(_turn(pulse)).cancel)
         try:
             house = await as_soon_as_it_can(
                 lambda: stack.enter_async_context(
@@ -88,6 +89,7 @@ async def run(orders: Orders) -> int:
                 ),
                 stopping,
             )
+            pulse.ask(lambda: house.store.trouble)
             await _prepare(house, stopping, pulse)
         except TriggerfishError as error:
             # It says what to do about it; where in our code it came up helps nobody.
@@ -138,7 +140,7 @@ async def _prepare(house: walk.House, stopping: asyncio.Event, pulse: Pulse) -> 
 
     async def fit() -> bool:
         with _without_collecting():
-            return walk.fit(house)
+            return walk.fit(house, pulse.turn)
 
     pulse.is_at("fitting people to changed rules")
     if await as_soon_as_it_can(fit, stopping):
@@ -164,7 +166,7 @@ async def _work(house: walk.House, orders: Orders, control: Control, stopping: a
         asyncio.create_task(_follow(house, news, post, taster, Patience(stopping))),
         asyncio.create_task(stopping.wait()),
         asyncio.create_task(control.gone()),
-        asyncio.create_task(_turn(house, pulse)),
+        asyncio.create_task(_show(house)),
         *sending,
     }
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -207,13 +209,19 @@ def _decided(taster: Taster) -> int:
     return done
 
 
-async def _turn(house: walk.House, pulse: Pulse) -> None:
-    """Once a second: the loop is alive, and this is how far behind it is."""
+async def _turn(pulse: Pulse) -> None:
+    """Once a second: the loop is alive."""
+    while True:
+        pulse.turn()
+        await asyncio.sleep(1)
+
+
+async def _show(house: walk.House) -> None:
+    """Once a second: this is how far behind it is."""
     while True:
         # While the state cannot be read there is nothing to show; who decides says why.
         with contextlib.suppress(TriggerfishError):
             _measure(house)
-        pulse.turn(house.store.trouble)
         await asyncio.sleep(1)
 
 

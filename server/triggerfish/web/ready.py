@@ -114,7 +114,7 @@ def worker(beats: Mapping[str, Beat], now: float) -> Part:
         return Part("failed", f"it has not begun, {waited:.0f} s after it was told to")
     if now - own.beaten > SILENT_SECONDS:
         silence = f"it has shown no sign of life for {now - own.beaten:.0f} s"
-        return Part("failed", f"{silence}; if that lasts, kill it: a fresh one goes on where it was")
+        return Part("failed", f"{silence}; if that lasts, it is ended, and a fresh one goes on where it was")
     if own.state != "working":
         return Part("ok", f"{own.state}, for {now - own.since:.0f} s")
     if now - own.turned > STUCK_SECONDS:
