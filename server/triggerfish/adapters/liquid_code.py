@@ -2,15 +2,15 @@
 
     {% if event.total %}Total {{ event.total | money }}{% endif %}
 
-    p0 = value(k5, k6)
-    if (p0.__class__ is not Missing and p0 is not False):
+    if (p1.__class__ is not Missing and p1 is not False):
         add(k2)
-        check()
-        k4(k3(p0), context, buffer)
+        w2 = k3(p1)
+        if w2.__class__ is str and w2.isprintable(): add(escaped(w2))
+        else: k4(w2, context, buffer)
 
-Text, output, links, `if` and `with` become code; all other nodes are called, and what stands between their tags becomes
-code of its own. A path is looked up once, at the beginning of the code in which its first name means one thing; only
-names that a template sets itself are looked up where they are used.
+Text, output, links, `if`, `unless`, `with` and most loops become code (what they read: liquid_lines.py); all other
+nodes are called, and what stands between their tags becomes code of its own. Names that blocks and loops give are
+variables; they are put into the scope only where a node is called that may look for them.
 
 The code is for what usually happens. Whatever raises, is rendered again by the nodes themselves, which know the places
 of errors (liquid_rendering.py). So the nodes say what a template means, and tests hold the code to them.
@@ -19,31 +19,27 @@ of errors (liquid_rendering.py). So the nodes say what a template means, and tes
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from keyword import iskeyword
-from typing import NamedTuple, TextIO
+from typing import TextIO
 
 from liquid import BoundTemplate, RenderContext
 from liquid.ast import BlockNode, Node
 from liquid.builtin.content import ContentNode
-from liquid.builtin.expressions.arguments import PositionalArgument
-from liquid.builtin.expressions.filtered import Filter, FilteredExpression
-from liquid.builtin.expressions.logical import (
-    BooleanExpression,
-    LogicalAndExpression,
-    LogicalOrExpression,
-)
 from liquid.builtin.expressions.path import Path
-from liquid.builtin.expressions.primitive import Literal
+from liquid.builtin.expressions.primitive import IntegerLiteral, Literal, StringLiteral
+from liquid.builtin.tags.for_tag import ForNode
 from liquid.builtin.tags.if_tag import IfNode
+from liquid.builtin.tags.unless_tag import UnlessNode
 from liquid.exceptions import LiquidInterrupt
-from liquid.expression import Expression
 
-from triggerfish.adapters.liquid_rendering import Buffer, Missing, context_of
-from triggerfish.adapters.liquid_tags import INSTEAD, Address, Style, With, Written, is_blank
+from triggerfish.adapters.liquid_lines import Lines, NamesNeeded
+from triggerfish.adapters.liquid_rendering import LIMITS, Buffer, context_of
+from triggerfish.adapters.liquid_tags import INSTEAD, Address, For, Style, With, Written, escaped, is_blank
 from triggerfish.render import Fixed
 
 _DEEPEST = 60
 """Python takes 100 levels of indentation."""
+_GOES_ON = "{% for … offset: continue %}"
+"""Stands among the names that a template sets, if a loop of it goes on where another one ended."""
 
 
 class Code(Node):
@@ -63,7 +59,7 @@ class Code(Node):
             return 0
         left, start, depth = buffer.left, len(buffer.pieces), context.scope.size()
         try:
-            self.run(ours, buffer, buffer.pieces.append, ours.value, ours.check_time)
+            self.run(ours, buffer, buffer.pieces.append, ours.reach)
         except LiquidInterrupt:  # {% break %}
             while context.scope.size() > depth:
                 context.scope.pop()
@@ -84,6 +80,8 @@ def code_of(template: BoundTemplate) -> Code | None:
     """
     context = RenderContext(template)
     names = {str(name) for node in template.nodes for name in _set_by(node, context)}
+    if any(_goes_on(node, context) for node in template.nodes):
+        names.add(_GOES_ON)
     try:
         return _Writer(context, names).code(template.nodes) if template.nodes else None
     except (SyntaxError, MemoryError, RecursionError):
@@ -97,55 +95,34 @@ def _set_by(node: Node, context: RenderContext) -> Iterable[str]:
         yield from _set_by(child, context)
 
 
-class _Frame(NamedTuple):
-    """A stretch of code within which `names` mean one thing (all others, for the whole): the variables of paths, and
-    what is to be said to look them up at line `at`.
-    """
-
-    names: frozenset[str]
-    paths: dict[str, str]
-    lookups: list[str]
-    at: int
-    depth: int
+def _goes_on(node: Node, context: RenderContext) -> bool:
+    is_so = isinstance(node, ForNode) and isinstance(node.expression.offset, StringLiteral)
+    return is_so or any(_goes_on(child, context) for child in node.children(context))
 
 
-class _Writer:
+class _Writer(Lines):
     """Writes the code of one stretch of nodes."""
 
     def __init__(self, context: RenderContext, names_set: set[str]) -> None:
-        self.context = context
-        self.names_set = names_set
-        self.known: dict[str, object] = {"Missing": Missing, "is_blank": is_blank}
-        self.lines: list[str] = []
-        self.depth = 1
-        # Of the whole, then of each {% with %} around.
-        self.frames: list[_Frame] = []
-        self.variables = 0
+        super().__init__(context, names_set)
         self.texts: dict[str, str] = {}
+        self.known["escaped"] = escaped
 
     def code(self, nodes: Sequence[Node]) -> Code:
-        self.open(frozenset())
+        self.open({})
         self.body(nodes)
         self.close()
-        source = "\n".join(("def run(context, buffer, add, value, check):", *self.lines, "    return None"))
+        source = "\n".join(
+            (
+                "def run(context, buffer, add, reach):",
+                "    sending = context.sending",
+                "    ends, made, link = sending.ends_at, sending.made, sending.link",
+                *self.lines,
+            )
+        )
         # Nothing of the template is in it but names in quotes and keywords that are identifiers.
         exec(compile(source, "<template>", "exec"), self.known)  # noqa: S102
         return Code(nodes, self.known["run"])  # type: ignore[arg-type]
-
-    def say(self, line: str) -> None:
-        self.lines.append("    " * self.depth + line)
-
-    def const(self, value: object) -> str:
-        name = f"k{len(self.known)}"
-        self.known[name] = value
-        return name
-
-    def open(self, names: frozenset[str]) -> None:
-        self.frames.append(_Frame(names, {}, [], len(self.lines), self.depth))
-
-    def close(self) -> None:
-        frame = self.frames.pop()
-        self.lines[frame.at : frame.at] = ["    " * frame.depth + line for line in frame.lookups]
 
     def body(self, nodes: Sequence[Node]) -> None:
         for node in nodes:
@@ -156,28 +133,19 @@ class _Writer:
                 node.put(known, self.context, buffer)
                 self.text(buffer.getvalue())
             elif isinstance(node, Written):
-                self.say(f"{self.const(node.put)}({self.expression(node.expression)}, context, buffer)")
-            elif isinstance(node, Address) and node.fixed is not None:
-                self.say(f"{self.const(node.put)}({self.const(node.fixed)}, context, buffer)")
-            elif isinstance(node, Address) and node.value is not None:
-                put, render = self.const(node.put), self.const(node.render)
-                self.say(f"url = {self.expression(node.value)}")
-                self.say("if url.__class__ is str:")
-                self.say(f'    {put}(url.strip().replace(" ", "%20"), context, buffer)')
-                self.say("else:")
-                self.say(f"    {render}(context, buffer)")
-            elif isinstance(node, IfNode) and not node.blank and self.depth < _DEEPEST:
+                self.output(node)
+            elif isinstance(node, Address) and (node.fixed is not None or node.value is not None):
+                self.address(node)
+            elif isinstance(node, Style) and node.value is not None:
+                self.say(f"{self.const(node.put_value)}({self.expression(node.value)}, context, buffer)")
+            elif isinstance(node, IfNode | UnlessNode) and not node.blank and self.depth < _DEEPEST:
                 self.choice(node)
             elif isinstance(node, With) and not node.blank:
-                paths = self.given(node)
-                self.open(frozenset(str(name) for name in node.block_scope()))
-                self.frames[-1].paths.update(paths)
-                self.body(node.block.nodes)
-                self.close()
-                self.say("context.scope.pop()")
-            else:
+                self.given(node)
+            elif not (isinstance(node, For) and self.loop(node)):
+                context = self.by_names()
                 self.blocks(node)
-                self.say(f"{self.const(node.render)}(context, buffer)")
+                self.say(f"{self.const(node.render)}({context}, buffer)")
 
     def text(self, text: str) -> None:
         """Add a text that is always the same; what is added right before it is one with it."""
@@ -190,26 +158,128 @@ class _Writer:
             self.say(f"add({name})")
             self.texts[f"add({name})"] = name
 
-    def given(self, node: With) -> dict[str, str]:
-        """As With.given. Gives the paths of which it is known already what they lead to."""
-        known: dict[str, str] = {}
-        self.say("given = {}")
+    def output(self, node: Written) -> None:
+        found = self.named(self.expression(node.expression))
+        put = f"{self.const(node.put)}({found}, context, buffer)"
+        if type(node) is not Written:
+            self.say(put)
+            return
+        self.say(f"if {found}.__class__ is str and {found}.isprintable():")
+        self.say(f"    add(escaped({found}))" if self.context.autoescape else f"    add({found})")
+        self.say("else:")
+        self.say(f"    {put}")
+
+    def named(self, expression: str) -> str:
+        """A variable with what an expression comes to."""
+        if expression.isidentifier():
+            return expression
+        found = self.variable("w")
+        self.say(f"{found} = {expression}")
+        return found
+
+    def address(self, node: Address) -> None:
+        """One that was written before in this message is at hand."""
+        if node.value is not None:
+            value = self.named(self.expression(node.value))
+            slow = f"{self.const(node.put_value)}({value}, context, buffer)"
+        else:
+            slow = f"{self.const(node.put)}({self.const(node.fixed)}, context, buffer)"
+        if not node.is_link:
+            self.say(slow)
+            return
+        url = self.variable("w") if node.value is not None else self.const(node.fixed)
+        written = f"made.get({url}) or link({url}, {self.const(node.token)})"
+        add = f"add(escaped({written}))" if self.context.autoescape else f"add({written})"
+        if node.value is None:
+            self.say(add)
+            return
+        self.say(f"if {value}.__class__ is str:")
+        self.say(f'    {url} = {value}.strip().replace(" ", "%20")')
+        self.say(f"    {add}")
+        self.say("else:")
+        self.say(f"    {slow}")
+
+    def given(self, node: With) -> None:
+        """As With.given, in variables. Those are put into the scope if something within looks names up by itself."""
+        roots: dict[str, str] = {}
+        paths: dict[str, str] = {}
         for argument in node.args:
             name = str(argument.name).removesuffix(INSTEAD)
             is_instead = name != argument.name
-            if is_instead and known.get(repr([name])) in self.known:
+            if is_instead and paths.get(repr([name])) in self.known:
                 continue  # it is a text of the template
             value = self.expression(argument.value)
-            instead = f"if is_blank(given.get({name!r})): " if is_instead else ""
-            self.say(f"{instead}given[{name!r}] = {value}")
+            if is_instead and name in roots:
+                kept = self.variable("w")
+                self.say(f"{kept} = {value} if is_blank({roots[name]}) else {roots[name]}")
+                roots[name] = kept
+            else:
+                roots[name] = self.named(value)
             is_path = isinstance(argument.value, Path) and self.is_fixed(argument.value)
             is_text = isinstance(argument.value, Literal) and not is_blank(self.known[value])
             if (is_path or is_text) and not is_instead and name not in self.names_set:
-                known[repr([name])] = value
+                paths[repr([name])] = value
             else:
-                known.pop(repr([name]), None)
-        self.say("context.scope.push(given)")
-        return known
+                paths.pop(repr([name]), None)
+        at = len(self.lines)
+        pushed = ", ".join(f"{name!r}: {root}" for name, root in roots.items())
+        frame = self.open(roots)
+        frame.paths.update(paths)
+        self.body(node.block.nodes)
+        self.close()
+        if frame.is_named:
+            self.lines.insert(at, "    " * self.depth + f"context.scope.push({{{pushed}}})")
+            self.say("context.scope.pop()")
+
+    def loop(self, node: For) -> bool:
+        """Say a loop, if it holds none, and nothing in it looks names up by itself. Whether it was said."""
+        expression = node.expression
+        limits = (expression.limit, expression.offset)
+        if (
+            node.blank
+            or node.block.blank
+            or (node.default is not None and node.default.blank)
+            or expression.reversed
+            or not all(each is None or isinstance(each, IntegerLiteral) for each in limits)
+            or _GOES_ON in self.names_set
+            or self.depth >= _DEEPEST
+            or any(frame.loop is not None for frame in self.frames)
+        ):
+            return False
+        lines, depth, frames = self.lines.copy(), self.depth, len(self.frames)
+        try:
+            self._loop(node)
+        except NamesNeeded:
+            self.lines, self.depth = lines, depth
+            del self.frames[frames:]
+            return False
+        return True
+
+    def _loop(self, node: For) -> None:
+        expression = node.expression
+        found = self.named(self.expression(expression.iterable))
+        items, item, at, many = (self.variable(letter) for letter in "lvin")
+        start = int(expression.offset.value) if isinstance(expression.offset, IntegerLiteral) else 0
+        stop = start + int(expression.limit.value) if isinstance(expression.limit, IntegerLiteral) else None
+        is_usual = f"{found}.__class__ is list and len({found}) <= {LIMITS.loop_iterations} and not context.loops"
+        slow = f"{self.const(node.items)}({found}, context)"
+        if start < 0 or (stop is not None and stop <= 0):
+            self.say(f"{items} = {slow}")
+        else:
+            self.say(f"{items} = {found}[{start}:{'' if stop is None else stop}] if {is_usual} else {slow}")
+        self.say(f"{many} = len({items})")
+        self.say(f"for {at}, {item} in enumerate({items}):")
+        self.depth += 1
+        self.say("left, start = buffer.left, len(buffer.pieces)")
+        self.open({expression.identifier: item, "forloop": "None"}, loop={"i": at, "n": many})
+        self.body(node.block.nodes)
+        self.close()
+        self.say("buffer.count(left, start)")
+        self.say_check()
+        self.depth -= 1
+        if node.default is not None:
+            self.say(f"if not {many}:")
+            self.block(node.default)
 
     def known_value(self, node: Written | Style) -> str | None:
         """The text that an output or a style is made of for everybody."""
@@ -221,10 +291,11 @@ class _Writer:
         found = self.known.get(self.expression(expression))
         return found if isinstance(found, str) else None
 
-    def choice(self, node: IfNode) -> None:
+    def choice(self, node: IfNode | UnlessNode) -> None:
         ways = [(node.condition, node.consequence), *((each.expression, each.block) for each in node.alternatives)]
         for word, (condition, block) in zip(("if", *("elif",) * len(ways)), ways, strict=False):
-            self.say(f"{word} {self.condition(condition)}:")
+            is_not = "not " if word == "if" and isinstance(node, UnlessNode) else ""
+            self.say(f"{word} {is_not}{self.condition(condition)}:")
             self.block(block)
         if node.default:
             self.say("else:")
@@ -243,59 +314,3 @@ class _Writer:
                 self.blocks(child)
             elif child.nodes and not child.blank:
                 child.nodes = [_Writer(self.context, self.names_set).code(child.nodes)]
-
-    def condition(self, expression: Expression) -> str:
-        """Whether Liquid takes it for true."""
-        match expression:
-            case BooleanExpression():
-                return self.condition(expression.expression)
-            case LogicalAndExpression():
-                return f"({self.condition(expression.left)} and {self.condition(expression.right)})"
-            case LogicalOrExpression():
-                return f"({self.condition(expression.left)} or {self.condition(expression.right)})"
-            case Path() if self.is_fixed(expression):
-                found = self.path(expression)
-                return f"({found}.__class__ is not Missing and {found} is not False)"
-            case _:
-                boolean = BooleanExpression(expression.token, expression)
-                return f"{self.const(boolean.evaluate)}(context)"
-
-    def expression(self, expression: Expression) -> str:
-        match expression:
-            case Literal():
-                return self.const(expression.evaluate(self.context))
-            case Path() if self.is_fixed(expression):
-                return self.path(expression)
-            case FilteredExpression() if all(map(self.is_known, expression.filters or ())):
-                written = self.expression(expression.left)
-                for each in expression.filters or ():
-                    given = [
-                        ("" if isinstance(arg, PositionalArgument) else f"{arg.name}=") + self.expression(arg.value)
-                        for arg in each.args
-                    ]
-                    function = self.context.env.bare_filters[each.name]  # type: ignore[attr-defined]
-                    self.say("check()")
-                    written = f"{self.const(function)}({', '.join((written, *given))})"
-                return written
-            case _:
-                return f"{self.const(expression.evaluate)}(context)"
-
-    def is_known(self, filtered: Filter) -> bool:
-        return filtered.name in self.context.env.bare_filters and all(  # type: ignore[attr-defined]
-            isinstance(arg, PositionalArgument) or (arg.name.isidentifier() and not iskeyword(arg.name))
-            for arg in filtered.args
-        )
-
-    def is_fixed(self, path: Path) -> bool:
-        """Whether a path leads to one and the same as long as the names around it mean the same."""
-        return not path.children() and path.path[0] not in self.names_set
-
-    def path(self, path: Path) -> str:
-        """The variable that holds what stands at a path."""
-        frame = next(each for each in reversed(self.frames) if path.path[0] in each.names or each is self.frames[0])
-        written = repr(path.path)
-        if written not in frame.paths:
-            frame.paths[written] = name = f"p{self.variables}"
-            self.variables += 1
-            frame.lookups.append(f"{name} = value({self.const(path.path)}, {self.const(path.token)})")
-        return frame.paths[written]

@@ -82,13 +82,14 @@ class Sending:
         self.has_unsubscribe_link = False
         self.ends_at = monotonic() + limits.seconds
         self._links = links
-        self._made: dict[str, str] = {}
+        self.made: dict[str, str] = {}
+        """The addresses to print for links, each made once."""
 
     def link(self, url: str, token: Token) -> str:
         """The address to print for a link: tracked, or as it is (unsubscribe, preferences, mailto, tel, #here)."""
-        made = self._made.get(url)
+        made = self.made.get(url)
         if made is None:
-            made = self._made[url] = self._make(url, token)
+            made = self.made[url] = self._make(url, token)
         return made
 
     def _make(self, url: str, token: Token) -> str:
@@ -185,12 +186,17 @@ class Context(RenderContext):
 
     def value(self, path: Sequence[Any], token: Token | None) -> object:
         """What stands at a path; Missing when nothing does."""
-        found: Any = None
-        name = path[0]
+        return self.reach(self.root(path[0]), path, token, is_set_here=path[0] in self.locals)
+
+    def root(self, name: object) -> Any:
+        """What a name means here; None when it means nothing."""
         for place in self.scope._maps:
             if name in place:
-                found = place[name]
-                break
+                return place[name]
+        return None
+
+    def reach(self, found: Any, path: Sequence[Any], token: Token | None, *, is_set_here: bool = False) -> object:
+        """The same of a path whose first name means `found`. What a template set itself may be blank."""
         try:
             for part in path[1:]:
                 found = found[part] if type(found) is dict and part in found else self.get_item(found, part)
@@ -199,9 +205,9 @@ class Context(RenderContext):
         if type(found) is str and not (found and found.isprintable() and not found.isspace() and len(found) < 1_000):
             if len(found) > _LONGEST_VALUE:
                 raise ResourceLimitError("a value is longer than a mail may be", token=token)
-            if _is_blank(found) and name not in self.locals:
+            if _is_blank(found) and not is_set_here:
                 found = None
-        return Missing(_written(path), token=token) if found is None else found
+        return missing_at(path, token) if found is None else found
 
     def get_buffer(self, buf: TextIO | None = None) -> Buffer:
         return Buffer(buf.left if type(buf) is Buffer else self.env.output_stream_limit or 0)
@@ -269,6 +275,10 @@ class Compiled(BoundTemplate):
                 error.token = error.token or node.token
                 raise
         return buffer.pieces
+
+
+def missing_at(path: Sequence[Any], token: Token | None) -> Missing:
+    return Missing(_written(path), token=token)
 
 
 def _written(path: Sequence[Any]) -> str:

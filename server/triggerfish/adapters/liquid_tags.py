@@ -13,6 +13,7 @@ from urllib.parse import quote
 from liquid import RenderContext
 from liquid.ast import BlockNode, Node
 from liquid.builtin.content import ContentNode
+from liquid.builtin.expressions.loop import LoopExpression
 from liquid.builtin.output import Output, OutputNode
 from liquid.builtin.tags.echo_tag import EchoTag
 from liquid.builtin.tags.for_tag import ForNode, ForTag
@@ -74,6 +75,13 @@ def _is_no_text(value: object) -> bool:
     return value is None or isinstance(value, list | Mapping)
 
 
+def escaped(text: str) -> str:
+    """The text as it stands in HTML. Most need no change, which is found out in less time than a change takes."""
+    if "&" in text or "<" in text or ">" in text or '"' in text or "'" in text:
+        return str(escape_html(text))
+    return text
+
+
 class _OutputTag(Output):
     node_class = Written
 
@@ -82,18 +90,47 @@ class _Echo(EchoTag):
     node_class = Written  # type: ignore[assignment]
 
 
-class _For(ForNode):
+class Held(Expression):
+    """A value that is at hand already."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, token: Token, value: object) -> None:
+        super().__init__(token)
+        self.value = value
+
+    def evaluate(self, context: RenderContext) -> object:
+        return self.value
+
+    def children(self) -> list[Expression]:
+        return []
+
+
+class For(ForNode):
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
-        found = self.expression.iterable.evaluate(context)
+        self._check(self.expression.iterable.evaluate(context), context)
+        return super().render_to_output(context, buffer)
+
+    def _check(self, found: object, context: RenderContext) -> None:
         if type(found) is Missing and self.default is None:
             raise MissingValue(found.name, self.token)
         if isinstance(found, list | tuple | Mapping):
             context.raise_for_loop_limit(len(found))
-        return super().render_to_output(context, buffer)
+
+    def items(self, found: object, context: RenderContext) -> list[object]:
+        """What the loop goes through, of what it is to go through."""
+        self._check(found, context)
+        given = self.expression
+        items, length = LoopExpression(
+            given.token, given.identifier, Held(given.token, found),
+            limit=given.limit, offset=given.offset, reversed_=given.reversed, cols=None,
+        ).evaluate(context)  # fmt: skip
+        context.raise_for_loop_limit(length)
+        return list(items)
 
 
 class _ForTag(ForTag):
-    node_class = _For
+    node_class = For
 
 
 class With(WithNode):
@@ -179,18 +216,25 @@ class Address(Node):
     @property
     def value(self) -> Expression | None:
         """What the address is, if it is one value and nothing else."""
-        nodes = self.block.nodes
-        return nodes[0].expression if len(nodes) == 1 and isinstance(nodes[0], Written) else None
+        return _value_of(self.block)
 
     def _written(self, context: RenderContext, buffer: TextIO) -> str:
         """The address without HTML's escapes; one that is a value and nothing else need not be escaped first."""
         if self.value is not None:
-            value = self.value.evaluate(context)
-            if type(value) is str:
-                return value
+            return self._text_of(self.value.evaluate(context), context, buffer)
         inner = context.get_buffer(buffer)
         self.block.render(context, inner)
         return html.unescape(inner.getvalue()) if context.autoescape else inner.getvalue()
+
+    def _text_of(self, value: object, context: RenderContext, buffer: TextIO) -> str:
+        if type(value) is str:
+            return value
+        written = _written_alone(self.block, value, context, buffer)
+        return html.unescape(written) if context.autoescape else written
+
+    def put_value(self, value: object, context: RenderContext, buffer: TextIO) -> None:
+        """Write the address, which is one value and nothing else."""
+        self.put(self._text_of(value, context, buffer).strip().replace(" ", "%20"), context, buffer)
 
     def children(self, static_context: RenderContext, *, include_partials: bool = True) -> Iterable[Node]:
         yield self.block
@@ -240,8 +284,11 @@ class Style(Node):
     @property
     def value(self) -> Expression | None:
         """What is written, if it is one value and nothing else."""
-        nodes = self.block.nodes
-        return nodes[0].expression if len(nodes) == 1 and isinstance(nodes[0], Written) else None
+        return _value_of(self.block)
+
+    def put_value(self, value: object, context: RenderContext, buffer: TextIO) -> None:
+        """Write what is one value and nothing else."""
+        self.put(_written_alone(self.block, value, context, buffer), context, buffer)
 
     def put(self, value: str, context: RenderContext, buffer: TextIO) -> int:
         """Write a value, escaped, if it can stand in CSS."""
@@ -252,6 +299,20 @@ class Style(Node):
 
     def children(self, static_context: RenderContext, *, include_partials: bool = True) -> Iterable[Node]:
         yield self.block
+
+
+def _value_of(block: BlockNode) -> Expression | None:
+    nodes = block.nodes
+    return nodes[0].expression if len(nodes) == 1 and isinstance(nodes[0], Written) else None
+
+
+def _written_alone(block: BlockNode, value: object, context: RenderContext, buffer: TextIO) -> str:
+    """A value as the only output of a block writes it."""
+    inner = context.get_buffer(buffer)
+    for node in block.nodes:
+        if isinstance(node, Written):
+            node.put(value, context, inner)
+    return inner.getvalue()
 
 
 @lru_cache(maxsize=1_024)
