@@ -167,7 +167,10 @@ class Window(Struct, array_like=True, tag="w", gc=False):
 
     def count_since(self, after: Instant) -> int:
         """How many events happened after `after`."""
-        exact = len(self.times) - bisect_right(self.times, after)
+        times = self.times
+        exact = len(times) - bisect_right(times, after)
+        if not self.buckets:
+            return exact
         return exact + sum(bucket.count for bucket in self.buckets if bucket.newest > after)
 
     def oldest_since(self, after: Instant) -> Instant | None:
@@ -286,17 +289,16 @@ class Activity(Struct, frozen=True):
         value = self._value(event)
         if value is None and self.field is not None:
             return
-        match state:
-            case Tally():
-                state.add(event.timestamp, value)
-            case Window() if since is not None:
-                state.add(event.timestamp, value, since)
-            case Distinct():
-                state.add(event.timestamp, value, since)
-            case Score() if self.field is None:
-                state.add(event.timestamp, 1.0)
-            case Score() if type(value) is int or type(value) is float:
-                state.add(event.timestamp, float(value))
+        if type(state) is Tally:
+            state.add(event.timestamp, value)
+        elif type(state) is Window and since is not None:
+            state.add(event.timestamp, value, since)
+        elif type(state) is Score and self.field is None:
+            state.add(event.timestamp, 1.0)
+        elif type(state) is Score and (type(value) is int or type(value) is float):
+            state.add(event.timestamp, float(value))
+        elif type(state) is Distinct:
+            state.add(event.timestamp, value, since)
 
     def _follow(self, state: Followed | Unfollowed, then: Pick, event: Event, since: Instant | None) -> None:
         if since is not None:

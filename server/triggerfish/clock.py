@@ -65,12 +65,12 @@ def say_duration(length: Millis) -> str:
 
 def to_iso(instant: Instant) -> str:
     """An instant as RFC 3339 text in UTC with milliseconds: `2026-01-31T09:00:00.000Z`."""
-    return to_datetime(instant).strftime("%Y-%m-%dT%H:%M:%S.") + f"{instant % 1000:03d}Z"
+    return to_datetime(instant).isoformat(timespec="milliseconds")[: -len("+00:00")] + "Z"
 
 
 def to_datetime(instant: Instant) -> datetime:
     """An instant as an aware datetime in UTC."""
-    return datetime.fromtimestamp(instant // 1000, UTC) + timedelta(milliseconds=instant % 1000)
+    return EPOCH + timedelta(milliseconds=instant)
 
 
 def from_datetime(when: datetime) -> Instant:

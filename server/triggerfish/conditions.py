@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from triggerfish.activity import Activity, State, Tally, Window
+from triggerfish.activity import Activity, Tally, Window
 from triggerfish.clock import Instant, Millis
 from triggerfish.ingest import Event
 from triggerfish.profile import Profile
@@ -110,9 +110,6 @@ class View:
     def context(self) -> dict[str, Any]:
         return {} if self.event is None else self.event.context
 
-    def state(self, activity: Activity) -> State | None:
-        return self.activity.get(activity.key)
-
 
 class Elapsed(Struct, frozen=True):
     """A test changes when `delay` has passed since the newest event of an activity."""
@@ -122,7 +119,7 @@ class Elapsed(Struct, frozen=True):
 
     def next(self, view: View) -> Instant | None:
         """The next instant after now at which it changes, should nothing happen."""
-        state = view.profile.activity.get(self.activity.key)
+        state = view.activity.get(self.activity.key)
         if type(state) is not Tally or state.last_at is None:
             return None
         at = state.last_at + self.delay
@@ -135,11 +132,12 @@ class Leaving(Struct, frozen=True):
     activity: Activity
 
     def next(self, view: View) -> Instant | None:
-        state = view.state(self.activity)
-        if not isinstance(state, Window | Distinct) or self.activity.window is None:
+        activity = self.activity
+        state, window = view.activity.get(activity.key), activity.window
+        if window is None or not (type(state) is Window or type(state) is Distinct):
             return None
-        oldest = state.oldest_since(view.now - self.activity.window)
-        return None if oldest is None else oldest + self.activity.window
+        oldest = state.oldest_since(view.now - window)
+        return None if oldest is None else oldest + window
 
 
 class Fading(Struct, frozen=True):
@@ -149,8 +147,8 @@ class Fading(Struct, frozen=True):
     bound: float
 
     def next(self, view: View) -> Instant | None:
-        state = view.state(self.activity)
-        return state.crosses(self.bound, view.now) if isinstance(state, Score) else None
+        state = view.activity.get(self.activity.key)
+        return state.crosses(self.bound, view.now) if type(state) is Score else None
 
 
 class Following(Struct, frozen=True):
@@ -159,8 +157,10 @@ class Following(Struct, frozen=True):
     activity: Activity
 
     def next(self, view: View) -> Instant | None:
-        state = view.state(self.activity)
-        return state.turns(view.now, self.activity.window) if isinstance(state, Followed | Unfollowed) else None
+        state = view.activity.get(self.activity.key)
+        if type(state) is Followed or type(state) is Unfollowed:
+            return state.turns(view.now, self.activity.window)
+        return None
 
 
 class Turning(Struct, frozen=True):

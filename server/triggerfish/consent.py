@@ -103,8 +103,7 @@ def words_in(event: Event, purposes: Purposes, known: Mapping[str, Consent]) -> 
     categories on every event, a browser's signal) never lifts a word that a person gave by name.
     """
     context = event.context
-    if not may_end_it(event) and "consent" not in context and "gpc" not in context:
-        # Nearly every event: it costs next to nothing.
+    if not may_change_it(event):
         return {}
     properties = event.properties
     if event.kind == "feedback":
@@ -120,6 +119,12 @@ def words_in(event: Event, purposes: Purposes, known: Mapping[str, Consent]) -> 
         word = _consent(event, "Global Privacy Control", is_given=False)
         told |= {name: word for name, each in purposes.items() if each.gpc and name not in known and name not in told}
     return told
+
+
+def may_change_it(event: Event) -> bool:
+    """Whether an event can say anything about consent, or against an address: quick, for nearly none does."""
+    context = event.context
+    return may_end_it(event) or "consent" in context or "gpc" in context
 
 
 def may_end_it(event: Event) -> bool:

@@ -86,7 +86,10 @@ class People:
         """Whether somebody who goes by one of the event's names had it before. Then nothing may come of it, not even a
         name that changes hands: it may have done so again since.
         """
-        return any(self._as_is(owner).has_seen(event.message_id) for owner in named.owners if owner is not None)
+        for owner in named.owners:  # noqa: SIM110  asked at every event: a generator costs more than it says
+            if owner is not None and self._as_is(owner).has_seen(event.message_id):
+                return True
+        return False
 
     def who(self, event: Event, named: Named, position: Position, now: Instant) -> Profile | None:
         """The working copy of the person whose event this is; made, merged and named as the event says. `position` is

@@ -57,10 +57,10 @@ class Score(Struct, array_like=True, tag="s", gc=False):
 
         A score moves toward 0 alone, so that it is once on each side; the very function that tells it is asked.
         """
-        here, last = self._side(bound, now), max(now, self.at or now) + FADED * self.half_life
-        if self._side(bound, last) == here:
-            return None
-        first = now
+        here = self._side(bound, now)
+        if here == (bound < 0) - (bound > 0):
+            return None  # it is on the side of 0, where it stays
+        first, last = now, max(now, self.at or now) + FADED * self.half_life
         while last - first > 1:
             middle = (first + last) // 2
             if self._side(bound, middle) == here:

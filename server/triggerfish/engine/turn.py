@@ -80,7 +80,7 @@ class Turn:
         changed = fold(profile, event, self.rulebook.counts(event.name), self.at)
         if event.kind == "feedback" and (opened := note_opening(profile, event, self.rulebook.zones)) is not None:
             self.record.open(*opened)
-        if event.kind != "derived":
+        if event.kind != "derived" and consent.may_change_it(event):
             self.hear_of_consent(event, depth)
         if changed or profile.time_zone != zone:
             self.is_moved = True
@@ -91,7 +91,8 @@ class Turn:
             journeys.hear(self, event, depth)
         for rule in self.rulebook.match(self.view(event)):
             firing.fire(self, rule, event, depth)
-        self.hear_of_traits(depth)
+        if self.has_set:
+            self.hear_of_traits(depth)
 
     def _readers_of(self, traits: Collection[str], *, has_moved: bool = False) -> Marks:
         """The segments that look at any of these traits and, if the person moved to another time zone, at the clock."""
