@@ -40,7 +40,8 @@ from triggerfish.schedule import Due
 CACHE_LIMIT = 20_000
 """Decoded profiles that a store keeps, unless told otherwise."""
 _log = logging.getLogger("triggerfish.state")
-_CACHE_KIB = 64 * 1024
+CACHE_KIB = 64 * 1024
+"""Of the file, kept in memory: the bound on what SQLite holds of it."""
 _CHECKPOINT_PAGES = 4_000
 _VARIABLES = 500
 """Values in one query: enough to make the query's own cost small."""
@@ -393,7 +394,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(
         uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False, cached_statements=256
     )
-    db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
     db.execute("PRAGMA journal_size_limit = 67108864")
     db.execute("PRAGMA temp_store = MEMORY")
