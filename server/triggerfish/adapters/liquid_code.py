@@ -24,6 +24,7 @@ from typing import TextIO
 from liquid import BoundTemplate, RenderContext
 from liquid.ast import BlockNode, Node
 from liquid.builtin.content import ContentNode
+from liquid.builtin.expressions.logical import BooleanExpression
 from liquid.builtin.expressions.path import Path
 from liquid.builtin.expressions.primitive import IntegerLiteral, Literal, StringLiteral
 from liquid.builtin.tags.for_tag import ForNode
@@ -100,6 +101,19 @@ def _goes_on(node: Node, context: RenderContext) -> bool:
     return is_so or any(_goes_on(child, context) for child in node.children(context))
 
 
+def _is_nothing(node: Node) -> bool:
+    """Whether a choice holds nothing but blanks, which are left out, and asks for nothing that could go wrong."""
+    if not isinstance(node, IfNode | UnlessNode) or not node.blank:
+        return False
+    blocks = [node.consequence, *(each.block for each in node.alternatives), *([node.default] if node.default else [])]
+    conditions = [node.condition, *(each.expression for each in node.alternatives)]
+    return all(
+        isinstance(inner, ContentNode) or _is_nothing(inner) for block in blocks for inner in block.nodes
+    ) and all(
+        isinstance(each, BooleanExpression) and isinstance(each.expression, Path | Literal) for each in conditions
+    )
+
+
 class _Writer(Lines):
     """Writes the code of one stretch of nodes."""
 
@@ -142,7 +156,7 @@ class _Writer(Lines):
                 self.choice(node)
             elif isinstance(node, With) and not node.blank:
                 self.given(node)
-            elif not (isinstance(node, For) and self.loop(node)):
+            elif not _is_nothing(node) and not (isinstance(node, For) and self.loop(node)):
                 context = self.by_names()
                 self.blocks(node)
                 self.say(f"{self.const(node.render)}({context}, buffer)")

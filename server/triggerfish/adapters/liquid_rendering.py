@@ -188,7 +188,7 @@ class Context(RenderContext):
         """What stands at a path; Missing when nothing does."""
         return self.reach(self.root(path[0]), path, token, is_set_here=path[0] in self.locals)
 
-    def root(self, name: object) -> Any:
+    def root(self, name: Any) -> Any:
         """What a name means here; None when it means nothing."""
         for place in self.scope._maps:
             if name in place:
