@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from heapq import merge
+from itertools import islice
 from typing import Any
 
 import msgspec
 
 from triggerfish.adapters.sqlite import tallies, traffic
-from triggerfish.adapters.sqlite.tallies import Tally
+from triggerfish.adapters.sqlite.tallies import Known
 from triggerfish.clock import Instant
 from triggerfish.engine import Moment, Withdrawal
 from triggerfish.ingest import Event
@@ -22,6 +25,8 @@ from triggerfish.schedule import Due, Merged
 _EVENT = msgspec.msgpack.Decoder(Event)
 _ALSO = msgspec.msgpack.Decoder(list[Merged])
 _PACK = msgspec.msgpack.Encoder().encode
+_VARIABLES = 500
+"""Values in one query."""
 
 _COLUMNS = (
     "id, profile, ruleset, rule, template, class, purpose, channel, status, reason, due_at, sent_at, attempt, trigger, "
@@ -29,16 +34,15 @@ _COLUMNS = (
 )
 _PLACES = ", ".join("?" * len(_COLUMNS.split(", ")))
 _PUT = f"INSERT INTO sends ({_COLUMNS}) VALUES ({_PLACES})"  # noqa: S608  (the columns are ours)
-# Of a message that is changed with no template given, what it says stays.
-_CHANGE = """
-    UPDATE sends SET profile = ?2, status = ?9, reason = ?10, due_at = ?11, trigger = ?14, priority = ?17, lane = ?18,
-        also = ?20, since = ?21,
-        template = CASE ?5 WHEN '' THEN template ELSE ?5 END,
-        class = CASE ?5 WHEN '' THEN class ELSE ?6 END,
-        purpose = CASE ?5 WHEN '' THEN purpose ELSE ?7 END,
-        channel = CASE ?5 WHEN '' THEN channel ELSE ?8 END
-    WHERE number = ?1
+# Whatever is set is taken out of its indexes and put in again, changed or not: so whose a message is, and when it was
+# handed over, are set only when they change.
+_CHANGES = """
+    UPDATE sends SET status = ?, reason = ?, due_at = ?, trigger = ?, priority = ?, lane = ?, also = ?, since = ?{}
+    WHERE number = ?
 """
+_CHANGE = _CHANGES.format("")
+_RESTATE = _CHANGES.format(", template = ?, class = ?, purpose = ?, channel = ?")
+_GIVE = "UPDATE sends SET profile = ? WHERE number = ?"
 _HAND_OVER = """
     UPDATE sends SET profile = ? WHERE profile = ? AND status IN ('scheduled', 'due', 'retrying', 'sending')
 """
@@ -46,13 +50,13 @@ _WITHDRAW = """
     UPDATE sends SET status = 'skipped', profile = ?, reason = ?, due_at = ?
     WHERE id = ? AND status IN ('scheduled', 'due', 'retrying')
 """
-_MARK = """
+_MARKS = """
     UPDATE sends SET channel = ?, status = ?, reason = ?, due_at = ?, sent_at = ?, attempt = ?, address = ?, lane = ?,
-        tied = ?
+        tied = ?{}
     WHERE number = ?
 """
-# By itself, since whatever is set is taken out of its indexes and put in again.
-_HAND = "UPDATE sends SET handed_at = ? WHERE number = ?"
+_MARK = _MARKS.format("")
+_HAND = _MARKS.format(", handed_at = ?")
 _OUTGOING = "FROM sends WHERE status IN ('due', 'retrying')"
 _WAITING = f"{_OUTGOING} AND call = ''"
 _CALLED = f"{_OUTGOING} AND call != ''"
@@ -90,13 +94,35 @@ def put(db: sqlite3.Connection, sends: Sequence[Due]) -> None:
     if not sends:
         return
     known = tallies.known(db, [due.id for due in sends])
-    new = [due for due in sends if due.id not in known]
-    # Only what still waits may change its mind: a message that is due, or further, is the sender's.
-    waiting = [(due, known[due.id]) for due in sends if due.id in known and known[due.id].tally.status == "scheduled"]
+    new = [due for due in sends if due.id not in known] if len(known) < len(sends) else []
     db.executemany(_PUT, [_row_of(due) for due in new])
-    db.executemany(_CHANGE, [(row.number, *_row_of(due)[1:21]) for due, row in waiting])
-    tallies.move(db, [(None, Tally(due.ruleset, due.rule, due.status, 0)) for due in new])
-    tallies.move(db, [(row.tally, row.tally._replace(status=due.status)) for due, row in waiting])
+    tallies.add(db, new)
+    # Only what still waits may change its mind: a message that is due, or further, is the sender's.
+    waiting = [(row, due) for row, due in _in_order(known, sends) if row.status == "scheduled"]
+    changed, restated = [], []
+    for row, due in waiting:
+        values = (
+            due.status, due.reason, due.due_at, _packed(due.trigger), due.priority, due.lane, _packed(due.also),
+            due.since,
+        )  # fmt: skip
+        # Of a message that is changed with no template given, what it says stays.
+        if due.template:
+            restated.append((*values, due.template, due.class_, due.purpose, due.channel, row.number))
+        else:
+            changed.append((*values, row.number))
+    db.executemany(_CHANGE, changed)
+    db.executemany(_RESTATE, restated)
+    db.executemany(_GIVE, [(due.profile, row.number) for row, due in waiting if due.profile != row.profile])
+    tallies.move(db, [(row, due.status, row.heard) for row, due in waiting])
+
+
+def _in_order(known: Mapping[str, Known], sends: Iterable[Due]) -> list[tuple[Known, Due]]:
+    """Those of these messages that there are, in the order of their rows: what stands together is changed together."""
+    return sorted(((known[due.id], due) for due in sends if due.id in known), key=_number)
+
+
+def _number(pair: tuple[Known, Due]) -> int:
+    return pair[0].number
 
 
 def give_to(db: sqlite3.Connection, into: str, gone: str) -> None:
@@ -109,7 +135,7 @@ def withdraw(db: sqlite3.Connection, withdrawal: Withdrawal) -> bool:
     known = tallies.known(db, [withdrawal.send])
     if db.execute(_WITHDRAW, (withdrawal.profile, withdrawal.reason, withdrawal.at, withdrawal.send)).rowcount < 1:
         return False
-    tallies.move(db, [(row.tally, row.tally._replace(status="skipped")) for row in known.values()])
+    tallies.move(db, [(row, "skipped", row.heard) for row in known.values()])
     return True
 
 
@@ -124,15 +150,14 @@ def _hear(db: sqlite3.Connection, send: str, name: str, is_machine: bool, at: In
     row = tallies.known(db, [send]).get(send)
     if row is None:
         return
-    known = row.tally
-    bits = known.heard | tallies.bits(name, is_machine=is_machine)
-    status = "sent" if name in PROOFS and known.status == "uncertain" else known.status
-    if bits != known.heard:
+    bits = row.heard | tallies.bits(name, is_machine=is_machine)
+    status = "sent" if name in PROOFS and row.status == "uncertain" else row.status
+    if bits != row.heard:
         db.execute("UPDATE sends SET heard = ? WHERE number = ?", (bits, row.number))
         traffic.count_heard(db, send, name, at)
-    if status != known.status:
+    if status != row.status:
         db.execute("UPDATE sends SET status = ?, reason = ? WHERE number = ?", (status, f"shown by {name}", row.number))
-    tallies.move(db, [(known, known._replace(status=status, heard=bits))])
+    tallies.move(db, [(row, status, bits)])
 
 
 def lanes(db: sqlite3.Connection) -> dict[str, Instant]:
@@ -146,12 +171,19 @@ def to_send(
     """As StateStore.to_send says."""
     if wanted is None:
         wanted = dict.fromkeys(lanes(db))
-    found: list[tuple[Instant, int, int]] = []
-    for lane, most in wanted.items():
-        # Whole rows only of those that are taken.
-        found += db.execute(_IN_LANE, (lane, now, limit if most is None else min(limit, most))).fetchall()
-    query = f"SELECT {_COLUMNS} FROM sends WHERE number = ?"  # noqa: S608
-    return [_due_of(db.execute(query, (number,)).fetchone()) for _, _, number in sorted(found)[:limit]]
+    with ExitStack() as stack:
+        standing = [
+            stack.enter_context(closing(db.execute(_IN_LANE, (lane, now, limit if most is None else min(limit, most)))))
+            for lane, most in wanted.items()
+        ]
+        # Of each lane only as many are looked at as are taken, and one.
+        numbers = [number for _, _, number in islice(merge(*standing), limit)]
+    rows: dict[int, tuple[Any, ...]] = {}
+    for start in range(0, len(numbers), _VARIABLES):
+        part = numbers[start : start + _VARIABLES]
+        query = f"SELECT number, {_COLUMNS} FROM sends WHERE number IN ({', '.join('?' * len(part))})"  # noqa: S608
+        rows |= {number: row for number, *row in db.execute(query, part)}
+    return [_due_of(rows[number]) for number in numbers]
 
 
 def handed_over(db: sqlite3.Connection, profiles: Iterable[str], since: Instant) -> dict[str, list[Sent]]:
@@ -180,20 +212,20 @@ def next_call(db: sqlite3.Connection) -> Instant | None:
 
 def mark(db: sqlite3.Connection, sends: Sequence[Due]) -> None:
     """Write how far these messages are."""
-    known = tallies.known(db, [due.id for due in sends])
-    there = [(due, known[due.id]) for due in sends if due.id in known]
-    db.executemany(
-        _MARK,
-        [
-            (
-                due.channel, due.status, due.reason, due.due_at, due.sent_at, due.attempt, due.address, due.lane,
-                due.is_tied, row.number,
-            )
-            for due, row in there
-        ],
-    )  # fmt: skip
-    db.executemany(_HAND, [(due.handed_at, row.number) for due, row in there if due.handed_at != row.handed_at])
-    tallies.move(db, [(row.tally, row.tally._replace(status=due.status)) for due, row in there])
+    marked, handed = [], []
+    there = _in_order(tallies.known(db, [due.id for due in sends]), sends)
+    for row, due in there:
+        values = (
+            due.channel, due.status, due.reason, due.due_at, due.sent_at, due.attempt, due.address, due.lane,
+            due.is_tied,
+        )  # fmt: skip
+        if due.handed_at == row.handed_at:
+            marked.append((*values, row.number))
+        else:
+            handed.append((*values, due.handed_at, row.number))
+    db.executemany(_MARK, marked)
+    db.executemany(_HAND, handed)
+    tallies.move(db, [(row, due.status, row.heard) for row, due in there])
     traffic.count_handed(db, (due for due in sends if due.status == "sending" and not due.call))
 
 
@@ -208,13 +240,16 @@ def one(db: sqlite3.Connection, identifier: str) -> Due | None:
     return None if row is None else _due_of(row)
 
 
+def _packed(what: Event | list[Merged] | None) -> bytes | None:
+    return _PACK(what) if what else None
+
+
 def _row_of(due: Due) -> tuple[Any, ...]:
-    trigger = None if due.trigger is None else _PACK(due.trigger)
     return (
         due.id, due.profile, due.ruleset, due.rule, due.template, due.class_, due.purpose, due.channel,
-        due.status, due.reason, due.due_at, due.sent_at, due.attempt, trigger, due.call,
-        _PACK(due.data) if due.call else None, due.priority, due.lane, due.address,
-        _PACK(due.also) if due.also else None, due.since, due.handed_at, due.is_tied,
+        due.status, due.reason, due.due_at, due.sent_at, due.attempt, _packed(due.trigger), due.call,
+        _PACK(due.data) if due.call else None, due.priority, due.lane, due.address, _packed(due.also), due.since,
+        due.handed_at, due.is_tied,
     )  # fmt: skip
 
 

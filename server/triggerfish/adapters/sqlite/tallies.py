@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from triggerfish.clock import Instant
 from triggerfish.measure import NAMES, Results
+from triggerfish.schedule import Due
 
 # One number for all that was heard of a send; a machine's opens and clicks are told from a human's, most likely.
 _OPENED, _CLICKED, _OPENED_BY_HUMAN, _CLICKED_BY_HUMAN = 2, 4, 64, 128
@@ -42,15 +43,6 @@ EVERYBODY = ""
 """What everybody is counted as, among the segments."""
 
 
-class Tally(NamedTuple):
-    """As what a send is counted."""
-
-    ruleset: str
-    rule: str
-    status: str
-    heard: int
-
-
 def bits(name: str, *, is_machine: bool) -> int:
     """What an event that tells of a send adds to what was heard of it."""
     return (_OF_MACHINES if is_machine else _OF_HUMANS).get(name, 0)
@@ -68,11 +60,18 @@ def came_to(sent: Iterable[tuple[int, int]]) -> Results:
 
 
 class Known(NamedTuple):
-    """What is stored of a send: the number of its row, as what it is counted, and when it was handed over last."""
+    """What is stored of a send: the number of its row, whose it is, when it was handed over last, and as what it is
+    counted.
+    """
 
+    id: str
     number: int
-    tally: Tally
+    profile: str
     handed_at: Instant | None
+    ruleset: str
+    rule: str
+    status: str
+    heard: int
 
 
 def known(db: sqlite3.Connection, sends: Sequence[str]) -> dict[str, Known]:
@@ -80,22 +79,25 @@ def known(db: sqlite3.Connection, sends: Sequence[str]) -> dict[str, Known]:
     found: dict[str, Known] = {}
     for start in range(0, len(sends), _VARIABLES):
         part = sends[start : start + _VARIABLES]
-        marks = ",".join("?" * len(part))
-        query = f"SELECT id, number, handed_at, ruleset, rule, status, heard FROM sends WHERE id IN ({marks})"  # noqa: S608
-        for send, number, handed_at, *tally in db.execute(query, part):
-            found[send] = Known(number, Tally(*tally), handed_at)
+        query = f"SELECT {', '.join(Known._fields)} FROM sends WHERE id IN ({','.join('?' * len(part))})"  # noqa: S608
+        found |= {row.id: row for row in map(Known._make, db.execute(query, part))}
     return found
 
 
-def move(db: sqlite3.Connection, moves: Iterable[tuple[Tally | None, Tally]]) -> None:
-    """Sends are counted as something else than before; as nothing before, if they are new."""
-    counts = Counter[Tally]()
-    for before, after in moves:
-        if before != after:
-            counts[after] += 1
-            if before is not None:
-                counts[before] -= 1
-    db.executemany(_MOVE, [(*tally, count) for tally, count in counts.items() if count])
+def add(db: sqlite3.Connection, sends: Iterable[Due]) -> None:
+    """Sends that are new are counted."""
+    counts = Counter((due.ruleset, due.rule, due.status, 0) for due in sends)
+    db.executemany(_MOVE, [(*tally, more) for tally, more in counts.items()])
+
+
+def move(db: sqlite3.Connection, moves: Iterable[tuple[Known, str, int]]) -> None:
+    """Sends are counted as something else than before: by this status and what was heard of them by now."""
+    kinds = Counter((was.ruleset, was.rule, was.status, was.heard, status, heard) for was, status, heard in moves)
+    counts = Counter[tuple[str, str, str, int]]()
+    for (ruleset, rule, old, heard_before, new, heard), many in kinds.items():
+        counts[ruleset, rule, new, heard] += many
+        counts[ruleset, rule, old, heard_before] -= many
+    db.executemany(_MOVE, [(*tally, more) for tally, more in counts.items() if more])
 
 
 def count(db: sqlite3.Connection, more: Mapping[str, int]) -> None:
