@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import builtins
+import json
 import sys
 from pathlib import Path
 from random import Random
@@ -25,7 +26,9 @@ class TestDurableMatcher(MatcherContract):
     make = DurableMatcher
 
 
-def test_both_engines_give_the_same_rules_in_the_same_order():
+@pytest.mark.parametrize("remembered", [0, 5, durable.REMEMBERED])
+def test_both_engines_give_the_same_rules_in_the_same_order(monkeypatch, remembered):
+    monkeypatch.setattr(durable, "REMEMBERED", remembered)
     dice = Random(20261122)
     rulesets = some_rulesets(dice, 6, 60)
     one, other = CompiledMatcher(rulesets.rulesets), DurableMatcher(rulesets.rulesets)
@@ -94,13 +97,29 @@ def test_no_message_id_has_the_hash_of_the_message_that_stays():
     assert all(fnv(str(number)) != stays for number in range(1, durable.LAST_ID + 1, 1))
 
 
-def test_message_ids_start_again_and_answers_stay_right():
-    matcher = DurableMatcher(written([("all", 0, [(Tree("event.a == 1"), ("view",))])]).rulesets)
-    network = matcher._plans["view"]._askings[0][0]
-    network._last_id = durable.LAST_ID - 2
+def test_message_ids_start_again_and_answers_stay_right(monkeypatch):
+    spy = Spy()
+    monkeypatch.setattr(durable, "_extension", lambda: spy)
+    monkeypatch.setattr(durable, "REMEMBERED", 0)
+    monkeypatch.setattr(durable, "LAST_ID", 3)
+    matcher = DurableMatcher(written([("first", 0, [(Tree("event.a == 1"), ("view",))])]).rulesets)
     view = World(properties={"a": 1}).view()
     assert [len(matcher.match(view)) for _ in range(5)] == [1] * 5
-    assert network._last_id == 3
+    assert [json.loads(text)["id"] for text in spy.texts if '"id"' in text] == [1, 2, 3, 1, 2]
+
+
+def test_the_network_is_asked_once_for_what_no_rule_tells_apart(monkeypatch):
+    spy = Spy()
+    monkeypatch.setattr(durable, "_extension", lambda: spy)
+    rules = [(Tree(f"event.a > 10 and event.b {test}"), ("view",)) for test in ("== 'x'", "!= 'x'", "< 'c'")]
+    matcher = DurableMatcher(written([("all", 0, rules)]).rulesets)
+    asked = len(spy.texts)
+    for a in range(11, 60):
+        for b, woken_by in (("x", [0]), ("a", [1, 2]), ("b", [1, 2]), ("z", [1]), (3, [])):
+            found = woken(matcher, World(properties={"a": a, "b": b}).view())
+            assert found == [("set0", f"rule{number}") for number in woken_by]
+    messages = {text for text in spy.texts[asked:] if '"f0"' in text}
+    assert len(messages) == 4
 
 
 def test_memory_stays_flat_over_many_messages():
@@ -155,6 +174,7 @@ class Broken(Spy):
 def test_a_failure_of_the_extension_is_told_and_stays(monkeypatch, mode):
     broken = Broken()
     monkeypatch.setattr(durable, "_extension", lambda: broken)
+    monkeypatch.setattr(durable, "REMEMBERED", 0)
     matcher = DurableMatcher(written([(mode, 0, [(Tree("event.a == 1"), ("view",))])]).rulesets)
     view = World(properties={"a": 1}).view()
     assert len(matcher.match(view)) == 1

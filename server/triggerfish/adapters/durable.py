@@ -8,12 +8,17 @@ the event's name as a number, and every other field is one of
   for what lies between), so that every comparison is exact, be it of numbers beyond 2^53, of 1e-07 or of hostile text;
   the field is left out when the value is missing or of another kind;
 - a test that the network cannot say (durable_shapes.py): 1 when it holds, else left out.
+
+Values that no rule of the event tells apart are told alike, and one that meets no test is left out. So most messages
+have been sent before; and since nothing outlives a message, its answer is what it was then. The newest are remembered.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+import operator
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import count
 from typing import Any
 
@@ -30,8 +35,14 @@ LAST_ID = 999_999
 """Message ids start again after this one. A message is gone before the next comes; none of these ids has the hash of
 the one message that stays, "sid-0" (a test checks it: ids are told apart by a 32-bit hash alone)."""
 
+REMEMBERED = 32_768
+"""Of so many messages the answers are remembered; each takes some 300 bytes."""
+
 _NETWORK_NAMES = count()
 _OPERATORS = {"!=": "$neq", "<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
+_COMPARED = {
+    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
 _JSON = msgspec.json.Encoder()
 
 
@@ -72,7 +83,8 @@ class DurableMatcher:
                     called.setdefault(call.event, []).append(call)
             for event, group in called.items():
                 calls.setdefault(event, []).append(group)
-        self._plans = {event: _Plan(called_groups, scales) for event, called_groups in calls.items()}
+        answer = lru_cache(REMEMBERED)(_Call.ask)
+        self._plans = {event: _Plan(called_groups, scales, answer) for event, called_groups in calls.items()}
 
     def match(self, view: View) -> list[Rule]:
         """The rules woken by `view.event` whose condition holds, in the order of the Matcher port."""
@@ -121,23 +133,27 @@ def _scales(leaves: Iterator[Leaf]) -> dict[Key, _Scale]:
     return {key: _TRUTHS if key[1] in ("truth", "computed") else _Scale(sorted(found)) for key, found in bounds.items()}
 
 
-class _Field(Struct, frozen=True):
-    """A property of a network's messages."""
-
-    name: str
-    of: Callable[[View], Any]
-
-
-class _Call(Struct, frozen=True):
-    """What one event name means to one network: the code of the name, the fields that its rules read there, and the
-    tests by which all of those are looked up, or None.
+class _Call:
+    """What one event name means to one network: the code of the name, the tests of the rules that it wakes there and
+    the fields that these read, and the tests by which all of those rules are looked up, or None.
     """
 
-    event: str
-    network: _Network
-    code: int
-    fields: Mapping[Key, _Field]
-    guards: Sequence[Test] | None
+    def __init__(
+        self, network: _Network, event: str, code: int, wakes: Sequence[Wake], names: Mapping[Key, str]
+    ) -> None:
+        self.network = network
+        self.event = event
+        self.leaves = [leaf for wake in wakes for leaf in wake.shape.leaves()]
+        self.keys = tuple(dict.fromkeys(leaf.key for leaf in self.leaves))
+        guards = [wake.guard for wake in wakes if wake.guard is not None]
+        self.guards = guards if len(guards) == len(wakes) else None
+        self._code = code
+        self._starts = [f',"{names[key]}":' for key in self.keys]
+
+    def ask(self, told: Sequence[str]) -> list[int]:
+        """The places of the rules that are woken when this is told of the fields, each once, ascending."""
+        fields = [start + code for start, code in zip(self._starts, told, strict=True) if code]
+        return self.network.ask(self._code, "".join(fields))
 
 
 class _Network:
@@ -151,11 +167,11 @@ class _Network:
         self._wakes = wakes
         self._scales = scales
         self._events = {name: code for code, name in enumerate(dict.fromkeys(wake.event for wake in wakes), 1)}
-        self._fields: dict[Key, _Field] = {}
+        self._fields: dict[Key, str] = {}
         self._last_id = 0
         for wake in wakes:
             for leaf in wake.shape.leaves():
-                self._fields.setdefault(leaf.key, _Field(f"f{len(self._fields) + 1}", leaf.of))
+                self._fields.setdefault(leaf.key, f"f{len(self._fields) + 1}")
         # `pri` keeps 16 bits; the lower number goes first.
         rules = {f"r{rank}": {"all": [{"m": self._rule(wake)}], "pri": rank} for rank, wake in enumerate(wakes)}
         name = f"network{next(_NETWORK_NAMES)}"
@@ -167,14 +183,10 @@ class _Network:
     def calls(self) -> Iterator[_Call]:
         """One for each event name that wakes a rule here."""
         for event, code in self._events.items():
-            wakes = [wake for wake in self._wakes if wake.event == event]
-            keys = {leaf.key for wake in wakes for leaf in wake.shape.leaves()}
-            guards = [wake.guard for wake in wakes if wake.guard is not None]
-            fields = {key: field for key, field in self._fields.items() if key in keys}
-            yield _Call(event, self, code, fields, guards if len(guards) == len(wakes) else None)
+            yield _Call(self, event, code, [wake for wake in self._wakes if wake.event == event], self._fields)
 
     def ask(self, code: int, fields: str) -> list[int]:
-        """The places of the rules that a message wakes; of mode first, the first one's."""
+        """The places of the rules that a message wakes, ascending; of mode first, the first one's."""
         self._last_id = self._last_id % LAST_ID + 1
         message = f'{{"id":{self._last_id},"sid":"0","f0":{code}{fields}}}'
         try:
@@ -213,7 +225,7 @@ class _Network:
         status, _ = extension.retract_fact(handle, message)
         if status != 0:
             raise _failed(f"taking back {message} gave status {status}")
-        return places
+        return sorted(set(places))
 
     def _place(self, action: str) -> int:
         """The rule of an action such as `{"r7":{"m":{…}}}`."""
@@ -227,93 +239,132 @@ class _Network:
     def _say(self, part: Leaf | Join) -> dict[str, Any]:
         if isinstance(part, Join):
             return {part.word: [self._say(inner) for inner in part.parts]}
-        name = self._fields[part.key].name
+        name = self._fields[part.key]
         if part.key[1] == "computed":
             return {name: 1}
         test = {name: self._scales[part.key].code(part.bound)}
         return test if part.operator == "==" else {_OPERATORS[part.operator]: test}
 
 
-_Teller = Callable[[View, list[Any]], str]
-"""Says what a field holds, empty when it is left out, given the values that are known already."""
-_Asking = tuple["_Network", int, int, tuple[tuple[str, int], ...]]
-"""One network's part of an event: the network, the event's code there, a number for its rule set, if only the first
-rule may win there, else -1; and of each field the start of its text and the place of its teller. (Python takes a plain
-tuple apart in a third of the time that a named one needs.)
+_Teller = Callable[[View], str]
+"""Says what a field holds; empty when it is left out."""
+_Asking = tuple[_Call, int, Callable[[Sequence[str]], Sequence[str]], tuple[int, ...]]
+"""One network's part of an event: the call, a number for its rule set, if only the first rule may win there, else -1;
+what takes the call's part out of all that is told, and the places of this part. (Python takes a plain tuple apart in a
+third of the time that a named one needs.)
 """
-
-
-_UNASKED = object()
 
 
 class _Plan:
     """What to do with events of one name. Of the networks that are one rule set, where only the first rule may win, no
-    more are asked after the first answer. Every value is worked out once, and only if a network that is asked reads it.
+    more are asked after the first answer. What a field holds is worked out once, and only if a network that is asked
+    reads it.
     """
 
-    def __init__(self, groups: Sequence[Sequence[_Call]], scales: Mapping[Key, _Scale]) -> None:
-        tellers: dict[Key, int] = {}
-        values: dict[Hashable, int] = {}
-        self._tellers: list[_Teller] = []
+    def __init__(
+        self,
+        groups: Sequence[Sequence[_Call]],
+        scales: Mapping[Key, _Scale],
+        answer: Callable[[_Call, Sequence[str]], list[int]],
+    ) -> None:
+        leaves: dict[Key, list[Leaf]] = {}
+        for group in groups:
+            for call in group:
+                for leaf in call.leaves:
+                    leaves.setdefault(leaf.key, []).append(leaf)
+        self._tellers = [_teller(tests, scales[key]) for key, tests in leaves.items()]
+        self._answer = answer
         self._askings: list[_Asking] = []
-        guards: list[Sequence[Test] | None] = []
+        at = {key: place for place, key in enumerate(leaves)}
         for number, group in enumerate(groups):
             for call in group:
-                fields = []
-                for key, field in call.fields.items():
-                    what, kind = key
-                    if key not in tellers:
-                        tellers[key] = len(self._tellers)
-                        value = values.setdefault(what, len(values))
-                        self._tellers.append(_teller(kind, value, made(field.of), scales[key]))
-                    fields.append((f',"{field.name}":', tellers[key]))
+                places = tuple(at[key] for key in call.keys)
                 first_of = number if call.network.is_first_only else -1
-                self._askings.append((call.network, call.code, first_of, tuple(fields)))
-                guards.append(call.guards)
-        self._size = len(values)
-        self._lookup = Lookup(guards)
+                self._askings.append((call, first_of, _part(places), places))
+        self._lookup = Lookup([call.guards for group in groups for call in group])
 
     def ask(self, view: View) -> list[int]:
         """The places of the rules woken, in order."""
-        askings, tellers, woken, taken = self._askings, self._tellers, [], -2
-        values = [_UNASKED] * self._size
-        codes: list[str | None] = [None] * len(tellers)
+        askings, tellers, answer, taken = self._askings, self._tellers, self._answer, -2
+        told: list[Any] = [None] * len(tellers)
+        woken: list[int] = []
         for at in self._lookup.open(view):
-            network, code, first_of, fields = askings[at]
+            call, first_of, part, places = askings[at]
             if first_of == taken:
                 continue
-            text = ""
-            for start, place in fields:
-                told = codes[place]
-                if told is None:
-                    told = codes[place] = tellers[place](view, values)
-                if told:
-                    text += start + told
-            if places := network.ask(code, text):
-                woken += places
+            for place in places:
+                if told[place] is None:
+                    told[place] = tellers[place](view)
+            if more := answer(call, part(told)):
+                woken += more
                 taken = first_of if first_of >= 0 else taken
-        return sorted(set(woken)) if len(woken) > 1 else woken
+        woken.sort()
+        return woken
 
 
-def _teller(kind: str, at: int, of: Callable[[View], Any], scale: _Scale) -> _Teller:
-    """For a field of this kind: the code of the value at this place, worked out so; or whether a test holds."""
+def _part(places: tuple[int, ...]) -> Callable[[Sequence[str]], Sequence[str]]:
+    """Takes what stands at these places."""
+    if len(places) > 1:
+        return operator.itemgetter(*places)
+    return lambda told: tuple(told[place] for place in places)
+
+
+def _teller(leaves: Sequence[Leaf], scale: _Scale) -> _Teller:
+    """For a field on which an event's rules do these tests."""
+    kind, of = leaves[0].key[1], made(leaves[0].of)
     if kind == "computed":
-        return lambda view, values: "1" if of(view) else ""
-    bounds, size = scale.bounds, len(scale.bounds)
-    codes = [str(code) for code in range(2 * size + 1)]
+        return lambda view: "1" if of(view) else ""
+    bounds = sorted({leaf.bound for leaf in leaves})
+    codes = _codes(leaves, scale, bounds)
     types = frozenset({str}) if kind == "text" else frozenset({bool}) if kind == "truth" else NUMBERS
-    of_nothing = "0" if kind == "unequal" else ""
+    if len(set(codes[::2])) == 1:
+        # Only whether it is one of these counts. NaN is none, even if it is looked for.
+        return _named(of, types, dict(zip(bounds, codes[1::2], strict=True)), codes[0])
+    if codes[1::2] == codes[:-1:2]:
+        return _placed(of, types, bounds, bisect_left, codes[::2])
+    if codes[1::2] == codes[2::2]:
+        return _placed(of, types, bounds, bisect_right, codes[::2])
+    return _placed(
+        of, types, bounds, lambda bounds, value: bisect_left(bounds, value) + bisect_right(bounds, value), codes
+    )
 
-    def tell(view: View, values: list[Any]) -> str:
-        value = values[at]
-        if value is _UNASKED:
-            value = values[at] = of(view)
-        if type(value) not in types:
-            return ""
-        if value != value:  # NaN: it has no place, and is unequal to everything
-            return of_nothing
-        place = bisect_left(bounds, value)
-        return codes[2 * place + (place < size and bounds[place] == value)]
+
+def _codes(leaves: Sequence[Leaf], scale: _Scale, bounds: Sequence[Any]) -> list[str]:
+    """What is told of a value below the first bound, at it, between it and the next, and so on."""
+    tests = {(_COMPARED[leaf.operator], scale.code(leaf.bound)) for leaf in leaves}
+    alike: dict[tuple[bool, ...], str] = {}
+    codes = []
+    for code in [scale.code(bound) + beside for bound in bounds for beside in (-1, 0)] + [scale.code(bounds[-1]) + 1]:
+        met = tuple(holds(code, bound) for holds, bound in tests)
+        codes.append(alike.setdefault(met, str(code)) if any(met) else "")
+    return codes
+
+
+def _bisect_both(bounds: Sequence[Any], value: Any) -> int:
+    return bisect_left(bounds, value) + bisect_right(bounds, value)
+
+
+def _named(of: Callable[[View], Any], types: frozenset[type], codes: Mapping[Any, str], other: str) -> _Teller:
+    find = codes.get
+
+    def tell(view: View) -> str:
+        value = of(view)
+        return find(value, other) if type(value) in types else ""
+
+    return tell
+
+
+def _placed(
+    of: Callable[[View], Any],
+    types: frozenset[type],
+    bounds: Sequence[Any],
+    find: Callable[[Sequence[Any], Any], int],
+    codes: Sequence[str],
+) -> _Teller:
+    def tell(view: View) -> str:
+        value = of(view)
+        # NaN has no place.
+        return codes[find(bounds, value)] if type(value) in types and value == value else ""
 
     return tell
 
