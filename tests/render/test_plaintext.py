@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from render.kit import compose, email, load
 from triggerfish.adapters.composed import PlainLinks
-from triggerfish.adapters.tidying import tidy
+from triggerfish.adapters.tidying import tidied, tidy
+from triggerfish.render import Fixed
 
 FOOTER = '<mj-text><a href="{{ unsubscribe_url }}">Unsubscribe</a></mj-text>'
 END = "\n\nUnsubscribe: https://triggerfish.invalid/unsubscribe\n"
@@ -133,3 +134,33 @@ def test_whatever_is_tidied_stays_tidy_and_loses_no_word(text: str) -> None:
     assert not set(tidied) & set("\t\r\x02\x1c\x1d\x1e\xa0")
     kept = [letter for letter in text if letter in "ab"]
     assert sorted(letter for letter in tidied if letter in "ab") == sorted(kept)
+
+
+PIECES = st.lists(st.tuples(st.text(alphabet=LETTERS, max_size=12), st.booleans()), max_size=8)
+
+
+@settings(max_examples=300, deadline=None)
+@given(PIECES)
+def test_a_text_in_pieces_is_tidied_as_the_whole_is(found: list[tuple[str, bool]]) -> None:
+    pieces = [Fixed(text) if is_fixed else text for text, is_fixed in found]
+    whole = tidy("".join(pieces))
+    for _ in range(2):  # the second time with what was kept of the first
+        text, in_pieces = tidied(pieces)
+        assert text == whole
+        assert not in_pieces or "".join(in_pieces) == whole
+
+
+def test_the_rows_of_a_table_are_laid_out_around_values_piece_by_piece() -> None:
+    pieces = [
+        Fixed("Hi \n\n\n "),
+        "Ana",
+        Fixed(",\n\x1eone \t "),
+        "7",
+        Fixed("\x1c(\x02"),
+        "https://a.example/",
+        Fixed("\x02)\x1e two\t8\x1e \n\n\n end"),
+    ]
+    text, in_pieces = tidied(pieces)
+    assert text == tidy("".join(pieces))
+    assert in_pieces
+    assert [type(piece) is Fixed for piece in tidied(pieces)[1]] == [type(piece) is Fixed for piece in in_pieces]

@@ -9,7 +9,7 @@ from liquid.exceptions import LiquidError
 
 from triggerfish.adapters import liquid
 from triggerfish.adapters.liquid_reads import Reading
-from triggerfish.adapters.tidying import tidy
+from triggerfish.adapters.tidying import tidied
 from triggerfish.errors import MissingData
 from triggerfish.languages import nearest_language
 from triggerfish.render import (
@@ -153,6 +153,7 @@ class CompiledTemplate:
                 "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
             }
         profile = data.get("profile")
+        text, text_pieces = tidied(variant.parts["text"].pieces(facts, sending, self.name))
         return Message(
             send_id=send_id,
             to=to,
@@ -160,13 +161,13 @@ class CompiledTemplate:
             reply_to=variant.reply_to,
             subject=facts["subject"],
             html="".join(pieces),
-            text=tidy(variant.parts["text"].write(facts, sending, self.name)),
+            text=text,
             headers=headers,
             class_=self.class_,
             template=self.name,
             profile_id=str(profile.get("id") or "") if isinstance(profile, Mapping) else "",
             language=variant.language,
-        ).in_pieces(pieces)
+        ).in_pieces(pieces, text_pieces)
 
     def facts(self, data: Mapping[str, Any], sending: liquid.Sending) -> dict[str, Any]:
         """What the body reads for one person: `data`, what all templates share, subject, preheader, language, feeds and
