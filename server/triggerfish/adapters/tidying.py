@@ -93,8 +93,8 @@ def _piece_by_piece(pieces: Sequence[str]) -> list[str] | None:
 
 
 def _with_rows(pieces: Sequence[str]) -> Sequence[str] | None:
-    """The pieces, those from the first to the last with marks of rows laid out as one. None where a mark at the
-    beginning of a piece has blanks before it in another one: an address takes them away.
+    """The pieces, those from the first to the last with marks of rows laid out as one. None where an address would
+    take away blanks of the piece before.
     """
     found: list[int] = []
     for at, piece in enumerate(pieces):
@@ -106,7 +106,8 @@ def _with_rows(pieces: Sequence[str]) -> Sequence[str] | None:
     if not found:
         return pieces
     first, last = pieces[found[0]].kept, pieces[found[-1]].kept  # type: ignore[attr-defined]
-    if not first.start and next(filter(None, reversed(pieces[: found[0]])), "").endswith((" ", "\r")):
+    is_cut = not first.start and first.marked.lstrip(" \r").startswith(ADDRESS)
+    if is_cut and next(filter(None, reversed(pieces[: found[0]])), "").endswith((" ", "\r")):
         return None
     if len(found) == 1:
         return [*pieces[: found[0]], first.alone, *pieces[found[0] + 1 :]]
