@@ -94,8 +94,10 @@ class Signer:
 
     def __init__(self, secret: str, retired: Sequence[str] = ()) -> None:
         self._keys = [_derive(each) for each in (secret, *retired)]
-        # A copy of one that has taken in its key costs less than a new one.
-        self._mac = hmac.new(self._keys[0], digestmod=hashlib.sha256)
+        # HMAC's two hashes (RFC 2104, 2) that have taken in the key: copies of them cost half of what hmac's own do.
+        key = self._keys[0].ljust(64, b"\0")
+        self._inner = hashlib.sha256(bytes(octet ^ 0x36 for octet in key))
+        self._outer = hashlib.sha256(bytes(octet ^ 0x5C for octet in key))
 
     def __repr__(self) -> str:
         return f"Signer({len(self._keys)} keys)"
@@ -133,9 +135,10 @@ class Signer:
         if number is None:
             raise ValueError(f'no link says "{kind}"')
         body = b"%c%c%c%b%b" % (_VERSION, self._keys[0][0], number, middle, tail.encode())
-        mac = self._mac.copy()
-        mac.update(body)
-        return b2a_base64(body + mac.digest()[:_MAC], newline=False).rstrip(b"=").translate(_URL_SAFE).decode()
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(body)
+        outer.update(inner.digest())
+        return b2a_base64(body + outer.digest()[:_MAC], newline=False).rstrip(b"=").translate(_URL_SAFE).decode()
 
     def read_token(self, token: str) -> Hit | None:
         """What a token says, or None when it is not ours: altered, cut off, too long, of another secret or version."""

@@ -17,6 +17,7 @@ import hmac
 import re
 from base64 import b32decode, b32encode
 from collections.abc import Sequence
+from functools import lru_cache
 
 from triggerfish.errors import Refused
 from triggerfish.render import mail_address
@@ -99,6 +100,7 @@ def read(text: str, keys: Sequence[bytes]) -> str | None:
     return None
 
 
+@lru_cache(maxsize=64)
 def fault_of(pattern: str) -> str:
     """What is wrong with a pattern for return paths, in words; empty when nothing is."""
     local, _, domain = pattern.rpartition("@")

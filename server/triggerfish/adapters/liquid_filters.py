@@ -37,9 +37,11 @@ def guarded(name: str, function: Filter, missing: type) -> Filter:
     def call(value: Any, *args: Any, **more: Any) -> Any:
         if type(value) is missing:
             return value
-        _check_size(value)
+        if not (type(value) is str and len(value) <= LONGEST_TEXT):
+            _check_size(value)
         for arg in args:
-            _check_size(arg)
+            if not (type(arg) is str and len(arg) <= LONGEST_TEXT):
+                _check_size(arg)
         if name in _REPLACING and isinstance(value, str) and args:
             found = value.count(str(args[0])) if str(args[0]) else len(value) + 1
             if len(value) + found * len(str(args[1]) if len(args) > 1 else "") > LONGEST_TEXT:
@@ -105,13 +107,22 @@ def format_money(value: object, code: object = None, *, usual: str, locale: str)
     when the value is no number.
     """
     chosen = code.upper() if isinstance(code, str) and is_currency(code.upper()) else usual
+    if type(value) is int or (type(value) is float and value):  # 0.0 and -0.0 are one key
+        return _price(value, chosen, locale)
+    return _any_price(value, chosen, locale)
+
+
+def _any_price(value: object, code: str, locale: str) -> str:
     try:
         amount = Decimal(value.strip() if isinstance(value, str) else str(value))
         if isinstance(value, bool) or not amount.is_finite() or abs(amount) > LARGEST_NUMBER:
             raise InvalidOperation
     except InvalidOperation:
         raise FilterArgumentError(f'money needs a number, not "{str(value)[:40]}"', token=None) from None
-    return _money(amount, chosen, locale)
+    return _money(amount, code, locale)
+
+
+_price = functools.lru_cache(maxsize=4_096, typed=True)(_any_price)
 
 
 @functools.lru_cache(maxsize=4096)

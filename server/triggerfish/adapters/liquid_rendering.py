@@ -98,8 +98,9 @@ class Sending:
             return url
         if url.startswith("#") or url in (self.preferences_url, self.confirm_url):
             return url
-        is_tracked = _LINK_SCHEMES.get(checked_url(url, token).partition(":")[0].lower())
+        is_tracked = _is_tracked(url) if url and len(url) <= LONGEST_URL else None
         if is_tracked is None:
+            checked_url(url, token)
             raise WrongValue(f'"{url[:80]}" is no address for a link', token=token)
         return self._links.click(url) if is_tracked else url
 
@@ -111,6 +112,12 @@ def checked_url(url: str, token: Token) -> str:
     if len(url) > LONGEST_URL or not _is_whole(url):
         raise WrongValue(f'"{url[:80]}" is no whole address; one starts with https://', token=token)
     return url
+
+
+@lru_cache(maxsize=2_048)
+def _is_tracked(url: str) -> bool | None:
+    """Whether a link is one to track; None when it is no link."""
+    return _LINK_SCHEMES.get(url.partition(":")[0].lower()) if _is_whole(url) else None
 
 
 @lru_cache(maxsize=2_048)
