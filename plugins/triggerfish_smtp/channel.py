@@ -53,7 +53,7 @@ class Smtp(BlockingChannel):
 
     def __init__(self, config: SmtpConfig) -> None:
         super().__init__(config)
-        self.features = Features(batch_size=50, per_second=config.per_second)
+        self.features = Features(batch_size=100, per_second=config.per_second)
         self.threads = config.connections
         self.deadline_seconds = _BATCH_SECONDS + 2 * config.timeout_seconds + _MARGIN_SECONDS
         self._idle: list[Connection] = []

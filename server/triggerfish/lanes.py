@@ -6,6 +6,7 @@ get little at a time holds up nobody else's mail.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -43,7 +44,12 @@ _STEMS = {domain[:-2]: name for name, domains in PROVIDERS.items() for domain in
 
 def provider_of(address: str) -> str:
     """The mailbox provider behind an address, or "other"."""
-    domain = address.rpartition("@")[2].strip().lower()
+    return _provider_of(address.rpartition("@")[2])
+
+
+@lru_cache(maxsize=1_000)
+def _provider_of(domain: str) -> str:
+    domain = domain.strip().lower()
     stem, _, rest = domain.partition(".")
     # A public domain ends in a country or "com", at most "co.uk": yahoo.shop.example.org is nobody's we know.
     is_short = rest.count(".") <= 1 and bool(rest) and max(map(len, rest.split("."))) <= 3

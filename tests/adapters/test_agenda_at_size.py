@@ -16,7 +16,7 @@ QUERIES = {
     "the lanes": (outgoing._LANES, ()),
     "one lane": (outgoing._IN_LANE, ("smtp marketing other", 5, 9)),
     "the calls": (outgoing._CALLS, ()),
-    "what was handed over": (outgoing._HANDED, ("p", 5)),
+    "what was handed over": (outgoing._HANDED.format("?, ?"), ("p", "q", 5)),
     "what waits of a rule": (traffic._WAITING, ("set", "rule", 1, 9, 9)),
 }
 

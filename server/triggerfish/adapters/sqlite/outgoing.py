@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from triggerfish.adapters.sqlite import tallies, traffic
+from triggerfish.adapters.sqlite.many import marks, parts
 from triggerfish.adapters.sqlite.tallies import Known
 from triggerfish.clock import Instant
 from triggerfish.engine import Moment, Withdrawal
@@ -25,8 +26,6 @@ from triggerfish.schedule import Due, Merged
 _EVENT = msgspec.msgpack.Decoder(Event)
 _ALSO = msgspec.msgpack.Decoder(list[Merged])
 _PACK = msgspec.msgpack.Encoder().encode
-_VARIABLES = 500
-"""Values in one query."""
 
 _COLUMNS = (
     "id, profile, ruleset, rule, template, class, purpose, channel, status, reason, due_at, sent_at, attempt, trigger, "
@@ -82,10 +81,10 @@ _CALLS = f"""
     SELECT call, (SELECT min(due_at) {_CALLED} AND call = named.call) FROM named WHERE call IS NOT NULL
 """  # noqa: S608
 _HANDED = """
-    SELECT handed_at, ruleset, rule, class, purpose, channel, id FROM sends
-    WHERE profile = ? AND handed_at IS NOT NULL AND handed_at > ? AND call = ''
+    SELECT profile, handed_at, ruleset, rule, class, purpose, channel, id FROM sends
+    WHERE profile IN ({}) AND handed_at IS NOT NULL AND handed_at > ? AND call = ''
         AND status IN ('sent', 'sending', 'uncertain')
-    ORDER BY handed_at
+    ORDER BY profile, handed_at
 """
 
 
@@ -179,22 +178,20 @@ def to_send(
         # Of each lane only as many are looked at as are taken, and one.
         numbers = [number for _, _, number in islice(merge(*standing), limit)]
     rows: dict[int, tuple[Any, ...]] = {}
-    for start in range(0, len(numbers), _VARIABLES):
-        part = numbers[start : start + _VARIABLES]
-        query = f"SELECT number, {_COLUMNS} FROM sends WHERE number IN ({', '.join('?' * len(part))})"  # noqa: S608
+    for part in parts(numbers):
+        query = f"SELECT number, {_COLUMNS} FROM sends WHERE number IN ({marks(part)})"  # noqa: S608
         rows |= {number: row for number, *row in db.execute(query, part)}
     return [_due_of(rows[number]) for number in numbers]
 
 
 def handed_over(db: sqlite3.Connection, profiles: Iterable[str], since: Instant) -> dict[str, list[Sent]]:
     """As StateStore.handed_over says."""
-    return {
-        profile: [
-            Sent(at, ruleset, rule, class_ == "marketing", purpose, channel, send)
-            for at, ruleset, rule, class_, purpose, channel, send in db.execute(_HANDED, (profile, since)).fetchall()
-        ]
-        for profile in profiles
-    }
+    found: dict[str, list[Sent]] = {profile: [] for profile in profiles}
+    for part in parts(list(found)):
+        query = _HANDED.format(marks(part))
+        for profile, at, ruleset, rule, class_, purpose, channel, send in db.execute(query, (*part, since)):
+            found[profile].append(Sent(at, ruleset, rule, class_ == "marketing", purpose, channel, send))
+    return found
 
 
 def calls_due(db: sqlite3.Connection, now: Instant) -> list[str]:

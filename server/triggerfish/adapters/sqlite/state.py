@@ -24,6 +24,7 @@ import msgspec
 from triggerfish.adapters.sqlite import instructions, opened, outgoing, tallies, timelines, traffic
 from triggerfish.adapters.sqlite.health import add_times, begin_reign, count_moments
 from triggerfish.adapters.sqlite.hot import Hot
+from triggerfish.adapters.sqlite.many import marks, parts
 from triggerfish.adapters.sqlite.trouble import FSYNC_FAILED, Trouble, WalWatch, may_pass, reports_trouble, unavailable
 from triggerfish.blast import Alarm, Traffic
 from triggerfish.clock import Instant
@@ -43,8 +44,6 @@ _log = logging.getLogger("triggerfish.state")
 CACHE_KIB = 64 * 1024
 """Of the file, kept in memory: the bound on what SQLite holds of it."""
 _CHECKPOINT_PAGES = 4_000
-_VARIABLES = 500
-"""Values in one query: enough to make the query's own cost small."""
 
 _PROFILE = msgspec.msgpack.Decoder(Profile)
 _PACK = msgspec.msgpack.Encoder().encode
@@ -137,8 +136,8 @@ class SqliteStateStore:
             names.setdefault(kind, []).append(value)
         owners: dict[Claim, str] = {}
         for kind, values in names.items():
-            for part in _parts(values):
-                query = f"SELECT value, profile FROM identities WHERE kind = ? AND value IN ({_marks(part)})"  # noqa: S608
+            for part in parts(values):
+                query = f"SELECT value, profile FROM identities WHERE kind = ? AND value IN ({marks(part)})"  # noqa: S608
                 for value, owner in self._db.execute(query, (kind, *part)):
                     owners[Claim(kind, value)] = self._last(value, owner) if kind == "profile" else owner
         return owners
@@ -162,8 +161,8 @@ class SqliteStateStore:
                 cold.append(profile_id)
             else:
                 found[profile_id] = profile
-        for part in _parts(cold):
-            query = f"SELECT id, profile FROM profiles WHERE id IN ({_marks(part)})"  # noqa: S608
+        for part in parts(cold):
+            query = f"SELECT id, profile FROM profiles WHERE id IN ({marks(part)})"  # noqa: S608
             read = [(_PROFILE.decode(blob), len(blob)) for _, blob in self._db.execute(query, part)]
             found |= {profile.id: profile for profile, _ in read}
             self._hot.keep(read)
@@ -226,8 +225,8 @@ class SqliteStateStore:
     def _count_new(self, profiles: Collection[str]) -> None:
         unknown = [profile for profile in profiles if profile not in self._hot]
         known = 0
-        for part in _parts(unknown):
-            query = f"SELECT count(*) FROM profiles WHERE id IN ({_marks(part)})"  # noqa: S608
+        for part in parts(unknown):
+            query = f"SELECT count(*) FROM profiles WHERE id IN ({marks(part)})"  # noqa: S608
             known += self._db.execute(query, part).fetchone()[0]
         tallies.count(self._db, {tallies.EVERYBODY: len(unknown) - known})
 
@@ -399,13 +398,3 @@ def _connect(path: Path) -> sqlite3.Connection:
     db.execute("PRAGMA journal_size_limit = 67108864")
     db.execute("PRAGMA temp_store = MEMORY")
     return db
-
-
-def _marks(values: list[str]) -> str:
-    """Question marks for so many values."""
-    return ",".join("?" * len(values))
-
-
-def _parts(ids: list[str]) -> Iterator[list[str]]:
-    for start in range(0, len(ids), _VARIABLES):
-        yield ids[start : start + _VARIABLES]

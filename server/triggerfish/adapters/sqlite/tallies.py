@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from triggerfish.adapters.sqlite.many import marks, parts
 from triggerfish.clock import Instant
 from triggerfish.measure import NAMES, Results
 from triggerfish.schedule import Due
@@ -38,7 +39,6 @@ _COUNT = "INSERT INTO headcounts VALUES (?, ?) ON CONFLICT (segment) DO UPDATE S
 _ENTER = "INSERT INTO memberships VALUES (?, ?, ?) ON CONFLICT (segment, profile) DO NOTHING"
 _SINCE = "UPDATE memberships SET since = ?3 WHERE segment = ?1 AND profile = ?2"
 _LEAVE = "DELETE FROM memberships WHERE segment = ? AND profile = ?"
-_VARIABLES = 500
 EVERYBODY = ""
 """What everybody is counted as, among the segments."""
 
@@ -77,9 +77,8 @@ class Known(NamedTuple):
 def known(db: sqlite3.Connection, sends: Sequence[str]) -> dict[str, Known]:
     """Those of these sends that there are, by their ids."""
     found: dict[str, Known] = {}
-    for start in range(0, len(sends), _VARIABLES):
-        part = sends[start : start + _VARIABLES]
-        query = f"SELECT {', '.join(Known._fields)} FROM sends WHERE id IN ({','.join('?' * len(part))})"  # noqa: S608
+    for part in parts(sends):
+        query = f"SELECT {', '.join(Known._fields)} FROM sends WHERE id IN ({marks(part)})"  # noqa: S608
         found |= {row.id: row for row in map(Known._make, db.execute(query, part))}
     return found
 
