@@ -38,11 +38,11 @@ class Taster:
         self._careful = self._batch if crashes else 0
         self._notes = crashes > 0
 
-    def follow(self) -> int:
+    def follow(self, limit: int | None = None) -> int:
         """As `walk.follow`: 0 when there is nothing to do. Raises Unavailable while the disk refuses."""
         if not self._careful:
             try:
-                return walk.follow(self._house)
+                return walk.follow(self._house, limit=limit)
             except Unavailable:
                 # The disk's fault, and no event's: whoever follows waits until it works again.
                 raise

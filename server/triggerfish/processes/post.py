@@ -18,12 +18,13 @@ SHORTEST_REST: Millis = 50
 
 
 class Post:
-    """The loops of one worker. `ring` says that there may be something to send."""
+    """The loops of one worker. `ring` says that there may be something to send, `is_sending` that something leaves."""
 
     def __init__(self, house: walk.House, stopping: asyncio.Event) -> None:
         self._house = house
         self._stopping = stopping
         self._bells: list[asyncio.Event] = []
+        self._sending = 0
 
     def start(self) -> set[asyncio.Task[None]]:
         """Start all loops; each ends between two batches once the worker is stopping."""
@@ -31,6 +32,11 @@ class Post:
         loops = [self._loop(_batch(house, way), _turn(house, way)) for way in leave.ways(house)]
         loops.append(self._loop(lambda: walk.call(house), house.store.next_call))
         return {asyncio.create_task(loop) for loop in loops}
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether a batch is with a channel, or the next one is about to be."""
+        return self._sending > 0
 
     def ring(self) -> None:
         for bell in self._bells:
@@ -45,6 +51,7 @@ class Post:
         while not self._stopping.is_set():
             await bell.wait()
             bell.clear()
+            self._sending += 1
             try:
                 while not self._stopping.is_set() and await batch():
                     # What was looked at may stand in another lane now.
@@ -56,6 +63,8 @@ class Post:
                 await patience.rest()
                 bell.set()
                 continue
+            finally:
+                self._sending -= 1
             patience.over()
             waker.set(None if turn is None else max(turn, house.clock.now() + SHORTEST_REST))
 

@@ -22,19 +22,19 @@ from triggerfish.adapters.apscheduler import Waker
 from triggerfish.adapters.board import Board
 from triggerfish.channels import channels_of, paces_of
 from triggerfish.clock import SECOND, WallClock
-from triggerfish.compose import load_workshop, open_house
+from triggerfish.compose import open_house
 from triggerfish.config import load_settings
 from triggerfish.errors import RulebookBroken, TriggerfishError, Unavailable
 from triggerfish.lanes import Lane, read_lane
 from triggerfish.processes.control import Control
 from triggerfish.processes.doorbell import Ear
+from triggerfish.processes.loading import Loading
 from triggerfish.processes.logs import set_up_logs
-from triggerfish.processes.memory import at_most
 from triggerfish.processes.orders import Orders, Report, read_orders
 from triggerfish.processes.patience import Patience, as_soon_as_it_can
 from triggerfish.processes.poison import Taster
+from triggerfish.processes.portions import Portions
 from triggerfish.processes.post import Post
-from triggerfish.processes.proving import prove
 from triggerfish.processes.pulse import Pulse, time_collections
 from triggerfish.reads import describe
 
@@ -44,6 +44,11 @@ PROBLEMS_TOLD = 200
 """Of a rulebook, at most this many problems are told."""
 LAST_BATCH_SECONDS = 10
 """How long the batch under way may take when the worker is told to stop; the supervisor waits longer (STOP_SECONDS)."""
+
+TURNS = 10
+"""So often the event loop comes round between two batches while messages leave: an answer takes some turns from the
+socket to whom it is for, and each of them would otherwise wait for a batch.
+"""
 
 
 async def run(orders: Orders) -> int:
@@ -55,10 +60,8 @@ async def run(orders: Orders) -> int:
     try:
         settings = load_settings(orders.workspace, os.environ)
         set_up_logs(settings, process="worker")
-        with at_most(settings.rules.load_mb):
-            workshop = load_workshop(settings, orders.sources)
-            if settings.rules.test_on_reload and not orders.is_tested:
-                prove(workshop, orders.sources)
+        loading = Loading(settings, orders.sources)
+        workshop = loading.load(is_tested=orders.is_tested)
         # What the settings say of channels is wrong now or never: they are opened only when we may go.
         paces_of(settings, channels_of(settings, workshop.plugins, WallClock(), is_demo=orders.demo_since is not None))
     except RulebookBroken as broken:
@@ -73,6 +76,7 @@ async def run(orders: Orders) -> int:
         return 1
     warnings = [msgspec.to_builtins(problem) for problem in workshop.warnings[:PROBLEMS_TOLD]]
     await control.report(Report(is_ready=True, rulebook=describe(workshop.rulebook), problems=warnings))
+    loading.keep()
     if not await control.told_to_go():
         return 0
     async with contextlib.AsyncExitStack() as stack:
@@ -183,14 +187,15 @@ async def _work(house: walk.House, orders: Orders, control: Control, stopping: a
 
 async def _follow(house: walk.House, news: asyncio.Event, post: Post, taster: Taster, patience: Patience) -> None:
     """Decide whatever comes, batch by batch; rest when there is nothing, and while the disk refuses."""
-    waker = Waker(house.clock, news.set)
+    waker, portions = Waker(house.clock, news.set), Portions(house.batch_events)
     while True:
         await news.wait()
         news.clear()
         try:
-            while _decided(taster):
+            while _decided(taster, portions, is_sending=post.is_sending):
                 post.ring()
-                await asyncio.sleep(0)
+                for _ in range(TURNS if post.is_sending else 1):
+                    await asyncio.sleep(0)
             next_due = house.store.next_due()
         except Unavailable:
             # Whose file it is has said so. Nothing was committed: the same is decided again, with the same result.
@@ -201,11 +206,12 @@ async def _follow(house: walk.House, news: asyncio.Event, post: Post, taster: Ta
         waker.set(next_due)
 
 
-def _decided(taster: Taster) -> int:
-    began = time.perf_counter()
-    done = taster.follow()
+def _decided(taster: Taster, portions: Portions, *, is_sending: bool) -> int:
+    began, own_began = time.perf_counter(), time.thread_time()
+    done = taster.follow(portions.next(is_sending=is_sending))
     if done:
         meters.WORKER_BATCH_SECONDS.observe(time.perf_counter() - began)
+        portions.took(done, time.thread_time() - own_began)
     return done
 
 
