@@ -4,7 +4,7 @@
 #   make check        format, lint, types, documents       make fix         mend what can be mended
 #   make demo-check   the demo's figures against an independent computation
 #   make faults       kill real processes, for some twenty minutes: docs/faults.md
-#   make soak         half the top load for MINUTES=30, with reloads, kills and a bad provider
+#   make soak         half the top load for MINUTES=30, with reloads, kills and a bad provider; into docs/faults.md
 #   make bench        measure                              make lock        pin the requirements anew
 #   make clean        remove all that make has made, but data/
 #   make clean-data   remove data/: the next make run plays the demo anew
@@ -47,7 +47,8 @@ faults: $(DEVELOPS)
 	@$(TEST) -m faults -s tests/faults
 
 soak: $(DEVELOPS)
-	@TRIGGERFISH_SOAK_MINUTES=$(or $(MINUTES),30) $(TEST) -s tests/faults/test_soak.py
+	@TRIGGERFISH_SOAK_MINUTES=$(or $(MINUTES),30) TRIGGERFISH_SOAK_DOCS=docs/faults.md \
+		$(TEST) -s tests/faults/test_soak.py
 
 check: $(DEVELOPS)
 	@$(BIN)/ruff format --check .

@@ -176,6 +176,7 @@ class Sampler:
         self.times: dict[str, list[float]] = defaultdict(list)
         self.readings: list[str] = []
         self._server = server
+        self._worker, self._written = 0, 0.0
         self._began = time.monotonic()
         self._data = server.workspace / "data"
         self._ended = threading.Event()
@@ -196,6 +197,15 @@ class Sampler:
         """The part of a series from `since` on."""
         pairs = [(at, value) for at, value in zip(self.times[name], self.series[name], strict=True) if at >= since]
         return [at for at, _ in pairs], [value for _, value in pairs]
+
+    def unfilled(self, megabytes: float) -> float:
+        """How much of a cache of so many MB for the state's pages may still be empty: what the worker that is there now
+        has written since it began is in it.
+        """
+        return max(0.0, megabytes - (self.state_mb() - self._written))
+
+    def state_mb(self) -> float:
+        return (self._data / "state.sqlite3").stat().st_size / 1e6
 
     def _run(self) -> None:
         number = 0
@@ -231,6 +241,8 @@ class Sampler:
                 files = len(os.listdir(place / "fd"))  # noqa: PTH208
                 self._note(f"{name} memory, MB", int(fields[21]) * os.sysconf("SC_PAGE_SIZE") / 1e6)
                 self._note(f"{name} open files", files)
+                if name == "worker" and pids[0] != self._worker:
+                    self._worker, self._written = pids[0], self.state_mb()
                 self._note(f"{name} threads", int(fields[17]))
 
     def _lag(self) -> int:
