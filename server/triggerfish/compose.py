@@ -54,6 +54,7 @@ from triggerfish.rulefile.compile import Examine, load_rulebook
 from triggerfish.rulefile.folder import read_folder
 from triggerfish.rulefile.plan_templates import check_readings
 from triggerfish.rulefile.problems import Problem
+from triggerfish.rulefile.recall import Recall
 from triggerfish.rules import Matcher, Rulebook, RuleSet
 from triggerfish.steps import Call
 from triggerfish.underway import Underway
@@ -98,10 +99,12 @@ def inspect(
     *,
     examine: Examine | None = None,
     kept: Sequence[Mapping[str, str]] = (),
+    recall: Recall | None = None,
 ) -> Inspection:
     """Read and check the rules and templates below `sources` (the workspace unless said). Raises PluginFailed.
 
-    `examine` is a second look at a sound rulebook, `kept` are files of earlier versions (load_rulebook).
+    `examine` is a second look at a sound rulebook, `kept` are files of earlier versions, `recall` knows what earlier
+    loads found out (load_rulebook).
     """
     from triggerfish.adapters.templates import check_templates
 
@@ -132,6 +135,7 @@ def inspect(
             version=version,
             examine=examine,
             kept=kept,
+            recall=recall,
         )
         samples = {name: each.sample for name, each in templates.items()}
         of_templates += check_readings(rulebook, {name: each.readings for name, each in templates.items()}, samples)
@@ -163,9 +167,9 @@ def filters_of(
     return {**plugins.filters, **products.filters()}, problems
 
 
-def load_workshop(settings: Settings, sources: Path | None = None) -> Workshop:
+def load_workshop(settings: Settings, sources: Path | None = None, *, recall: Recall | None = None) -> Workshop:
     """What `inspect` finds, if it is sound. Raises RulebookBroken with all problems of all files, and PluginFailed."""
-    found = inspect(settings, sources, kept=KeptVersions(settings.versions_path).pinned())
+    found = inspect(settings, sources, kept=KeptVersions(settings.versions_path).pinned(), recall=recall)
     if found.rulebook is None:
         raise RulebookBroken(found.problems)
     return Workshop(found.plugins, found.templates, found.rulebook, found.problems)

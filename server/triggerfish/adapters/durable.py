@@ -83,16 +83,23 @@ class DurableMatcher:
                     called.setdefault(call.event, []).append(call)
             for event, group in called.items():
                 calls.setdefault(event, []).append(group)
-        answer = lru_cache(REMEMBERED)(_Call.ask)
-        self._plans = {event: _Plan(called_groups, scales, answer) for event, called_groups in calls.items()}
+        self._calls, self._scales = calls, scales
+        self._answer = lru_cache(REMEMBERED)(_Call.ask)
+        self._plans: dict[str, _Plan] = {}
 
     def match(self, view: View) -> list[Rule]:
         """The rules woken by `view.event` whose condition holds, in the order of the Matcher port."""
         if self._failure is not None:
             raise self._failure
-        plan = None if view.event is None else self._plans.get(view.event.name)
-        if plan is None:
+        if view.event is None:
             return []
+        plan = self._plans.get(view.event.name)
+        if plan is None:
+            calls = self._calls.get(view.event.name)
+            if calls is None:
+                return []
+            # Made at the first event of its name: most of a large rulebook's values are not needed for long.
+            plan = self._plans[view.event.name] = _Plan(calls, self._scales, self._answer)
         try:
             return [self._rules[place] for place in plan.ask(view)]
         except PluginFailed as failure:

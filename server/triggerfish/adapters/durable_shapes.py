@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from triggerfish.conditions import All, Node, Not, Some, Test, View, made
+from triggerfish.conditions import All, Late, Node, Not, Some, Test, View, made
 
 RULES_OF_A_NETWORK = 48
 PATHS_OF_AN_EVENT = 60
@@ -165,7 +165,7 @@ def _is_small(shape: Shape) -> bool:
 
 
 def _computed(node: Node) -> Shape:
-    return Shape((Leaf((_meaning(node), "computed"), _holds(node)),), tests=1)
+    return Shape((Leaf((_meaning(node), "computed"), Late(lambda: _holds(node))),), tests=1)
 
 
 def _flat(node: Node, join: type[All | Some]) -> list[Node]:

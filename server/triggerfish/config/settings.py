@@ -298,6 +298,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return self.data_path / "rulebook.json"
 
     @property
+    def load_cache_path(self) -> Path:
+        """What the last load found out of the rule files, so that the next one need not."""
+        return self.data_path / "rulebook.cache"
+
+    @property
     def versions_path(self) -> Path:
         """Where the rulebooks that were live are kept."""
         return self.data_path / "rulebooks"

@@ -91,13 +91,16 @@ class _Names:
     """Where each name was first given, by what it names."""
 
     def __init__(self) -> None:
-        self._first: dict[tuple[str, str], tuple[str, int]] = {}
+        self._first: dict[tuple[str, str], tuple[Marks, Path]] = {}
 
     def first(self, kind: str, name: str, marks: Marks, path: Path) -> str:
         """Where the name was given before ("rules/cart.yaml, line 3"), or an empty text when this is the first time."""
-        here = (marks.path, marks.key_place(path).line)
-        path_there, line = self._first.setdefault((kind, name), here)
-        return "" if (path_there, line) == here else f"{path_there}, line {line}"
+        there, path_there = self._first.setdefault((kind, name), (marks, path))
+        if there is marks and path_there == path:
+            return ""
+        line = there.key_place(path_there).line
+        is_here = there.path == marks.path and line == marks.key_place(path).line
+        return "" if is_here else f"{there.path}, line {line}"
 
 
 class _Checker:

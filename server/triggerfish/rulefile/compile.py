@@ -24,6 +24,7 @@ from triggerfish.rulefile.plan_types import check_types
 from triggerfish.rulefile.policy import policy_of, report_vain
 from triggerfish.rulefile.problems import Problem
 from triggerfish.rulefile.purposes import purposes_of
+from triggerfish.rulefile.recall import Recall
 from triggerfish.rulefile.rule import rule_of
 from triggerfish.rules import Matcher, Policy, Rule, Rulebook, RuleSet
 from triggerfish.segments import Segment, SegmentTree, ranked
@@ -46,6 +47,7 @@ def load_rulebook(
     examine: Examine | None = None,
     decode: Decode = decode_file,
     compiled: Compiled | None = None,
+    recall: Recall | None = None,
 ) -> tuple[Rulebook, list[Problem]]:
     """The rulebook that these files (path -> text) make, and the warnings.
 
@@ -55,11 +57,15 @@ def load_rulebook(
     `kept` are the files of earlier versions, newest first: people inside a journey with
     `in_flight: pin` go on by the one that they entered with. `decode` may remember files that it saw before;
     `compiled` are conditions of a rulebook that has the same short names and definitions (desk.py).
+    `recall` knows what earlier loads found out.
     `examine` looks at a sound rulebook's forms once more; what it finds are further warnings.
     Raises RulebookBroken with every problem of every file.
     """
+    if recall is not None:
+        decode = recall.decode
     checked = check_files(files, decode=decode)
     known = Known(templates, functions or {}, actions, channel, channels, compiled={} if compiled is None else compiled)
+    known.recall = recall
     compiler = _Compiler(checked.files, known)
     compiler.run(files)
     if checked.is_complete and not checked.is_broken and not compiler.known.problems:
@@ -69,7 +75,8 @@ def load_rulebook(
     if any(not problem.is_warning for problem in problems):
         raise RulebookBroken(problems)
     for earlier in kept:
-        older = _Compiler(check_files(earlier).files, Known(templates, functions or {}, actions, channel))
+        older_known = Known(templates, functions or {}, actions, channel, recall=recall)
+        older = _Compiler(check_files(earlier, decode=decode).files, older_known)
         older.run(earlier)
         compiler.pin(older)
     made = compiler.rulebook(matcher, version or version_of(files))
@@ -102,6 +109,7 @@ class _Compiler:
             for short, event in form.events.items():
                 self.known.short_names[short] = event if isinstance(event, str) else event.name
         define(self.files, texts, self.known)
+        self.known.settle()
         self.plan = plan_of(form for form, _ in self.files)
         desks = [(form, Desk(self.known, marks)) for form, marks in self.files]
         for form, desk in desks:

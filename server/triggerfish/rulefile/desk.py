@@ -16,11 +16,12 @@ from triggerfish.clock import Millis, parse_duration
 from triggerfish.conditions import Condition
 from triggerfish.render import Class
 from triggerfish.rulefile.defined import Definitions
-from triggerfish.rulefile.expressions import Scope, Tree, compile_condition, compile_value
+from triggerfish.rulefile.expressions import Scope, Tree, compile_condition, compile_value, read_condition
 from triggerfish.rulefile.format import ComputedForm, ConditionForm
 from triggerfish.rulefile.grammar import Faulty
 from triggerfish.rulefile.marks import Marks, Path
 from triggerfish.rulefile.problems import Problem
+from triggerfish.rulefile.recall import Recall, frame_of
 from triggerfish.steps import Computed
 
 
@@ -44,7 +45,7 @@ class Known(Struct):
 
     `channels` are those that a rule may name; None: any.
     `compiled` spares the work for conditions of rulebooks that differ little: their short names, definitions and
-    plugins must be the same.
+    plugins must be the same. `recall` spares most of it for those of earlier loads; `frame` is recall.frame_of.
     """
 
     templates: Mapping[str, TemplateFacts]
@@ -56,9 +57,11 @@ class Known(Struct):
     segment_names: list[str] = []
     definitions: Definitions = field(default_factory=Definitions)
     activities: dict[str, Activity] = {}
-    experiments: dict[str, str] = {}
+    experiments: dict[str, tuple[Marks, Path]] = {}
     problems: list[Problem] = []
     compiled: Compiled = {}
+    recall: Recall | None = None
+    frame: bytes = b""
     segments: frozenset[str] = frozenset()
 
     def segments_so_far(self) -> frozenset[str]:
@@ -66,6 +69,21 @@ class Known(Struct):
         if len(self.segments) != len(self.segment_names):
             self.segments = frozenset(self.segment_names)
         return self.segments
+
+    def scope(self, segments: Collection[str] = (), *, has_event: bool = True) -> Scope:
+        """What a condition may name."""
+        return Scope(
+            short_names=self.short_names,
+            segments=frozenset(segments),
+            has_event=has_event,
+            functions=self.functions,
+            definitions=self.definitions,
+        )
+
+    def settle(self) -> None:
+        """Short names and definitions are known: from here on, conditions are compiled."""
+        if self.recall is not None:
+            self.frame = frame_of(self.scope())
 
 
 class Desk:
@@ -116,9 +134,11 @@ class Desk:
 
     def experiment(self, name: str, path: Path) -> None:
         """Note an experiment; its name is its own in the whole rulebook, since people are assigned by it."""
-        place = self._marks.place(path)
-        first = self._known.experiments.setdefault(name, f"{self._marks.path}, line {place.line}")
-        if first != f"{self._marks.path}, line {place.line}":
+        there, path_there = self._known.experiments.setdefault(name, (self._marks, path))
+        if there is self._marks and path_there == path:
+            return
+        first = f"{there.path}, line {there.place(path_there).line}"
+        if first != f"{self._marks.path}, line {self._marks.place(path).line}":
             hint = f"it is in {first}; give one of them another name"
             self.problem(path, "TF284", f'there is another experiment "{name}"', hint)
 
@@ -144,7 +164,7 @@ class Desk:
     def computed(self, text: str, path: Path) -> Computed:
         """A value that is worked out when it is needed."""
         try:
-            function, activities = compile_value(text, self._scope((), True))
+            function, activities = compile_value(text, self._known.scope())
         except Faulty as faulty:
             self._report(faulty, path)
             return Computed(text, _nothing)
@@ -156,10 +176,11 @@ class Desk:
         if form is None:
             return None
         segments = self._known.segments_so_far()
-        key = (self._marks.path, path, has_event, segments, msgspec.json.encode(form))
+        text = msgspec.json.encode(form)
+        key = (self._marks.path, path, has_event, segments, text)
         condition = self._known.compiled.get(key)
         if condition is None:
-            condition = self._compile(form, path, self._scope(segments, has_event))
+            condition = self._compile(form, path, self._known.scope(segments, has_event=has_event), text)
             if condition is None:
                 return None
             self._known.compiled[key] = condition
@@ -168,7 +189,7 @@ class Desk:
 
     def is_sound(self, form: str | ConditionForm, path: Path, segments: Collection[str]) -> bool:
         """Whether this is a value, or conditions, for which there is a use; with a problem for each fault."""
-        scope = self._scope(segments, True)
+        scope = self._known.scope(segments)
         if isinstance(form, ConditionForm):
             return self._compile(form, path, scope) is not None
         try:
@@ -178,21 +199,18 @@ class Desk:
             return False
         return True
 
-    def _compile(self, form: str | ConditionForm, path: Path, scope: Scope) -> Condition | None:
+    def _compile(self, form: str | ConditionForm, path: Path, scope: Scope, text: bytes = b"") -> Condition | None:
+        """The condition, perhaps as an earlier load found a form with this text."""
+        recall = self._known.recall if text else None
         try:
+            if recall is not None:
+                return recall.condition(
+                    text, self._known.frame, scope, lambda: read_condition(_tree(form, path), scope)
+                )
             return compile_condition(_tree(form, path), scope)
         except Faulty as faulty:
             self._report(faulty, path)
             return None
-
-    def _scope(self, segments: Collection[str], has_event: bool) -> Scope:
-        return Scope(
-            short_names=self._known.short_names,
-            segments=frozenset(segments),
-            has_event=has_event,
-            functions=self._known.functions,
-            definitions=self._known.definitions,
-        )
 
     def _remember(self, activities: Sequence[Activity]) -> None:
         for activity in activities:

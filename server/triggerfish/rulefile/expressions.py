@@ -35,11 +35,16 @@ class Scope(Struct, frozen=True):
 
 def compile_condition(texts: Tree, scope: Scope) -> Condition:
     """A Condition from a tree of texts. Raises Faulty with the faults of all of them."""
+    return read_condition(texts, scope)[0]
+
+
+def read_condition(texts: Tree, scope: Scope) -> tuple[Condition, frozenset[str]]:
+    """The same, and the names of the definitions that it uses."""
     reader = Reader(scope)
     truth = reader.tree(texts)
     if reader.refused:
         raise Faulty([fault for faulty in reader.refused for fault in faulty.faults])
-    return Condition(
+    condition = Condition(
         text=say(texts),
         root=truth.node,
         holds=reader.function(truth.code),
@@ -52,6 +57,7 @@ def compile_condition(texts: Tree, scope: Scope) -> Condition:
         segments=frozenset(reader.segments),
         traits=frozenset(reader.traits),
     )
+    return condition, frozenset(reader.meanings)
 
 
 def compile_value(text: str, scope: Scope) -> tuple[Callable[[View], Any], tuple[Activity, ...]]:

@@ -6,7 +6,8 @@ A path is a tuple of keys and indices: `("rules", 0, "when")`. `reading.read_yam
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 from msgspec import Struct
@@ -45,11 +46,16 @@ class Source:
     def __init__(self, path: str, text: str) -> None:
         self.path = path
         self.text = text
-        self._starts = [0]
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        """Where the lines begin: of a file without problems nobody asks."""
+        text, starts = self.text, [0]
         at = -1
         while (at := _next_break(text, at + 1)) >= 0:
             if text[at] == "\n" or text[at + 1 : at + 2] != "\n":
-                self._starts.append(at + 1)
+                starts.append(at + 1)
+        return starts
 
     def place(self, start: int, width: int = 1) -> Place:
         """The place of a character of the text. The width ends with the line at the latest."""
@@ -79,6 +85,26 @@ class Source:
     ) -> Problem:
         """A problem at a character of the text."""
         return _problem(self.path, self.place(start, width), code, sentence, hint, within, False)
+
+
+class LateSpans(Mapping[Path, Span]):
+    """Spans that are found when the first of them is asked for."""
+
+    def __init__(self, find: Callable[[], Mapping[Path, Span]]) -> None:
+        self._find = find
+
+    @cached_property
+    def _found(self) -> Mapping[Path, Span]:
+        return self._find()
+
+    def __getitem__(self, path: Path) -> Span:
+        return self._found[path]
+
+    def __iter__(self) -> Iterator[Path]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
 
 
 class Marks:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from msgspec import Struct
@@ -24,7 +25,7 @@ from ruamel.yaml.events import (
     ScalarEvent,
 )
 
-from triggerfish.rulefile.marks import Marks, Path, Source, Span
+from triggerfish.rulefile.marks import LateSpans, Marks, Path, Source, Span
 from triggerfish.rulefile.problems import Problem, quote
 from triggerfish.rulefile.quick import Unusual, quick_events
 from triggerfish.rulefile.scalars import resolve
@@ -59,16 +60,33 @@ def read_yaml(text: str, path: str) -> tuple[Marks, list[Problem]]:
     problem = _unfit(source)
     if problem is not None:
         return Marks(source, {}, {}, {}, is_readable=False), [problem]
+    builder = _built(source)
+    data = {} if builder.root is None else builder.root
+    return Marks(source, data, builder.keys, builder.values, is_readable=builder.is_readable), builder.problems
+
+
+def _built(source: Source) -> _Builder:
     builder = _Builder(source)
     try:
-        is_readable = builder.build(quick_events(source.text))
+        builder.is_readable = builder.build(quick_events(source.text))
     except Unusual:
-        is_readable = False
-    if not is_readable or builder.problems or not isinstance(builder.root, dict):
+        builder.is_readable = False
+    if not builder.is_readable or builder.problems or not isinstance(builder.root, dict):
         builder = _Builder(source)
-        is_readable = builder.build_slowly()
-    data = {} if builder.root is None else builder.root
-    return Marks(source, data, builder.keys, builder.values, is_readable=is_readable), builder.problems
+        builder.is_readable = builder.build_slowly()
+    return builder
+
+
+def marks_of(text: str, path: str, data: Any) -> Marks:
+    """The Marks of a sound file whose data is known: its places are looked for when one is asked for."""
+    source = Source(path, text.removeprefix("\ufeff"))
+
+    @cache
+    def spans() -> tuple[dict[Path, Span], dict[Path, Span]]:
+        builder = _built(source)
+        return builder.keys, builder.values
+
+    return Marks(source, data, LateSpans(lambda: spans()[0]), LateSpans(lambda: spans()[1]))
 
 
 def too_large(path: str) -> Problem:
@@ -127,6 +145,7 @@ class _Builder:
         self.stack: list[_Frame] = []
         self.nodes = 0
         self.documents = 0
+        self.is_readable = True
 
     def build(self, events: Iterable[Event]) -> bool:
         """Take in all events, or those up to a fault after which nothing can be trusted. Says whether it was all."""
