@@ -34,7 +34,7 @@ def with_headers(message: Message, *, ruleset: str, rule: str, purpose: str) -> 
     given = {name.lower() for name in message.headers}
     new = {name: value for name, value in added.items() if name.lower() not in given}
     changed = replace(message, headers={**message.headers, **new}, ruleset=ruleset, rule=rule, purpose=purpose)
-    return changed.in_pieces(message.pieces, message.text_pieces)
+    return changed.in_pieces(message.pieces)
 
 
 @lru_cache(maxsize=1_024)

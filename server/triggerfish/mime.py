@@ -57,11 +57,9 @@ def to_mime(message: Message, *, date: Instant, message_id_domain: str) -> bytes
         lines.append(f"{name}: {_unstructured(safe_header_value(value), len(name) + 2)}")
     lines.append(f'Content-Type: multipart/alternative; boundary="{boundary}"')
     fence = b"--" + boundary.encode()
-    text = lines_in_pieces(message.text_pieces) if message.text_pieces else None
-    html = quoted_pieces(message.pieces) if message.pieces else None
-    plain_part, html_part = _part("plain", message.text, fence, text), _part("html", message.html, fence, html)
+    text, html = _part("plain", message.text, fence), _part("html", message.html, fence, message.pieces)
     head = "\r\n".join(lines).encode("ascii")
-    return b"\r\n".join((head, b"", fence, plain_part, fence, html_part, fence + b"--", b""))
+    return b"\r\n".join((head, b"", fence, text, fence, html, fence + b"--", b""))
 
 
 @lru_cache(maxsize=4)
@@ -74,7 +72,8 @@ def _domain(text: str) -> str:
     return mail_address(f"x@{text}")[2:]
 
 
-def _part(kind: str, body: str, fence: bytes, quoted: bytes | None) -> bytes:
+def _part(kind: str, body: str, fence: bytes, pieces: Sequence[str] = ()) -> bytes:
+    quoted = quoted_pieces(pieces) if pieces else None
     encoding, written = transfer_encoded(_octets(body), fence) if quoted is None else ("quoted-printable", quoted)
     head = f'Content-Type: text/{kind}; charset="utf-8"\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n'
     return head.encode() + written
@@ -139,85 +138,6 @@ def _write_long(piece: str, column: int, written: list[str]) -> int:
     return len(lines[-1])
 
 
-class _Lines(NamedTuple):
-    """A piece of a text in lines: its first and its last, which others go on with, as they are; and those between in
-    quoted-printable, with their line ends. None between: it has no line end. `octets` is how long it was, `strange` how
-    many of these are no ASCII, `equals` how many "=".
-    """
-
-    first: str
-    between: bytes | None
-    last: str
-    octets: int
-    strange: int
-    equals: int
-
-
-def lines_in_pieces(pieces: Sequence[str]) -> bytes | None:
-    """A text in quoted-printable, to the byte as `transfer_encoded` writes the whole: of pieces that are Fixed, what
-    they make of whole lines is known. None when it is not to be written so.
-    """
-    written: list[bytes] = []
-    line: list[str] = []
-    octets = strange = equals = 0
-    for piece in pieces:
-        if type(piece) is Fixed:
-            found = piece.kept
-            if found is None:
-                found = piece.kept = _lines_of(piece)
-        elif piece.isascii() and piece.isprintable():
-            line.append(piece)
-            octets += len(piece)
-            equals += piece.count("=")
-            continue
-        else:
-            found = _lines_of(piece)
-        octets += found.octets
-        strange += found.strange
-        equals += found.equals
-        if found.between is None:
-            line.append(found.first)
-        else:
-            written += (_quoted_line("".join((*line, found.first))), b"\r\n", found.between)
-            line = [found.last]
-    if not strange or _is_long_in_quotes(octets, strange, equals):
-        return None
-    written.append(_quoted_line("".join(line)))
-    return b"".join(written)
-
-
-def _lines_of(text: str) -> _Lines:
-    content = _octets(text)
-    first, *others = content.decode().split("\n")
-    between = "".join(f"{line}\n" for line in others[:-1]).encode()
-    strange = content.translate(None, _PRINTABLE)
-    return _Lines(
-        first,
-        _quoted_printable(between, set(strange)) if others else None,
-        others[-1] if others else "",
-        len(content),
-        len(strange),
-        content.count(b"="),
-    )
-
-
-def _quoted_line(line: str) -> bytes:
-    if line.isascii() and line.isprintable() and "=" not in line and "From " not in line and line[-1:] != " ":
-        rest = len(line) - _LONGEST_ENCODED_LINE
-        if rest <= 0:
-            return line.encode()
-        at = -(-rest // (_LONGEST_ENCODED_LINE - 1)) * (_LONGEST_ENCODED_LINE - 1)
-        lines = [line[start : start + _LONGEST_ENCODED_LINE - 1] for start in range(0, at, _LONGEST_ENCODED_LINE - 1)]
-        return "=\r\n".join((*lines, line[at:])).encode()
-    content = line.encode()
-    return _quoted_printable(content, set(content.translate(None, _PRINTABLE)))
-
-
-def _is_long_in_quotes(octets: int, strange: int, equals: int) -> bool:
-    """Whether base64 is shorter."""
-    return octets + 2 * (strange + equals) + octets // _LONGEST_ENCODED_LINE * 3 > octets * 4 // 3 + 80
-
-
 def quoted_piece(text: str) -> Quoted:
     content = _octets(text)
     found = _quoted_printable(content, set(content.translate(None, _PRINTABLE)))
@@ -263,7 +183,8 @@ def transfer_encoded(content: bytes, fence: bytes) -> tuple[str, bytes]:
     strange = content.translate(None, _PRINTABLE)
     if not strange and fence not in content and _is_left_alone(content):
         return "7bit", content.replace(b"\n", b"\r\n")
-    if _is_long_in_quotes(len(content), len(strange), content.count(b"=")):
+    size = len(content) + 2 * (len(strange) + content.count(b"=")) + len(content) // _LONGEST_ENCODED_LINE * 3
+    if size > len(content) * 4 // 3 + 80:
         packed = b2a_base64(content.replace(b"\n", b"\r\n"), newline=False)
         return "base64", b"\r\n".join([packed[at : at + 76] for at in range(0, len(packed), 76)])
     return "quoted-printable", _quoted_printable(content, set(strange))

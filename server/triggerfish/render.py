@@ -55,8 +55,8 @@ class Message(Struct, frozen=True, kw_only=True, dict=True):
     Header values hold no control characters. `headers` are extra ones (List-Unsubscribe, …), in order. `ruleset`,
     `rule` and `purpose` say what it was sent for.
 
-    `pieces` are those that `html` was joined from, of which many are Fixed, `text_pieces` those of `text`; none when
-    nobody said. They are no fields: a message that is changed, or encoded, goes without them.
+    `pieces` are those that `html` was joined from, of which many are Fixed; none when nobody said. They are no field:
+    a message that is changed, or encoded, goes without them.
     """
 
     send_id: str
@@ -80,14 +80,9 @@ class Message(Struct, frozen=True, kw_only=True, dict=True):
         pieces: Sequence[str] = self.__dict__.get("pieces", ())
         return pieces
 
-    @property
-    def text_pieces(self) -> Sequence[str]:
-        pieces: Sequence[str] = self.__dict__.get("text_pieces", ())
-        return pieces
-
-    def in_pieces(self, html: Sequence[str], text: Sequence[str] = ()) -> Message:
-        """This message, which knows the pieces of its HTML and its text from now on."""
-        self.__dict__["pieces"], self.__dict__["text_pieces"] = html, text
+    def in_pieces(self, pieces: Sequence[str]) -> Message:
+        """This message, which knows the pieces of its HTML from now on."""
+        self.__dict__["pieces"] = pieces
         return self
 
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from triggerfish.errors import MissingData, Refused
-from triggerfish.mime import lines_in_pieces, quoted_pieces, to_mime, transfer_encoded
+from triggerfish.mime import quoted_pieces, to_mime, transfer_encoded
 from triggerfish.render import (
     LONGEST_SUBJECT,
     Address,
@@ -166,21 +166,6 @@ def test_a_text_in_pieces_is_written_as_the_whole_text_is_read(pieces: list[str]
         lines = written.split(b"\r\n")
         assert all(len(line) <= 76 and not line.endswith((b" ", b"\t")) for line in lines)
         assert not any(line.startswith(b"From ") for line in lines)
-
-
-@settings(max_examples=300)
-@given(
-    pieces=st.lists(PIECE | st.just("https://a.example/" + "x" * 200), max_size=12),
-    fixed=st.lists(st.booleans(), min_size=12, max_size=12),
-)
-def test_a_text_in_lines_is_written_to_the_byte_as_the_whole_is(pieces: list[str], fixed: list[bool]) -> None:
-    made = [Fixed(piece) if is_fixed else piece for piece, is_fixed in zip(pieces, fixed, strict=False)]
-    encoding, whole = transfer_encoded("".join(pieces).encode(), b"--x")
-    for _ in range(2):  # the second time with what was kept of the first
-        written = lines_in_pieces(made)
-        assert written is None or (encoding, written) == ("quoted-printable", whole)
-    if encoding == "quoted-printable" and not "".join(pieces).isascii():
-        assert written is not None
 
 
 def test_html_that_came_in_pieces_is_the_html_that_is_read() -> None:

@@ -153,7 +153,6 @@ class CompiledTemplate:
                 "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
             }
         profile = data.get("profile")
-        text, text_pieces = tidied(variant.parts["text"].pieces(facts, sending, self.name))
         return Message(
             send_id=send_id,
             to=to,
@@ -161,13 +160,13 @@ class CompiledTemplate:
             reply_to=variant.reply_to,
             subject=facts["subject"],
             html="".join(pieces),
-            text=text,
+            text=tidied(variant.parts["text"].pieces(facts, sending, self.name)),
             headers=headers,
             class_=self.class_,
             template=self.name,
             profile_id=str(profile.get("id") or "") if isinstance(profile, Mapping) else "",
             language=variant.language,
-        ).in_pieces(pieces, text_pieces)
+        ).in_pieces(pieces)
 
     def facts(self, data: Mapping[str, Any], sending: liquid.Sending) -> dict[str, Any]:
         """What the body reads for one person: `data`, what all templates share, subject, preheader, language, feeds and

@@ -36,18 +36,15 @@ def tidy(text: str) -> str:
     return text + "\n"
 
 
-def tidied(pieces: Sequence[str]) -> tuple[str, Sequence[str]]:
-    """What `tidy` makes of the text that pieces are joined to; and that in pieces, of which those that stand in the
-    template are Fixed, the same ones each time. None when it had to be tidied as a whole.
-    """
+def tidied(pieces: Sequence[str]) -> str:
+    """What `tidy` makes of the text that pieces are joined to, of which those that stand in the template are Fixed."""
     written = _piece_by_piece(pieces)
     if written:
         text = "".join(written)
         # What else counts as blank is not looked for piece by piece.
         if text == text.strip() and not _has_idle_rules(text):
-            written.append(_END)
-            return text + _END, written
-    return tidy("".join(pieces)), ()
+            return text + "\n"
+    return tidy("".join(pieces))
 
 
 class _Piece(NamedTuple):
@@ -138,16 +135,13 @@ def _cut(piece: str) -> _Piece:
     if not words:
         return _Piece(piece, "", "")
     start = piece.index(words)
-    return _Piece(piece[:start], Fixed(_in_order(words)), piece[start + len(words) :])
+    return _Piece(piece[:start], _in_order(words), piece[start + len(words) :])
 
 
 @lru_cache(maxsize=1_024)
-def _between(gap: str) -> Fixed:
+def _between(gap: str) -> str:
     """What a run of blanks and breaks between two words becomes."""
-    return Fixed(_in_order(f".{gap}.")[1:-1])
-
-
-_END = Fixed("\n")
+    return _in_order(f".{gap}.")[1:-1]
 
 
 def _laid_out(text: str) -> str:
