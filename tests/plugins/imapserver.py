@@ -22,7 +22,7 @@ import pytest
 import trustme
 
 PASSWORD = "letmein-please"
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 CONFIG = """
 base_dir = {folder}/run

@@ -419,10 +419,14 @@ async def test_batches_at_once_use_a_connection_each(opened, sink):
 async def test_messages_do_not_wait_for_delayed_acknowledgements(opened, sink):
     channel = await opened(sink)
     await statuses(channel)
-    began = time.monotonic()
-    assert await statuses(channel, 50) == ["accepted"] * 50
-    # Nagle's algorithm and delayed acknowledgements together would cost 40 ms a message: two seconds.
-    assert time.monotonic() - began < 1.9
+    took = []
+    while min(took, default=2.0) >= 1.9 and len(took) < 20:
+        began = time.monotonic()
+        assert await statuses(channel, 50) == ["accepted"] * 50
+        took.append(time.monotonic() - began)
+    # Nagle's algorithm and delayed acknowledgements together would cost 40 ms a message: two seconds, each time. A busy
+    # machine may take as long, but not always.
+    assert min(took) < 1.9
 
 
 async def test_the_guard_rests_a_server_that_is_away(tmp_path):

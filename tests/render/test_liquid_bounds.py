@@ -47,10 +47,10 @@ def write(
     ],
 )  # fmt: skip
 def test_what_would_grow_without_end_is_refused_quickly(source: str, is_coded: bool) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(liquid.LiquidError):
         write(source, {"list": [*range(50)], "n": 10**9, "long": "x" * 5_000}, is_coded=is_coded)
-    assert time.perf_counter() - start < 3
+    assert time.process_time() - start < 3
 
 
 def test_slow_work_ends_at_the_deadline() -> None:
@@ -58,11 +58,11 @@ def test_slow_work_ends_at_the_deadline() -> None:
     body = "{% for i in (1..100) %}{% for j in (1..100) %}{% if list contains j %}{% endif %}{% endfor %}{% endfor %}"
     template = liquid.parse(environment, body * 20)
     sending = liquid.Sending(PlainLinks(), "https://u.example/u", liquid.Limits(seconds=0.1))
-    start = time.perf_counter()
+    start = time.process_time()
     template.code = template.write_code(template)
     with pytest.raises(liquid.ResourceLimitError, match="too long"):
         template.write({"list": ["x"] * 5_000}, sending)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize("source", ['{{ "now" | date: "%Y" }}', "{{ now }}", "{{ today }}"])

@@ -82,9 +82,9 @@ def test_what_is_compiled_decides_in_no_time(condition):
     rulebook = load(RULE.format(condition))
     properties = {"x": "abc", "list": [1, 2], "big": 2**63, "zero": 0, "long": "a" * 30_000 + "!"}
     event = Event(kind="track", name="E", message_id="m", timestamp=1, properties=properties)
-    began = time.monotonic()
+    began = time.process_time()
     rulebook.match(View(Profile("p", 1, 1), 1, rulebook.zones, event=event))
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_a_plugins_function_is_called_with_what_it_takes_or_not_at_all():
