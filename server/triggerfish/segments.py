@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from triggerfish.activity import Activity
 from triggerfish.clock import Instant
-from triggerfish.conditions import ANY_SEGMENT, NEVER, Condition, Look, Turning, View, made
+from triggerfish.conditions import ANY_SEGMENT, NEVER, Condition, Late, Look, Turning, View, made
 from triggerfish.profile import Profile
 from triggerfish.zones import Zones
 
@@ -106,7 +106,7 @@ class SegmentTree:
                 segment.name,
                 segment.parent,
                 own_rivals[place],
-                None if segment.when is None else made(segment.when.look),
+                None if segment.when is None else segment.when.look,
                 segment.when is not None and ANY_SEGMENT in segment.when.segments,
                 tuple(dict.fromkeys(hanging.get(segment.name, ()))),
             )
@@ -187,6 +187,9 @@ class SegmentTree:
             elif look is None:
                 is_in = True
             else:
+                if type(look) is Late:
+                    look = made(look)
+                    rows[place] = (name, parent, rivals, look, sees_all, hanging)
                 if sees_all:
                     view.segments = {each: after[each] for each, *_ in rows[:place] if each in after}
                     is_in, at = look(view, soonest)

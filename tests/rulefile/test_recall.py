@@ -261,3 +261,15 @@ def test_a_condition_that_asks_for_a_segment_that_is_gone_is_read_anew():
     less = Scope(segments=())
     with pytest.raises(Faulty, match="vip"):
         Recall(recall.encode()).condition(b"x", frame_of(less), less, lambda: read_condition(tree, less))
+
+
+def test_what_follows_from_the_whole_is_worked_out_once():
+    first = Recall()
+    assert first.whole("outline of 1", lambda: {"rules": ["a", 1, None]}) == {"rules": ["a", 1, None]}
+    same = Recall(first.encode())
+    assert same.whole("outline of 1", lambda: pytest.fail("it is known")) == {"rules": ["a", 1, None]}
+    assert not same.has_news
+    other = Recall(first.encode())
+    assert other.whole("outline of 2", lambda: {}) == {}
+    assert other.has_news
+    assert Recall(other.encode()).whole("outline of 1", lambda: "gone") == "gone"

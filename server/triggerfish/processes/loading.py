@@ -6,11 +6,13 @@ import contextlib
 import gc
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from triggerfish.adapters.load_cache import LoadCache
 from triggerfish.compose import Workshop, load_workshop
 from triggerfish.config import Settings
 from triggerfish.processes.memory import at_most
+from triggerfish.reads import describe
 from triggerfish.rulefile.recall import Recall
 
 
@@ -34,6 +36,20 @@ class Loading:
 
                 prove(workshop, self._sources)
         return workshop
+
+    def describe(self, workshop: Workshop) -> dict[str, Any]:
+        """The rulebook's outline (reads.describe), which says each rule in words."""
+        if self._recall is None:
+            return describe(workshop.rulebook)
+        settings, plugins = self._settings, workshop.plugins
+        rest = (
+            settings.delivery.channel, sorted(settings.delivery.all_channels), sorted(plugins.functions),
+            sorted(plugins.action_names(settings.plugins)),
+        )  # fmt: skip
+        made: dict[str, Any] = self._recall.whole(
+            f"outline of {workshop.rulebook.version} {rest}", lambda: describe(workshop.rulebook)
+        )
+        return made
 
     def keep(self) -> None:
         """Leave what was found out for the next load, unless it knows all that."""

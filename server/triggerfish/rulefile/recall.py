@@ -26,13 +26,14 @@ from triggerfish.rulefile.reading import marks_of
 
 
 class Notes(Struct, array_like=True):
-    """The data of sound rule files, as MessagePack, by a digest of their text; and conditions by a digest of their form
-    and of all that they may name.
+    """The data of sound rule files, as MessagePack, by a digest of their text; conditions by a digest of their form and
+    of all that they may name; and what was worked out of the whole, as MessagePack, by what it follows from.
     """
 
     files: dict[bytes, bytes] = {}
     activities: list[ActivityNote] = []
     conditions: dict[bytes, ConditionNote] = {}
+    whole: dict[str, bytes] = {}
 
 
 _NOTES = msgspec.msgpack.Decoder(Notes)
@@ -52,12 +53,17 @@ class Recall:
         self._reader = ConditionReader(self._known.activities)
         self._files: dict[bytes, bytes] = {}
         self._conditions: dict[bytes, tuple[Condition, tuple[str, ...], int]] = {}
+        self._whole: dict[str, bytes] = {}
 
     @property
     def has_news(self) -> bool:
         """Whether this load knows more than the earlier ones, or less of what is not needed any more."""
         known = self._known
-        return known.files.keys() != self._files.keys() or known.conditions.keys() != self._conditions.keys()
+        return (
+            known.files.keys() != self._files.keys()
+            or known.conditions.keys() != self._conditions.keys()
+            or known.whole.keys() != self._whole.keys()
+        )
 
     def encode(self) -> bytes:
         """What a later load can begin with."""
@@ -65,7 +71,7 @@ class Recall:
         conditions = {}
         for key, (condition, uses, parts) in self._conditions.items():
             conditions[key] = writer.note(condition, uses, parts)
-        return _ENCODER.encode(Notes(self._files, writer.activities, conditions))
+        return _ENCODER.encode(Notes(self._files, writer.activities, conditions, self._whole))
 
     def decode(self, text: str, path: str) -> tuple[FileForm | None, Marks, list[Problem]]:
         """As decode.decode_file."""
@@ -79,6 +85,16 @@ class Recall:
         if form is not None and not problems:
             self._files[key] = _ENCODER.encode(marks.data)
         return form, marks, problems
+
+    def whole(self, key: str, make: Callable[[], Any]) -> Any:
+        """What `make` makes of the whole rulebook: plain data. `key` names all that it follows from."""
+        content = self._known.whole.get(key)
+        if content is None:
+            made = make()
+            self._whole[key] = _ENCODER.encode(made)
+            return made
+        self._whole[key] = content
+        return msgspec.msgpack.decode(content)
 
     def condition(
         self, form: bytes, frame: bytes, scope: Scope, make: Callable[[], tuple[Condition, frozenset[str]]]
