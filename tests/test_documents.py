@@ -10,11 +10,12 @@ import msgspec
 import pytest
 from msgspec import Struct
 
+from triggerfish.adapters.sqlite.log import PATIENCE_SECONDS
 from triggerfish.cli import VERBS
 from triggerfish.config import Settings
 from triggerfish.meters import METERS
 from triggerfish.processes.child import STOP_SECONDS
-from triggerfish.web.bodies import MOST_ARRIVING
+from triggerfish.web.bodies import FEW_ARRIVING, MOST_ARRIVING
 from triggerfish.web.serve import ANSWER_SECONDS, GRACE_SECONDS, LARGEST_HEAD, LONGEST_PIPELINE, REQUEST_SECONDS
 
 REPOSITORY = Path(__file__).parents[1]
@@ -189,7 +190,9 @@ def test_the_bounds_that_operators_are_told_are_those_of_the_server():
     assert f"| a request's head | {LARGEST_HEAD // 1024} KB |" in limits
     assert REQUEST_SECONDS == ANSWER_SECONDS
     assert f"an answer to be read | {REQUEST_SECONDS:.0f} seconds each |" in limits
-    assert f"of all requests together | {MOST_ARRIVING // 1024**2} MB |" in limits
+    few, most = FEW_ARRIVING // 1024**2, MOST_ARRIVING // 1024**2
+    assert f"of all requests together | {most} MB; with {few} MB no other is begun |" in limits
+    assert f"once the first has waited for {PATIENCE_SECONDS:.0f} seconds" in limits
     assert f"| requests sent ahead on one connection | {LONGEST_PIPELINE} |" in limits
     assert f"(over {GRACE_SECONDS:.0f} seconds)" in limits
     assert f"| {STOP_SECONDS} seconds a process |" in limits

@@ -14,6 +14,7 @@ import pytest
 
 from contracts.event_log import NOON, EventLogContract, event, ids
 from triggerfish.adapters.memory import MemoryEventLog
+from triggerfish.adapters.sqlite import log as sqlite_log
 from triggerfish.adapters.sqlite.log import SqliteEventLog
 from triggerfish.adapters.sqlite.migrate import migrate
 from triggerfish.errors import Busy, SettingsWrong, Unavailable
@@ -117,6 +118,28 @@ async def test_more_than_the_queue_holds_is_busy_and_is_not_stored(path):
     log.check_room()
     await log.append([(event(5), NOON)])
     assert ids(log.read(0, 100)) == ["m0", "m1", "m2", "m3", "m5"]
+    log.close()
+    holder.close()
+
+
+async def test_behind_what_has_waited_too_long_no_more_is_let_in_unless_it_is_little(path, monkeypatch):
+    log = SqliteEventLog(path, queue_events=48)
+    await log.append([])
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    first = [asyncio.ensure_future(log.append([(event(number), NOON)])) for number in range(2)]
+    await asyncio.sleep(0.05)
+    monkeypatch.setattr(sqlite_log, "PATIENCE_SECONDS", 0.02)
+    log.check_room()  # two are little
+    third = asyncio.ensure_future(log.append([(event(2), NOON)]))
+    await asyncio.sleep(0.01)
+    with pytest.raises(Busy) as busy:
+        await log.append([(event(3), NOON)])
+    assert 1 <= busy.value.retry_after_seconds <= 3
+    holder.execute("ROLLBACK")
+    await asyncio.gather(*first, third)
+    log.check_room()
+    assert ids(log.read(0, 100)) == ["m0", "m1", "m2"]
     log.close()
     holder.close()
 

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from contextlib import closing, suppress
 from itertools import takewhile
 from pathlib import Path
+from random import randint
 from threading import Condition, Lock, Thread
 from typing import Any
 
@@ -43,6 +44,13 @@ _INSERTS = {
 }
 _PROBE = "UPDATE probe SET writes = writes + 1"
 
+PATIENCE_SECONDS = 2.0
+"""When what waits for the disk has waited so long, no more is let in behind it, unless it is little."""
+BUSY_SECONDS = 2.0
+"""How long a transaction of another program is waited for; ours are short (quarantine.RELEASE_BATCH)."""
+_LITTLE = 16
+"""As a part of what may wait at most."""
+
 NOTE_SECONDS = 1.0
 """Counts that nothing else is written with are kept back so long, so that refused requests cost no disk each."""
 
@@ -60,6 +68,7 @@ class _Append(Struct, gc=False):
     bytes: int
     done: asyncio.Future[None]
     loop: asyncio.AbstractEventLoop
+    came: float
     refusal: TriggerfishError | None = None
 
 
@@ -67,8 +76,9 @@ class _Append(Struct, gc=False):
 class SqliteEventLog:
     """An EventLog in the file `path`, which `migrate(path, migrations/log.py)` has made.
 
-    Once `queue_events` events or `queue_bytes` bytes wait for the disk, what comes is Busy. Any number of processes
-    may read the file while one appends. `append` belongs to an event loop; the reads may be called from any thread.
+    Once `queue_events` events or `queue_bytes` bytes wait for the disk, what comes is Busy; a sixteenth of that, when
+    the first of them has waited for PATIENCE_SECONDS. Any number of processes may read the file while one appends.
+    `append` belongs to an event loop; the reads may be called from any thread.
     Raises SettingsWrong (TF412) when the file is no event log.
     """
 
@@ -77,6 +87,7 @@ class SqliteEventLog:
         self._queue_events, self._queue_bytes = queue_events, queue_bytes
         self._waiting: list[_Append] = []
         self._waiting_events = self._waiting_bytes = 0
+        self._oldest = 0.0
         self._noted: dict[Key, Counted] = {}
         self._noted_until = 0.0
         self._news = Condition()
@@ -99,10 +110,12 @@ class SqliteEventLog:
         del arrivals
         size = sum(len(json) for _, json in rows) + sum(len(_ENCODER.encode(held.event)) for held in aside)
         loop = asyncio.get_running_loop()
-        append = _Append(rows, aside, len(rows) + len(aside), size, loop.create_future(), loop)
+        append = _Append(rows, aside, len(rows) + len(aside), size, loop.create_future(), loop, time.monotonic())
         with self._news:
             if self._is_closed:
                 raise Unavailable("the event log is closed")
+            if not self._waiting_events:
+                self._oldest = append.came
             self._waiting.append(append)
             self._waiting_events += append.events
             self._waiting_bytes += size
@@ -110,8 +123,11 @@ class SqliteEventLog:
         await append.done
 
     def check_room(self) -> None:
-        if self._waiting_events >= self._queue_events or self._waiting_bytes >= self._queue_bytes:
-            raise Busy(f"{self._waiting_events} events wait for the disk already")
+        fullness = max(self._waiting_events / self._queue_events, self._waiting_bytes / self._queue_bytes)
+        if fullness >= 1 or (fullness * _LITTLE >= 1 and time.monotonic() - self._oldest > PATIENCE_SECONDS):
+            # Not all at the same instant again.
+            after = randint(1, 3)  # noqa: S311  (nobody gains by guessing it)
+            raise Busy(f"{self._waiting_events} events wait for the disk already", retry_after_seconds=after)
 
     def note(self, counts: Sequence[Counted]) -> None:
         if not counts:
@@ -191,6 +207,8 @@ class SqliteEventLog:
         with self._news:
             self._waiting_events -= sum(append.events for append in group)
             self._waiting_bytes -= sum(append.bytes for append in group)
+            if self._waiting:
+                self._oldest = self._waiting[0].came
         for loop in {append.loop for append in group}:
             mine = [append for append in group if append.loop is loop]
             # A loop that has ended meanwhile has nobody left to tell.
@@ -246,7 +264,7 @@ def _entry_of(row: tuple[Position, Instant, bytes]) -> Entry | None:
 def _connect(path: Path) -> sqlite3.Connection:
     """A connection without Python's implicit transactions, for use by one thread at a time."""
     uri = f"{path.absolute().as_uri()}?mode=rw"
-    connection = sqlite3.connect(uri, uri=True, timeout=5, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA journal_size_limit = 67108864")
     return connection
