@@ -209,7 +209,9 @@ class Connection:
         return Outcome("unknown", f"an answer that makes no sense: {said}")
 
     def _limit(self, until: float) -> None:
-        self._sock.settimeout(self._patience(until))
+        sock, patience = self._sock, self._patience(until)
+        if sock.gettimeout() != patience:
+            sock.settimeout(patience)
 
     def _patience(self, until: float) -> float:
         return max(0.05, min(self._timeout, until - time.monotonic()))
@@ -238,8 +240,7 @@ def _is_wanted(command: str, code: int) -> bool:
 
 def _stuffed(content: bytes) -> bytes:
     """`content` with dots at line starts doubled (RFC 5321, 4.5.2), and a line end at its end."""
-    if b"\n." in content:
-        content = content.replace(b"\r\n.", b"\r\n..")
+    content = content.replace(b"\r\n.", b"\r\n..")
     if content.startswith(b"."):
         content = b"." + content
     return content if content.endswith(b"\r\n") else content + b"\r\n"

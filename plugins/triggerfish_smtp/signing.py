@@ -102,9 +102,9 @@ def signed(content: bytes, domain: str, keys: Sequence[Key], at: int) -> bytes:
 
     `content` is RFC 5322 with CRLF line ends, as `to_mime` writes it: 7 bits, each header at most once.
     """
-    head, _, body = content.partition(b"\r\n\r\n")
-    headers = relaxed_headers(head)
-    digest = b64encode(hashlib.sha256(simple_body(body)).digest()).decode()
+    start = content.index(b"\r\n\r\n")
+    headers = relaxed_headers(content[:start])
+    digest = b64encode(simple_body_hash(content, start + 4)).decode()
     names: list[str] = []
     for name in SIGNED:
         names += [name] * ((name in headers) + (name in SEALED))
@@ -133,11 +133,16 @@ def relaxed_headers(head: bytes) -> dict[str, bytes]:
     return found
 
 
-def simple_body(body: bytes) -> bytes:
-    """The body in the form of RFC 6376, 3.4.3: as it is, but for empty lines at its end."""
-    while body.endswith(b"\r\n"):
-        body = body[:-2]
-    return body + b"\r\n"
+def simple_body_hash(content: bytes, start: int) -> bytes:
+    """SHA-256 of the body, which begins at `start`, in the form of RFC 6376, 3.4.3: as it is, but for empty lines at
+    its end. No copy of it is made.
+    """
+    end = len(content)
+    while end > start and content.endswith(b"\r\n", start, end):
+        end -= 2
+    found = hashlib.sha256(memoryview(content)[start:end])
+    found.update(b"\r\n")
+    return found.digest()
 
 
 @lru_cache(maxsize=64)

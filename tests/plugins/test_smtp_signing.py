@@ -7,6 +7,7 @@ import json
 import logging
 import subprocess
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 import dkim
@@ -31,7 +32,7 @@ from triggerfish.plugin.settings import decode_config
 from triggerfish.plugin.testing import START, SetClock, make_message
 from triggerfish.verp import Verp
 from triggerfish_smtp.channel import Smtp
-from triggerfish_smtp.signing import SEALED, SIGNED, Key, read_key, relaxed_headers, signed, simple_body
+from triggerfish_smtp.signing import SEALED, SIGNED, Key, read_key, relaxed_headers, signed, simple_body_hash
 
 NODE = Path(__file__).parents[1] / "node"
 AT = START // 1_000
@@ -151,7 +152,7 @@ BODIES = st.text(" \t\r\nab.", max_size=60).map(lambda text: text.replace("\r", 
 @settings(max_examples=300)
 @given(BODIES)
 def test_bodies_are_read_as_dkimpy_reads_them(body):
-    assert simple_body(body) == Simple.canonicalize_body(body)
+    assert simple_body_hash(b"head" + body, 4) == sha256(Simple.canonicalize_body(body)).digest()
 
 
 @settings(max_examples=200)
