@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -46,6 +47,7 @@ _OF_STATE = {
         SELECT position FROM dead_letters WHERE position > (SELECT position FROM progress)
     """,
 }
+_OF_INDEX = re.compile(r"\bindex (\w+)$")
 _TIMELINES = "SELECT last FROM timelines WHERE NOT json_valid(lines)"
 
 
@@ -76,12 +78,11 @@ def check(log: Path, state: Path, on_step: Callable[[str], None] = lambda step: 
             with closing(_open(path)) as db:
                 db.execute("BEGIN")
                 on_step(f"pages of {path.name}")
-                pages = [row[0] for row in db.execute(f"PRAGMA integrity_check({MOST_TOLD})") if row[0] != "ok"]
-                problems += [f"{path.name}: {each}" for each in pages]
+                problems += [f"{path.name}: {each}" for each in _damage(db)]
                 on_step(f"rows of {path.name}")
                 problems += [f"{path.name}: {each}" for each in look(db, found)]
         except sqlite3.Error as error:
-            problems.append(f"{path.name}: {error}")
+            problems.append(f"{path.name}: {_words(error)}")
         except OSError as error:
             problems.append(f"{path.name}: {error.strerror or error}")
     if of_state["position"] > of_log["head"] and not problems:
@@ -99,6 +100,33 @@ def _open(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None)
     db.execute("PRAGMA cache_size = -65536")
     return db
+
+
+def _damage(db: sqlite3.Connection) -> Iterator[str]:
+    """What SQLite's own look at every page and index found: which indexes, and what else."""
+    told = (line for row in db.execute(f"PRAGMA integrity_check({MOST_TOLD})") for line in row[0].splitlines())
+    lines = [line for line in told if line != "ok" and not line.startswith("***")]
+    of_index = [found[1] for line in lines if (found := _OF_INDEX.search(line))]
+    others = [line for line in lines if not _OF_INDEX.search(line)]
+    or_more = " or more" if len(lines) >= MOST_TOLD else ""
+    if others:
+        yield f"{len(others)}{or_more} places in the file are damaged; SQLite says of the first: {others[0]}"
+    if of_index:
+        names = ", ".join(dict.fromkeys(of_index))
+        yield f"{len(of_index)}{or_more} rows are not in the file's indexes as they are in its tables: {names}"
+
+
+def _words(error: sqlite3.Error) -> str:
+    """Why it could not be read to its end."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    said = {
+        sqlite3.SQLITE_CORRUPT: "the file is damaged, and cannot be read beyond that",
+        sqlite3.SQLITE_NOTADB: "this is no SQLite file, or its beginning was overwritten",
+        sqlite3.SQLITE_IOERR: "the disk cannot read the file",
+        sqlite3.SQLITE_BUSY: "another program holds the file; find out which one (fuser), and look again",
+        sqlite3.SQLITE_CANTOPEN: "the file cannot be opened: look whose it is",
+    }.get(code)
+    return f"{said} (SQLite: {error})" if said else f"it cannot be looked at (SQLite: {error})"
 
 
 def _look_at_state(db: sqlite3.Connection, found: dict[str, Any]) -> Iterator[str]:
