@@ -11,6 +11,7 @@ import fcntl
 import os
 import random
 import signal
+import sqlite3
 import threading
 import time
 from collections import Counter
@@ -24,9 +25,9 @@ import httpx
 import pytest
 
 from faults.quick_sink import QuickSink
-from running import Running, identify, post_as_sdks_do, serving, track, wait_until, write_workspace
+from running import PATIENCE, Running, identify, post_as_sdks_do, serving, track, wait_until, write_workspace
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(1_800)]
 
 PEOPLE = 500
 BATCH = 100
@@ -87,12 +88,12 @@ class Stream:
 
     def _run(self) -> None:
         try:
-            with httpx.Client(base_url=self.server.address, timeout=30) as client:
+            with httpx.Client(base_url=self.server.address, timeout=120) as client:
                 for start in range(0, self.total, BATCH):
                     self.let_on.acquire()
                     batch = [self._event(number) for number in range(start, start + BATCH)]
                     post_as_sdks_do(client, batch, self.refused)
-                    if self.dice.random() < self.lost:
+                    if self.dice.random() < self.lost or (self.lost and start == 0):
                         post_as_sdks_do(client, batch, self.refused)
                     self.acked += batch
         except BaseException as error:
@@ -135,20 +136,38 @@ def works(server: Running) -> bool:
         return False
 
 
-def kill_at_random(server: Running, what: str, dice: random.Random, let_go: Callable[[], None]) -> None:
-    """Kill a process: mostly while it works, sometimes while it starts. `let_go` lets further events come."""
-    if dice.random() < 0.85:
-        if what == "worker":
-            wait_until(lambda: works(server), "a worker at work")
-        else:
-            wait_until(lambda: server.ask("/v1/status"), "an api that answers")
+def decided(server: Running) -> int:
+    """How far the log is decided; read without the api, which may be away."""
+    path = server.workspace / "data" / "state.sqlite3"
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=PATIENCE)) as state:
+        (position,) = state.execute("SELECT position FROM progress").fetchone()
+    return int(position)
+
+
+def kill_at_random(
+    server: Running, what: str, dice: random.Random, let_go: Callable[[], None], *, is_late: bool
+) -> bool:
+    """Kill a process: mostly while it works, sometimes while it starts. `let_go` lets further events come. Returns
+    whether the next worker has to get on before it is killed (`is_late` then): what worker after worker dies of is put
+    aside, and rightly, though here the event is not to blame.
+    """
+    is_early = what == "worker" and not is_late and dice.random() < 0.3
+    if what == "api" and dice.random() < 0.85:
+        wait_until(lambda: server.ask("/v1/status"), "an api that answers", 120)
         let_go()
-        # The api's work on some batches takes milliseconds.
-        time.sleep(dice.uniform(0, 0.5 if what == "worker" else 0.05))
-    else:
+        # Its work on some batches takes milliseconds.
+        time.sleep(dice.uniform(0, 0.05))
+    elif what == "api" or is_early:
         let_go()
         time.sleep(dice.uniform(0, 1.0))
+    else:
+        wait_until(lambda: works(server), "a worker at work", 120)
+        before = decided(server)
+        let_go()
+        wait_until(lambda: decided(server) > before, "a worker that gets on", 120)
+        time.sleep(dice.uniform(0, 0.5))
     server.kill(what)
+    return is_late if what == "api" else is_early
 
 
 def run(folder: Path, *, total: int, workers: int, apis: int) -> None:
@@ -163,10 +182,11 @@ def run(folder: Path, *, total: int, workers: int, apis: int) -> None:
         let_on = threading.Semaphore(0)
         stream = Stream(server, random.Random(seed + 1), total, let_on, lost=0.1 if apis else 0.0)
         stream.thread.start()
+        is_late = False
         for number, victim in enumerate(victims):
             # So many batches that the stream ends with the kills.
             more = batches * (number + 1) // len(victims) - batches * number // len(victims)
-            kill_at_random(server, victim, dice, partial(let_on.release, more))
+            is_late = kill_at_random(server, victim, dice, partial(let_on.release, more), is_late=is_late)
         killed = time.monotonic()
         stream.thread.join(300)
         assert stream.problem is None, repr(stream.problem)
@@ -179,7 +199,9 @@ def run(folder: Path, *, total: int, workers: int, apis: int) -> None:
         )
         assert status["dead_letters"] == 0
         repeats = status["events"] - PEOPLE - total
-        assert (repeats > 0) == (apis > 0), "only what was posted twice is in the log twice"
+        # An answer that took minutes, or whose api died: nobody can know whether the batch is in the log.
+        may_repeat = any(not status.isdecimal() for status in stream.refused)
+        assert repeats > 0 if apis else repeats == 0 or may_repeat, "only what was posted twice is in the log twice"
         check_people(server, stream.acked)
         check_sends(server, sink, stream.acked, workers)
 
@@ -192,7 +214,7 @@ def settled(server: Running) -> dict[str, Any]:
         on_the_way = ("scheduled", "due", "sending")
         return None if status["lag"] or any(status["sends"].get(each) for each in on_the_way) else status
 
-    return wait_until(found, "an end of all messages", 200)
+    return wait_until(found, "an end of all messages", 400)
 
 
 def check_people(server: Running, acked: list[dict[str, Any]]) -> None:
@@ -223,7 +245,9 @@ def check_sends(server: Running, sink: QuickSink, acked: list[dict[str, Any]], k
     assert taken.keys() <= {each["id"] for each in everything}
     marketing = [each for each in everything if each["template"] != "receipt"]
     transactional = [each for each in everything if each["template"] == "receipt"]
-    assert {each["status"] for each in marketing} <= {"sent", "uncertain"}
+    # What the server certainly did not get, on a machine that stood still for long, is tried again.
+    assert {each["status"] for each in marketing} <= {"sent", "uncertain", "retrying"}
+    assert [each for each in marketing if each["status"] == "retrying" and taken[each["id"]]] == []
     assert [each for each in marketing if taken[each["id"]] > 1] == []
     assert [each for each in marketing if each["status"] == "sent" and taken[each["id"]] != 1] == []
     # What a killed worker had handed over is tried again, later and later each time.
@@ -258,7 +282,8 @@ def test_a_killed_supervisor_takes_its_processes_along_and_a_new_one_goes_on(tmp
     with shop(tmp_path, dice) as (server, sink):
         stream = Stream(server, dice, 1_000, threading.Semaphore(10))
         stream.thread.start()
-        stream.thread.join(60)
+        stream.thread.join(300)
+        assert len(stream.acked) == 1_000, repr(stream.problem)
         children = [server.child("api"), server.child("worker")]
         os.kill(server.process.pid, signal.SIGKILL)
         server.process.wait()
