@@ -9,8 +9,9 @@ from random import Random
 import durable_rules_engine
 import pytest
 
-from contracts.language import World, some_world
+from contracts.language import NOON, Deed, World, some_world
 from contracts.matcher import NAMES, MatcherContract, some_rulesets, woken, written
+from triggerfish.activity import Window
 from triggerfish.adapters import durable
 from triggerfish.adapters.compiled import CompiledMatcher
 from triggerfish.adapters.durable import DurableMatcher
@@ -120,6 +121,33 @@ def test_the_network_is_asked_once_for_what_no_rule_tells_apart(monkeypatch):
             assert found == [("set0", f"rule{number}") for number in woken_by]
     messages = {text for text in spy.texts[asked:] if '"f0"' in text}
     assert len(messages) == 4
+
+
+def test_what_only_rules_read_that_are_not_entered_is_neither_told_nor_worked_out(monkeypatch):
+    spy = Spy()
+    monkeypatch.setattr(durable, "_extension", lambda: spy)
+    rulesets = written(
+        [
+            ("all", 0, [(Tree(f"event.a == 1 and count(view, '{days}d') > 0"), ("view",)) for days in range(1, 5)]),
+            (
+                "first",
+                0,
+                [(Tree("event.b > 3 and count(view, '1d') == 0"), ("view",)), (Tree("event.c > 0"), ("view",))],
+            ),
+        ]
+    )
+    matcher = DurableMatcher(rulesets.rulesets)
+    asked: list[int] = []
+    monkeypatch.setattr(Window, "count_since", lambda state, after: asked.append(after) or 0)
+    sizes = []
+    for properties in ({"a": 2, "b": 3}, {"a": 2, "b": 4}, {"a": 1, "b": 3}, {"a": 1, "b": 4, "c": 1}):
+        told, worked = len(spy.texts), len(asked)
+        world = World(properties=properties, deeds=(Deed("view", NOON - 1_000, {}),))
+        matcher.match(world.view(rulesets.activities))
+        fields = [len(json.loads(text)) - 3 for text in spy.texts[told:] if '"f0"' in text]
+        sizes.append((fields, len(asked) - worked))
+    # Fields of each message, and counts that were looked at; what was sent before is not sent again.
+    assert sizes == [([0, 0], 0), ([2], 1), ([1], 4), ([3], 4)]
 
 
 def test_memory_stays_flat_over_many_messages():

@@ -9,25 +9,23 @@ the event's name as a number, and every other field is one of
   the field is left out when the value is missing or of another kind;
 - a test that the network cannot say (durable_shapes.py): 1 when it holds, else left out.
 
-Values that no rule of the event tells apart are told alike, and one that meets no test is left out. So most messages
-have been sent before; and since nothing outlives a message, its answer is what it was then. The newest are remembered.
+What makes no difference is not told (durable_telling.py). So most messages have been sent before; and since nothing
+outlives a message, its answer is what it was then. The newest are remembered.
 """
 
 from __future__ import annotations
 
-import operator
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import count
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
 from triggerfish.adapters.durable_shapes import Join, Key, Leaf, Shape, Wake, cut, shape_of
+from triggerfish.adapters.durable_telling import Scale, tell_of, tests_of
 from triggerfish.adapters.guards import Lookup, guards_of
-from triggerfish.conditions import NUMBERS, Test, View, made
+from triggerfish.conditions import Late, Test, View
 from triggerfish.errors import PluginFailed, SettingsWrong
 from triggerfish.rules import Rule, RuleSet
 
@@ -40,9 +38,6 @@ REMEMBERED = 32_768
 
 _NETWORK_NAMES = count()
 _OPERATORS = {"!=": "$neq", "<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
-_COMPARED = {
-    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
-}  # fmt: skip
 _JSON = msgspec.json.Encoder()
 
 
@@ -74,16 +69,15 @@ class DurableMatcher:
                     guard = guards[name, len(self._rules)]
                     wakes.append(Wake(len(self._rules), name, shape, guard))
                 self._rules.append(rule)
-        scales = _scales(leaf for _, wakes in groups for wake in wakes for leaf in wake.shape.leaves())
-        calls: dict[str, list[list[_Call]]] = {}
+        self._scales = _scales(leaf for _, wakes in groups for wake in wakes for leaf in wake.shape.leaves())
+        self._calls: dict[str, list[list[_Call]]] = {}
         for is_first_only, wakes in groups:
             called: dict[str, list[_Call]] = {}
             for part in cut(wakes, is_ordered=is_first_only):
-                for call in _Network(extension, part, scales, is_first_only).calls():
+                for call in _Network(extension, part, self._scales, is_first_only).calls():
                     called.setdefault(call.event, []).append(call)
             for event, group in called.items():
-                calls.setdefault(event, []).append(group)
-        self._calls, self._scales = calls, scales
+                self._calls.setdefault(event, []).append(group)
         self._answer = lru_cache(REMEMBERED)(_Call.ask)
         self._plans: dict[str, _Plan] = {}
 
@@ -120,29 +114,19 @@ def _guards(rules: Sequence[Rule]) -> dict[tuple[str, int], Test | None]:
     }
 
 
-class _Scale(Struct):
-    """The constants with which a value is compared, ascending."""
-
-    bounds: list[Any]
-
-    def code(self, value: Any) -> int:
-        at = bisect_left(self.bounds, value)
-        return 2 * at + (at < len(self.bounds) and self.bounds[at] == value)
+_TRUTHS = Scale([False, True])
 
 
-_TRUTHS = _Scale([False, True])
-
-
-def _scales(leaves: Iterator[Leaf]) -> dict[Key, _Scale]:
+def _scales(leaves: Iterator[Leaf]) -> dict[Key, Scale]:
     bounds: dict[Key, set[Any]] = {}
     for leaf in leaves:
         bounds.setdefault(leaf.key, set()).add(leaf.bound)
-    return {key: _TRUTHS if key[1] in ("truth", "computed") else _Scale(sorted(found)) for key, found in bounds.items()}
+    return {key: _TRUTHS if key[1] in ("truth", "computed") else Scale(sorted(found)) for key, found in bounds.items()}
 
 
 class _Call:
-    """What one event name means to one network: the code of the name, the tests of the rules that it wakes there and
-    the fields that these read, and the tests by which all of those rules are looked up, or None.
+    """What one event name means to one network: the code of the name, the rules that it wakes there and the fields that
+    these read, and the tests by which all of those rules are looked up, or None.
     """
 
     def __init__(
@@ -150,12 +134,11 @@ class _Call:
     ) -> None:
         self.network = network
         self.event = event
-        self.leaves = [leaf for wake in wakes for leaf in wake.shape.leaves()]
-        self.keys = tuple(dict.fromkeys(leaf.key for leaf in self.leaves))
+        self.wakes = wakes
         guards = [wake.guard for wake in wakes if wake.guard is not None]
         self.guards = guards if len(guards) == len(wakes) else None
         self._code = code
-        self._starts = [f',"{names[key]}":' for key in self.keys]
+        self._starts = [f',"{names[key]}":' for key in tests_of(wakes)]
 
     def ask(self, told: Sequence[str]) -> list[int]:
         """The places of the rules that are woken when this is told of the fields, each once, ascending."""
@@ -166,9 +149,7 @@ class _Call:
 class _Network:
     """One ruleset of durable_rules. Its rules are called r0, r1, … in the order in which they win."""
 
-    def __init__(
-        self, extension: Any, wakes: Sequence[Wake], scales: Mapping[Key, _Scale], is_first_only: bool
-    ) -> None:
+    def __init__(self, extension: Any, wakes: Sequence[Wake], scales: Mapping[Key, Scale], is_first_only: bool) -> None:
         self.is_first_only = is_first_only
         self._extension = extension
         self._wakes = wakes
@@ -253,127 +234,46 @@ class _Network:
         return test if part.operator == "==" else {_OPERATORS[part.operator]: test}
 
 
-_Teller = Callable[[View], str]
-"""Says what a field holds; empty when it is left out."""
-_Asking = tuple[_Call, int, Callable[[Sequence[str]], Sequence[str]], tuple[int, ...]]
-"""One network's part of an event: the call, a number for its rule set, if only the first rule may win there, else -1;
-what takes the call's part out of all that is told, and the places of this part. (Python takes a plain tuple apart in a
-third of the time that a named one needs.)
-"""
-
-
 class _Plan:
     """What to do with events of one name. Of the networks that are one rule set, where only the first rule may win, no
-    more are asked after the first answer. What a field holds is worked out once, and only if a network that is asked
-    reads it.
+    more are asked after the first answer. Networks that are looked up are told what they read when they are found; to
+    the others it is told together, so that every value is worked out once.
     """
 
     def __init__(
         self,
         groups: Sequence[Sequence[_Call]],
-        scales: Mapping[Key, _Scale],
-        answer: Callable[[_Call, Sequence[str]], list[int]],
+        scales: Mapping[Key, Scale],
+        answer: Callable[[_Call, tuple[str, ...]], list[int]],
     ) -> None:
-        leaves: dict[Key, list[Leaf]] = {}
-        for group in groups:
-            for call in group:
-                for leaf in call.leaves:
-                    leaves.setdefault(leaf.key, []).append(leaf)
-        self._tellers = [_teller(tests, scales[key]) for key, tests in leaves.items()]
+        calls = [call for group in groups for call in group]
         self._answer = answer
-        self._askings: list[_Asking] = []
-        at = {key: place for place, key in enumerate(leaves)}
-        for number, group in enumerate(groups):
-            for call in group:
-                places = tuple(at[key] for key in call.keys)
-                first_of = number if call.network.is_first_only else -1
-                self._askings.append((call, first_of, _part(places), places))
-        self._lookup = Lookup([call.guards for group in groups for call in group])
+        # Of each: the call, and a number for its rule set if only the first rule may win there, else -1.
+        self._askings = [
+            (call, number if call.network.is_first_only else -1)
+            for number, group in enumerate(groups)
+            for call in group
+        ]
+        together = {at: call.wakes for at, call in enumerate(calls) if call.guards is None}
+        self._tell = tell_of(together, scales)
+        self._tell_one = [Late(partial(tell_of, {at: call.wakes}, scales)) for at, call in enumerate(calls)]
+        self._lookup = Lookup([call.guards for call in calls])
 
     def ask(self, view: View) -> list[int]:
         """The places of the rules woken, in order."""
-        askings, tellers, answer, taken = self._askings, self._tellers, self._answer, -2
-        told: list[Any] = [None] * len(tellers)
+        askings, answer, taken = self._askings, self._answer, -2
+        told = self._tell(view)
         woken: list[int] = []
         for at in self._lookup.open(view):
-            call, first_of, part, places = askings[at]
+            call, first_of = askings[at]
             if first_of == taken:
                 continue
-            for place in places:
-                if told[place] is None:
-                    told[place] = tellers[place](view)
-            if more := answer(call, part(told)):
+            fields = told[at] if at in told else self._tell_one[at](view)[at]
+            if more := answer(call, fields):
                 woken += more
                 taken = first_of if first_of >= 0 else taken
         woken.sort()
         return woken
-
-
-def _part(places: tuple[int, ...]) -> Callable[[Sequence[str]], Sequence[str]]:
-    """Takes what stands at these places."""
-    if len(places) > 1:
-        return operator.itemgetter(*places)
-    return lambda told: tuple(told[place] for place in places)
-
-
-def _teller(leaves: Sequence[Leaf], scale: _Scale) -> _Teller:
-    """For a field on which an event's rules do these tests."""
-    kind, of = leaves[0].key[1], made(leaves[0].of)
-    if kind == "computed":
-        return lambda view: "1" if of(view) else ""
-    bounds = sorted({leaf.bound for leaf in leaves})
-    codes = _codes(leaves, scale, bounds)
-    types = frozenset({str}) if kind == "text" else frozenset({bool}) if kind == "truth" else NUMBERS
-    if len(set(codes[::2])) == 1:
-        # Only whether it is one of these counts. NaN is none, even if it is looked for.
-        return _named(of, types, dict(zip(bounds, codes[1::2], strict=True)), codes[0])
-    if codes[1::2] == codes[:-1:2]:
-        return _placed(of, types, bounds, bisect_left, codes[::2])
-    if codes[1::2] == codes[2::2]:
-        return _placed(of, types, bounds, bisect_right, codes[::2])
-    return _placed(
-        of, types, bounds, lambda bounds, value: bisect_left(bounds, value) + bisect_right(bounds, value), codes
-    )
-
-
-def _codes(leaves: Sequence[Leaf], scale: _Scale, bounds: Sequence[Any]) -> list[str]:
-    """What is told of a value below the first bound, at it, between it and the next, and so on."""
-    tests = {(_COMPARED[leaf.operator], scale.code(leaf.bound)) for leaf in leaves}
-    alike: dict[tuple[bool, ...], str] = {}
-    codes = []
-    for code in [scale.code(bound) + beside for bound in bounds for beside in (-1, 0)] + [scale.code(bounds[-1]) + 1]:
-        met = tuple(holds(code, bound) for holds, bound in tests)
-        codes.append(alike.setdefault(met, str(code)) if any(met) else "")
-    return codes
-
-
-def _bisect_both(bounds: Sequence[Any], value: Any) -> int:
-    return bisect_left(bounds, value) + bisect_right(bounds, value)
-
-
-def _named(of: Callable[[View], Any], types: frozenset[type], codes: Mapping[Any, str], other: str) -> _Teller:
-    find = codes.get
-
-    def tell(view: View) -> str:
-        value = of(view)
-        return find(value, other) if type(value) in types else ""
-
-    return tell
-
-
-def _placed(
-    of: Callable[[View], Any],
-    types: frozenset[type],
-    bounds: Sequence[Any],
-    find: Callable[[Sequence[Any], Any], int],
-    codes: Sequence[str],
-) -> _Teller:
-    def tell(view: View) -> str:
-        value = of(view)
-        # NaN has no place.
-        return codes[find(bounds, value)] if type(value) in types and value == value else ""
-
-    return tell
 
 
 def _extension() -> Any:
