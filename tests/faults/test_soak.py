@@ -3,10 +3,11 @@ open files, threads, WALs and lag stay as they are, every acknowledged event is 
 
 TRIGGERFISH_SOAK_MINUTES says how long (1 unless said; `make soak` takes 30); the report goes to TRIGGERFISH_SOAK_REPORT
 as JSON, and, if all went well, into the document TRIGGERFISH_SOAK_DOCS, if they name files. The load is half of what
-this machine has just shown to take. For half of the time everything happens. Then, once the worker has caught up, the
-processes are let be, so that what each makes of itself shows; only the provider stays as it is. The judging begins when
-the young worker's bounded caches are full: SQLite's pages once so much was written, people's windows by their length.
-If that takes longer than the other half, the trend may have what is left of the bound, and no more.
+this machine has just shown to take, measured at the beginning and again before the second half. For half of the time
+everything happens. Then, once the worker has caught up, the processes are let be, so that what each makes of itself
+shows; only the provider stays as it is. The judging begins when the young worker's bounded caches are full: SQLite's
+pages once so much was written, people's windows by their length. If that takes longer than the other half, the trend
+may have what is left of the bound, and no more.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ MEASURED = (
 LAG_SECONDS = 2 if IS_LONG else 20
 """In the short form other tests take the processor, for seconds at a time."""
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(MINUTES * 60 + 1_800)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(MINUTES * 60 + 3_600)]
 
 
 def test_nothing_grows_and_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
@@ -124,6 +125,11 @@ def test_nothing_grows_and_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
                 with Sampler(server) as sampler:
                     done = disturb(server, provider, load, dice)
                     caught_up(server, load)
+                    if IS_LONG:
+                        # What others do on this machine may have changed meanwhile: the judged load is half of what it
+                        # takes now, if that is less.
+                        top = min(top, top_rate(server, load))
+                        load.rate = top / 2
                     let_be(provider, load, dice, lambda began: is_filled(sampler, began))
                     since, left = sampler.elapsed(), sampler.unfilled(PAGES_MB)
                     judged_from = time.monotonic()
@@ -189,12 +195,13 @@ def disturb(server: Running, provider: Provider, load: Load, dice: random.Random
 
 
 def caught_up(server: Running, load: Load) -> None:
-    """Wait until the worker is at it again and has decided what had gathered."""
-    most = 2 * (load.rate or 0.0)
+    """Wait until the worker is at it again and has decided what had gathered; in the long form nothing comes then."""
+    most = 0.0 if IS_LONG else 2 * (load.rate or 0.0)
+    load.rate = load.rate if most else 0.0
     wait_until(
         lambda: server.http.get("/readyz").status_code == 200 and server.get("/v1/status")["lag"] <= most,
         "a worker that has caught up",
-        300,
+        900,
     )
 
 
