@@ -23,6 +23,7 @@ import msgspec
 import uvloop
 
 from benchmarks.measuring import Figure, Wrong
+from benchmarks.offering import cpu_of
 from benchmarks.streams import ROOT
 
 KEY = "the-write-key-of-the-benchmark"
@@ -173,21 +174,24 @@ class Caller(asyncio.Protocol):
 
 
 class Loaded(NamedTuple):
-    """Seconds that each request took which was answered in time, how many were answered in all, and the same seconds
-    at half of that load.
+    """Seconds that each request took which was answered in time, how many were answered in all, the same seconds at
+    half of that load, and processor seconds of the server for one request at full load.
     """
 
     took: list[float]
     answers: int
     at_half: list[float]
+    cpu: float
 
 
-async def load(port: int, request: bytes, connections: int, seconds: float) -> Loaded:
+async def load(port: int, pid: int, request: bytes, connections: int, seconds: float) -> Loaded:
     """Keep this many requests under way for so long, after a warm-up; then half as many a second."""
+    before = cpu_of(pid)
     took, answers = await keep_asking(port, request, connections, seconds)
+    cpu = (cpu_of(pid) - before) / answers
     pause = 2 * connections * seconds / len(took)
     at_half, more = await keep_asking(port, request, connections, seconds, pause)
-    return Loaded(took, answers + more, at_half)
+    return Loaded(took, answers + more, at_half, cpu)
 
 
 async def keep_asking(
@@ -220,6 +224,7 @@ def loaded(serve: Any, folder: Path, seconds: float) -> dict[int, Loaded]:
     ours, theirs = context.Pipe()
     server = context.Process(target=serve, args=(theirs, folder))
     server.start()
+    assert server.pid is not None
     theirs.close()
     try:
         port = ours.recv()
@@ -227,7 +232,7 @@ def loaded(serve: Any, folder: Path, seconds: float) -> dict[int, Loaded]:
         found = {}
         for size, (path, body, connections) in LOADS.items():
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                found[size] = runner.run(load(port, request_bytes(path, body), connections, seconds))
+                found[size] = runner.run(load(port, server.pid, request_bytes(path, body), connections, seconds))
         return found
     finally:
         server.terminate()
@@ -235,10 +240,10 @@ def loaded(serve: Any, folder: Path, seconds: float) -> dict[int, Loaded]:
 
 
 LOADS: dict[int, tuple[str, dict[str, Any], int]] = {
-    1: ("/v1/track", EVENT, 64),
-    100: ("/v1/batch", {"batch": [EVENT] * 100}, 8),
+    1: ("/v1/track", EVENT, 128),
+    100: ("/v1/batch", {"batch": [EVENT] * 100}, 16),
 }
-"""By events a request: path, body, connections."""
+"""By events a request: path, body, connections: enough to keep the processor at work while some wait for the disk."""
 
 
 def syncs_a_second(folder: Path) -> float:
@@ -275,6 +280,9 @@ def measure(quick: bool, folder: Path) -> list[Figure]:
         rates = [size * len(each[size].took) / seconds for each in (ours, floor, litestar)]
         goal = rates[2] if size == 1 else BATCHES
         found.append(Figure(what, "events/s", rates[0], rates[1], peers={"Litestar": rates[2]}, goal=goal))
+        spent = [1e6 * each[size].cpu / size for each in (ours, floor, litestar)]
+        of_it = "  of the server's processor, an event"
+        found.append(Figure(of_it, "µs", spent[0], spent[1], peers={"Litestar": spent[2]}))
         for label, at in (("half of the answers within", 50), ("99 in 100 within", 99)):
             waits = [1_000 * quantile(each[size].took, at) for each in (ours, floor, litestar)]
             found.append(Figure(f"  {label}", "ms", waits[0], waits[1], peers={"Litestar": waits[2]}))

@@ -18,7 +18,7 @@ IMAGES = ROOT / "docs" / "img"
 BEGIN, END = "<!-- figures -->\n", "<!-- end of figures -->\n"
 
 SHOWN = {
-    "front-door": ("singly, 64 connections", "in batches of 100, 8 connections"),
+    "front-door": ("singly, 128 connections", "in batches of 100, 16 connections"),
     "reference": ("reference workload, durable rules", "reference workload, compiled rules"),
     "whole-path": ("singly: the highest rate with flat lag", "in batches of 100: the highest rate with flat lag"),
     "latency": ("500 events/s: from the answer to the decision, half within",),
