@@ -207,10 +207,12 @@ async def _follow(house: walk.House, news: asyncio.Event, post: Post, taster: Ta
 
 
 async def _gather(house: walk.House, news: asyncio.Event) -> None:
-    """Unless events wait, let some of what comes due by and by come together: a batch of one or two costs as much as
-    one of fifty. Whatever the bell rings for is not kept waiting.
+    """Unless something waits already, let some of what comes due by and by come together: a batch of one or two costs
+    as much as one of fifty. Whatever the bell rings for is not kept waiting.
     """
-    if house.log.head()[0] <= house.store.position()[0]:
+    next_due = house.store.next_due()
+    is_late = next_due is not None and house.clock.now() - next_due > SHORTEST_REST
+    if not is_late and house.log.head()[0] <= house.store.position()[0]:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SHORTEST_REST / SECOND):
                 await news.wait()
