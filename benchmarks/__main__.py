@@ -38,6 +38,7 @@ from benchmarks import (
     rendering,
     rule_engines,
     sending,
+    starting,
     storing,
     whole_path,
 )
@@ -68,6 +69,7 @@ def measurements(minutes: float) -> dict[str, Measurement]:
         "whole-path": Measurement(partial(whole_path.measure, long_seconds=60 * minutes), 1),
         "latency": Measurement(latency.measure, 2),
         "people": Measurement(whole_path.measure_people, 1),
+        "starting": Measurement(starting.measure, 2),
         "pending": Measurement(pending.measure, 1),
         "dispatching": Measurement(dispatching.measure, 1),
         "sending": Measurement(sending.measure),

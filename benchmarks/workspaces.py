@@ -59,8 +59,10 @@ def serving(workspace: Path, *options: str) -> Iterator[Server]:
     """The server, until the end; it must start, and end well."""
     command = [*COMMAND, "serve", "--workspace", str(workspace), "--port", "0", *options]
     log = workspace.with_name(f"{workspace.name}.log")
+    # As an installation has them, modules are compiled.
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with log.open("w") as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=env)
     assert process.stdout is not None
     try:
         line = process.stdout.readline()
