@@ -270,6 +270,6 @@ def test_what_follows_from_the_whole_is_worked_out_once():
     assert same.whole("outline of 1", lambda: pytest.fail("it is known")) == {"rules": ["a", 1, None]}
     assert not same.has_news
     other = Recall(first.encode())
-    assert other.whole("outline of 2", lambda: {}) == {}
+    assert other.whole("outline of 2", dict) == {}
     assert other.has_news
     assert Recall(other.encode()).whole("outline of 1", lambda: "gone") == "gone"
