@@ -22,6 +22,7 @@ EVENTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "wrong in the changed rulebook: %s": ("rulebook.problem", ("problem",)),
     "this version of the rulebook is live but cannot be kept: %s": ("rulebook.not_kept", ("why",)),
     "the state of the rulebook cannot be noted: %s": ("rulebook.not_noted", ("why",)),
+    "%s cannot be written, so the next load takes longer: %s": ("rulebook.cache_not_kept", ("path", "why")),
     "backup: %s": ("backup.taken", ("path",)),
     "no backup was taken: %s; trying again in an hour": ("backup.failed", ("why",)),
     "%s is passed over: %s": ("versions.passed_over", ("path", "why")),
