@@ -60,10 +60,9 @@ def figures(told: Told) -> str:
     lines = [about(told), "![Each goal, and what was reached](img/bench-goals.svg)\n"]
     lines += ["![Events a second against rules, segments, profiles and pending sends](img/bench-curves.svg)\n"]
     lines += ["### The goals\n", _goals(told)]
-    of = str(told.machine["date"])
     for name, summaries in told.figures.items():
         times = told.repeats.get(name, 1)
-        how = f"{'Once' if times == 1 else f'{times} runs'}, begun {told.begun.get(name, of)}"
+        how = f"{'Once' if times == 1 else f'{times} runs'}, begun {told.begun[name]}"
         lines.append(f"### {name}\n\n{how}.\n\n{table(summaries)}\n")
     return "\n" + "\n".join(lines) + "\n"
 
