@@ -7,7 +7,7 @@ unlike types is false; `not` is plain negation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -211,6 +211,18 @@ class Not(Struct, frozen=True):
 
 
 Node = Test | All | Some | Not
+
+
+def leaves_of(node: Node) -> Iterator[Test]:
+    """The tests of a tree, from left to right."""
+    match node:
+        case Test():
+            yield node
+        case Not(part=part):
+            yield from leaves_of(part)
+        case All(parts=parts) | Some(parts=parts):
+            for part in parts:
+                yield from leaves_of(part)
 
 
 class Condition(Struct, frozen=True):

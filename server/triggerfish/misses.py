@@ -7,14 +7,14 @@ from __future__ import annotations
 import ast
 import math
 import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice, product
 from typing import Any
 
 from msgspec import Struct
 
 from triggerfish.clock import DAY, Instant, parse_duration
-from triggerfish.conditions import NEVER, All, Condition, Node, Not, Some, Test, View
+from triggerfish.conditions import NEVER, All, Condition, Node, Not, Some, Test, View, leaves_of
 from triggerfish.segments import SegmentTree
 from triggerfish.wording import say_test, say_value, times
 from triggerfish.zones import Zones
@@ -51,7 +51,7 @@ def nearest(condition: Condition, view: View) -> list[str]:
     needs = list(dict.fromkeys(_needs(root, True, view)))
     if not needs or len(needs) > MOST_LEAVES:
         return []
-    leaves = list(_leaves(root))
+    leaves = list(leaves_of(root))
     flipped = {need.test.text: need.wanted for need in needs}
     wanted: dict[str, list[Any]] = {}
     for need in needs:
@@ -186,17 +186,6 @@ def _are_tangled(needs: Sequence[Need], leaves: Sequence[Test], given: Mapping[s
             if leaf.text != need.test.text and not is_same_value and touched & _things(leaf.text):
                 return True
     return False
-
-
-def _leaves(node: Node) -> Iterator[Test]:
-    match node:
-        case Test():
-            yield node
-        case Not(part=part):
-            yield from _leaves(part)
-        case All(parts=parts) | Some(parts=parts):
-            for part in parts:
-                yield from _leaves(part)
 
 
 def _things(text: str) -> frozenset[str]:

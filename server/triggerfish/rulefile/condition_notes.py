@@ -5,7 +5,7 @@ Those of a condition that comes back are made of the rule file's own text, when 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from msgspec import Struct
@@ -25,6 +25,7 @@ from triggerfish.conditions import (
     Some,
     Test,
     Turning,
+    leaves_of,
     made,
 )
 
@@ -174,7 +175,7 @@ class _Again:
     def condition(self) -> Condition:
         if self._condition is None:
             self._condition = self._make()
-            self._leaves = list(_leaves(self._condition.root))
+            self._leaves = list(leaves_of(self._condition.root))
         return self._condition
 
     def leaf(self, place: int) -> Test:
@@ -183,17 +184,6 @@ class _Again:
 
     def activity(self, key: str) -> Activity:
         return next(activity for activity in self.condition().activities if activity.key == key)
-
-
-def _leaves(node: Node) -> Iterator[Test]:
-    match node:
-        case Test():
-            yield node
-        case Not(part=part):
-            yield from _leaves(part)
-        case All(parts=parts) | Some(parts=parts):
-            for part in parts:
-                yield from _leaves(part)
 
 
 class ConditionReader:
